@@ -1,0 +1,67 @@
+# Two images, neither run as root: `serve` answers over HTTP, `train` runs the pipeline.
+#
+#   docker build --target serve -t skygen:serve .     after `make repro` or `dvc pull`: it takes dist/skygen.bento
+#   docker run -p 3000:3000 skygen:serve
+#
+#   docker build --target train --build-arg SKYGEN_COMMIT="$(git rev-parse HEAD)" -t skygen:train .
+#   docker run --gpus all -v "$PWD":/home/skygen/project skygen:train     results land in the mounted clone
+#
+# torch's public wheel brings the CUDA libraries. `--build-arg PIP_EXTRA_INDEX_URL=...`, naming an index with torch's
+# CPU builds, makes an image that is several gigabytes smaller.
+
+FROM docker.io/library/python:3.11-slim-bookworm AS base
+ENV PATH=/opt/venv/bin:$PATH \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1 \
+    PIP_DISABLE_PIP_VERSION_CHECK=1 \
+    PIP_NO_CACHE_DIR=1
+RUN useradd --uid 1000 --create-home skygen \
+    && install --directory --owner=skygen --group=skygen /home/skygen/project \
+    && python -m venv /opt/venv
+WORKDIR /home/skygen/project
+
+FROM base AS serve
+ARG PIP_EXTRA_INDEX_URL
+COPY pyproject.toml requirements.lock /tmp/
+RUN python -c "import tomllib; p = tomllib.load(open('/tmp/pyproject.toml', 'rb'))['project']; \
+               print(*p['dependencies'], *p['optional-dependencies']['serve'], sep='\n')" > /tmp/needs.txt \
+    && pip install -c /tmp/requirements.lock -r /tmp/needs.txt
+# A Bento file is a tar archive, which ADD unpacks. It holds the service, the package skygen and the bundles.
+ADD dist/skygen.bento /home/skygen/bento/
+ENV BENTOML_HOME=/home/skygen/bentoml \
+    BENTOML_DO_NOT_TRACK=True
+WORKDIR /home/skygen
+USER 1000
+EXPOSE 3000
+HEALTHCHECK --interval=10s --timeout=5s --start-period=60s \
+    CMD ["python", "-c", "from urllib.request import urlopen; urlopen('http://127.0.0.1:3000/readyz', timeout=4)"]
+CMD ["bentoml", "serve", "/home/skygen/bento", "--host", "0.0.0.0", "--port", "3000"]
+
+# What `train` takes from the project, gathered so that it becomes one layer there.
+FROM scratch AS project
+COPY .dvc /.dvc
+COPY data /data
+COPY src /src
+COPY pipelines /pipelines
+COPY serving /serving
+COPY .dvcignore LICENSE README.md dvc.* params.yaml pyproject.toml requirements.lock /
+
+FROM base AS train
+ARG PIP_EXTRA_INDEX_URL
+# git: DVC and the recorded commit read a mounted clone, which may belong to another user.
+RUN apt-get update && apt-get install --yes --no-install-recommends git && rm -rf /var/lib/apt/lists/* \
+    && git config --system --add safe.directory '*'
+COPY requirements.lock /tmp/
+RUN pip install -r /tmp/requirements.lock
+COPY --from=project --chown=1000:1000 / .
+# Without a mounted clone there is no git: DVC is told so, and the commit comes from the build.
+RUN pip install --no-deps --no-build-isolation --editable . \
+    && printf '[core]\n    no_scm = true\n' > .dvc/config.local
+ARG SKYGEN_COMMIT=unknown
+ENV SKYGEN_COMMIT=$SKYGEN_COMMIT \
+    SKYGEN_DEVICE=auto \
+    DVC_SITE_CACHE_DIR=/home/skygen/.cache/dvc-site \
+    BENTOML_DO_NOT_TRACK=True \
+    MLFLOW_DISABLE_TELEMETRY=true
+USER 1000
+CMD ["dvc", "repro"]

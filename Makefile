@@ -1,0 +1,68 @@
+# What a developer, CI or a user types. Each target makes .venv first where it is missing or older than the lock.
+PYTHON ?= python3.11
+HOST ?= 127.0.0.1
+PORT ?= 3000
+
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+BENTO := dist/skygen.bento
+
+export BENTOML_DO_NOT_TRACK := True
+export MLFLOW_DISABLE_TELEMETRY := true
+
+.DEFAULT_GOAL := help
+.PHONY: help setup repro test test-slow check serve ui bench docs lock clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+setup: $(INSTALLED) ## make .venv and install the lock into it
+
+repro: $(INSTALLED) ## run the pipeline: every stage that is out of date
+	PATH="$(CURDIR)/$(BIN):$$PATH" dvc repro
+
+test: $(INSTALLED) ## run the tests but the slow ones
+	$(BIN)/pytest -m "not slow"
+
+test-slow: $(INSTALLED) ## run the slow tests
+	$(BIN)/pytest -m slow
+
+check: $(INSTALLED) ## lint, format, types, import rules
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+serve: $(INSTALLED) ## serve the packaged generators at HOST:PORT
+	@test -f $(BENTO) || { echo "$(BENTO) is missing: run make repro (or dvc pull) first" >&2; exit 1; }
+	rm -rf .bento && mkdir .bento && tar -xf $(BENTO) -C .bento
+	$(BIN)/bentoml serve .bento --host $(HOST) --port $(PORT)
+
+ui: $(INSTALLED) ## browse runs and models in MLflow, at 127.0.0.1:5000
+	$(BIN)/mlflow ui --backend-store-uri sqlite:///mlflow.db --host 127.0.0.1 --port 5000
+
+bench: $(INSTALLED) ## run every benchmark
+	@set -e; for script in benchmarks/*.py; do echo "# $$script"; $(BIN)/python "$$script"; done
+
+docs: $(INSTALLED) ## check that the README and the lock agree with the project
+	$(BIN)/pytest tests/test_house.py
+
+lock: $(INSTALLED) ## compile requirements.lock from pyproject.toml; pins already in it stay where they can
+	$(BIN)/uv pip compile pyproject.toml --all-extras --python-version 3.11 --no-annotate \
+		--custom-compile-command "make lock" --output-file requirements.lock
+
+clean: ## remove caches and the unpacked Bento; .venv and results stay
+	rm -rf .bento .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find . -path ./.venv -prune -o -name __pycache__ -type d -exec rm -rf {} +
+
+# DVC's index of its cache lies by default in a folder that every user of the machine can write to. Here it lies in the
+# clone, in a folder made before DVC would make it open to all. DVC takes the path as it is, so it must be absolute.
+$(INSTALLED): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "$(PYTHON) is no Python 3.11 or newer: install one, or say make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --disable-pip-version-check --requirement requirements.lock
+	$(BIN)/python -m pip install --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	mkdir -p .dvc/tmp/site-cache/repo && chmod 700 .dvc/tmp/site-cache
+	$(BIN)/dvc config --local core.site_cache_dir "$(CURDIR)/.dvc/tmp/site-cache"
+	touch $@

@@ -1,0 +1,115 @@
+"""DVC stage package: comparison → one Bento that serves every best bundle, and the champions in MLflow's registry.
+
+Usage: python pipelines/package.py
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+import skygen
+from skygen.bundle import Bundle
+from skygen.files import read_json, sha256_folder, write_atomically, write_json
+from skygen.tracking import register_champion
+
+BENTO = Path("dist/skygen.bento")
+SERVICE = "serving.service:Skygen"
+
+
+def main() -> None:
+    """Export the Bento of what reports/comparison.json chose, and register its champions."""
+    comparison = read_json(Path("reports/comparison.json"))
+    seeds: dict[str, dict[str, int]] = comparison["bundles"]
+    champions = {tiles: champion["recipe"] for tiles, champion in comparison["champions"].items()}
+    with TemporaryDirectory(prefix="skygen-package-") as temporary:
+        stage = Path(temporary) / "stage"
+        lay_out(stage, champions, seeds)
+        exported = build(stage, Path(temporary) / "bentoml")
+        with write_atomically(BENTO) as target:
+            shutil.copyfile(exported, target)
+    print(f"{BENTO}: {BENTO.stat().st_size / 1e6:.1f} MB")
+    for tiles, recipe in champions.items():
+        seed = seeds[tiles][recipe]
+        version = register_champion(tiles, recipe, seed, bundle_folder(tiles, recipe, seed))
+        print(f"skygen-{tiles}@champion: {recipe}, seed {seed}, version {version}")
+
+
+def bundle_folder(tiles: str, recipe: str, seed: int) -> Path:
+    """Where the training of a tile set, recipe and seed left its bundle."""
+    return Path("models") / tiles / recipe / str(seed) / "bundle"
+
+
+def lay_out(stage: Path, champions: dict[str, str], seeds: dict[str, dict[str, int]]) -> None:
+    """Put all that the Bento holds into `stage`: the service, the package `skygen`, bundles and a bentofile."""
+    without_caches = shutil.ignore_patterns("__pycache__")
+    shutil.copytree("serving", stage / "serving", ignore=without_caches)
+    shutil.copytree(Path(skygen.__file__).parent, stage / "skygen", ignore=without_caches)
+    hashes: dict[str, str] = {}
+    for tiles, recipes in seeds.items():
+        for recipe, seed in recipes.items():
+            folder = bundle_folder(tiles, recipe, seed)
+            hashes[f"{tiles}.{recipe}"] = Bundle.load(folder).sha256
+            shutil.copytree(folder, stage / "bundles" / tiles / recipe)
+    write_json(stage / "bundles" / "champions.json", champions)
+    write_json(stage / "bentofile.yaml", bentofile(champions, hashes))  # JSON is YAML
+
+
+def bentofile(champions: dict[str, str], hashes: dict[str, str]) -> dict[str, Any]:
+    """BentoML's description of the build; its labels are the bundles' hashes and the champions."""
+    lock = Path("requirements.lock").read_text(encoding="utf-8")
+    return {
+        "service": SERVICE,
+        "name": "skygen",
+        "description": "Synthetic tiles of the SDSS sky, in nanomaggies: see POST /v1/generate and GET /v1/models.",
+        "labels": hashes | {f"{tiles}.champion": recipe for tiles, recipe in champions.items()},
+        "python": {"packages": serving_requirements(lock), "lock_packages": False},
+    }
+
+
+def serving_requirements(lock: str) -> list[str]:
+    """The lines of `lock` that serving needs: what skygen[serve] requires, and all that this requires in turn."""
+    pins = {canonicalize_name(pin.split("==")[0]): pin for pin in re.findall(r"(?m)^[\w.-]+==\S+", lock)}
+    found: set[str] = set()
+    wanted = [Requirement("skygen[serve]")]
+    while wanted:
+        requirement = wanted.pop()
+        key = str(requirement)
+        if key not in found:
+            found.add(key)
+            wanted += _requirements_of(requirement)
+    names = {canonicalize_name(Requirement(key).name) for key in found}
+    return sorted(pins[name] for name in names if name in pins)
+
+
+def _requirements_of(requirement: Requirement) -> list[Requirement]:
+    extras = {"", *requirement.extras}
+    try:
+        needed = [Requirement(line) for line in metadata.requires(requirement.name) or []]
+    except metadata.PackageNotFoundError:  # a requirement of another platform's build
+        return []
+    return [need for need in needed if not need.marker or any(need.marker.evaluate({"extra": e}) for e in extras)]
+
+
+def build(stage: Path, home: Path) -> Path:
+    """The exported Bento of a stage, built offline with a BentoML home of its own; its content gives its version."""
+    home.mkdir()
+    version = sha256_folder(stage)[:16]
+    exported = home.resolve() / "skygen.bento"
+    isolation = {"BENTOML_HOME": str(home.resolve()), "BENTOML_DO_NOT_TRACK": "True", "PYTHONDONTWRITEBYTECODE": "1"}
+    for arguments in (["build", "--quiet", "--version", version, "."], ["export", f"skygen:{version}", str(exported)]):
+        command = [sys.executable, "-m", "bentoml", *arguments]
+        subprocess.run(command, cwd=stage, env=os.environ | isolation, check=True)
+    return exported
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,114 @@
+"""DVC stage train@SET-RECIPE-SEED: a tile set → a bundle. Usage: python pipelines/train.py SET RECIPE SEED
+
+A training that was interrupted goes on from its checkpoint when the same configuration is run again.
+"""
+
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+from skygen import bundle, tracking
+from skygen.files import replace_folder, sha256_folder, write_json
+from skygen.gan.recipes import Recipe, read_recipes
+from skygen.params import Params, TrainingScale, load
+from skygen.provenance import choose_device, device_name, git_commit, versions
+from skygen.tiles.store import TileSetCard, TileStore
+from skygen.training.loop import train
+from skygen.training.state import Checkpoint, State, configuration_hash
+
+
+def main(tiles: str, recipe_name: str, seed: str) -> None:
+    """Train one recipe on one tile set from one seed."""
+    params, device = load(Path("params.yaml")), choose_device()
+    scale = params.chosen.training[tiles]
+    recipe = read_recipes(params.recipes)[recipe_name].at_scale(scale)
+    store = TileStore.open(Path("data/tiles") / tiles)
+    configuration = [tiles, recipe.model_dump(), scale.model_dump(), seed, store.card.data_hash, device.type]
+    checkpoint = Path(".checkpoints") / f"{configuration_hash(*configuration)}.pt"
+    run = tracking.training_run(
+        name=f"{tiles}-{recipe_name}-{seed}",
+        params=_logged_params(tiles, recipe_name, int(seed), recipe, params, store.card),
+        tags=_tags(params.scale, scale, store.card, device_name(device)),
+        data=store.folder,
+        data_hash=store.card.data_hash,
+        bands=store.card.bands,
+    )
+    with run as log:
+        state = train(recipe, scale, store, int(seed), device, checkpoint, log)
+        output = Path("models") / tiles / recipe_name / seed
+        card = _card(tiles, recipe_name, int(seed), recipe, params, store.card, _best(state))
+        _write(output, state, card)
+        log.bundle(output / "bundle", sha256_folder(output / "bundle"), [output / "history.json"])
+    checkpoint.unlink()
+
+
+def _logged_params(
+    tiles: str, recipe_name: str, seed: int, recipe: Recipe, params: Params, card: TileSetCard
+) -> dict[str, object]:
+    """What tells the runs apart in MLflow: flat, the same names in every run."""
+    scale, tile_set = params.chosen.training[tiles], params.tiles[tiles]
+    of_recipe = {f"recipe.{key}": value for key, value in recipe.model_dump().items()}
+    of_scale = {f"training.{key}": value for key, value in scale.model_dump().items()}
+    of_tiles = {f"tiles.{key}": value for key, value in tile_set.model_dump().items()}
+    training_tiles = sum(shard.tiles for shard in card.shards["train"])
+    named = {"tiles": tiles, "recipe": recipe_name, "seed": seed, "scale": params.scale}
+    return {**named, "tiles.train": training_tiles, **of_recipe, **of_scale, **of_tiles}
+
+
+def _tags(scale_name: str, scale: TrainingScale, card: TileSetCard, device: str) -> dict[str, str]:
+    """Where the run comes from, and by how much its scale departs from the recipe's row in params.yaml."""
+    factors = {key: value for key, value in scale.model_dump().items() if key.endswith("_factor") and value != 1}
+    departs = ", ".join(f"{key} {value}" for key, value in factors.items())
+    return {
+        "git_commit": git_commit(),
+        "data_hash": card.data_hash,
+        "device": device,
+        "departs_from_recipe": f"{scale_name}: {departs}" if departs else "no",
+        **{f"version.{name}": version for name, version in versions().items()},
+    }
+
+
+def _best(state: State) -> Checkpoint:
+    if state.best is None:
+        raise RuntimeError("a training of at least one iteration measures at its end")
+    return state.best
+
+
+def _card(
+    tiles: str, recipe_name: str, seed: int, recipe: Recipe, params: Params, card: TileSetCard, best: Checkpoint
+) -> bundle.Card:
+    measured = {key: value for key, value in best.measured.items() if key.startswith("validation_")}
+    return bundle.Card(
+        tiles=tiles,
+        recipe=recipe_name,
+        seed=seed,
+        scale=params.scale,
+        row=recipe.model_dump(),
+        size=card.size,
+        bands=card.bands,
+        softening_nmgy=card.softening_nmgy,
+        limit_nmgy=card.limit_nmgy,
+        pixel_scale_arcsec=card.pixel_scale_arcsec,
+        latent_size=recipe.latent_size,
+        latents=recipe.latents,
+        width=params.chosen.training[tiles].width,
+        iteration=best.iteration,
+        images_seen=best.images_seen,
+        validation=measured,
+        data_hash=card.data_hash,
+        commit=git_commit(),
+        trained_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        versions=versions(),
+    )
+
+
+def _write(output: Path, state: State, card: bundle.Card) -> None:
+    best = _best(state)
+    with replace_folder(output) as folder:
+        bundle.save(folder / "bundle", best.generator, card)
+        bundle.save_weights(folder / "discriminator.safetensors", best.discriminator)
+        write_json(folder / "history.json", state.history)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,1 @@
+"""The HTTP service: a request with a seed in, tiles out."""

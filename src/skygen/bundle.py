@@ -1,0 +1,126 @@
+"""The bundle: a generator's weights and its card, and from them tiles in flux by seed.
+
+All that serving and the command line need. A bundle is a folder of two files, `generator.safetensors` and `card.json`;
+its hash names it.
+"""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from skygen.files import read_json, sha256_folder, write_atomically, write_json
+from skygen.gan.latents import latents_of
+from skygen.gan.networks import Discriminator, Generator
+from skygen.params import Section, validate
+from skygen.sky.stretch import Stretch
+
+WEIGHTS, CARD = "generator.safetensors", "card.json"
+_TILES_A_PASS = 32  # bounds the memory of a large request; it does not change a tile's bytes
+
+
+class BundleError(ValueError):
+    """A folder is not a usable bundle; the message gives the file, the cause and what to do."""
+
+
+class Card(Section):
+    """Where a generator comes from and how to run it."""
+
+    tiles: str
+    recipe: str
+    seed: int
+    scale: str
+    row: dict[str, Any]  # the recipe as it ran, the scale's factors applied
+    size: int
+    bands: list[str]
+    softening_nmgy: float
+    limit_nmgy: float
+    pixel_scale_arcsec: float
+    latent_size: int
+    latents: Literal["normal", "uniform"]
+    width: int
+    iteration: int
+    images_seen: int
+    validation: dict[str, float]  # the metrics by which this checkpoint was chosen
+    data_hash: str
+    commit: str
+    trained_at: str  # ISO 8601, UTC
+    versions: dict[str, str]
+
+
+class Bundle:
+    """A generator ready to draw tiles."""
+
+    def __init__(self, card: Card, generator: Generator, sha256: str, device: torch.device) -> None:
+        self.card, self.sha256 = card, sha256
+        self._generator, self._device = generator.to(device).eval().requires_grad_(False), device
+        self._stretch = Stretch(card.softening_nmgy, card.limit_nmgy)
+
+    @classmethod
+    def load(cls, folder: Path, device: torch.device | str = "cpu") -> "Bundle":
+        """The bundle in `folder`; raises `BundleError` where a file is missing, damaged or does not fit the card."""
+        for name in (WEIGHTS, CARD):
+            if not (folder / name).is_file():
+                raise BundleError(f"{folder / name}: missing; a bundle holds {WEIGHTS} and {CARD}")
+        try:
+            card = validate(Card, read_json(folder / CARD), str(folder / CARD))
+            generator = Generator(card.size, len(card.bands), card.width, card.latent_size)
+            generator.load_state_dict(load_file(folder / WEIGHTS))
+        except (ValueError, SafetensorError, RuntimeError) as error:
+            raise BundleError(f"{folder}: {error}; train it anew, or fetch it again with dvc pull") from error
+        return cls(card, generator, sha256_folder(folder), torch.device(device))
+
+    def generate(self, seed: int, n: int, first: int = 0) -> NDArray[np.float32]:
+        """Tiles `first` to `first + n - 1` of `seed` as flux [n, bands, H, W] in nmgy.
+
+        Tile i of a seed is the same for every `n` and `first`, bit for bit on the same device.
+        """
+        return np.concatenate(list(self._passes(seed, range(first, first + n))))
+
+    def _passes(self, seed: int, indices: range) -> Iterable[NDArray[np.float32]]:
+        for start in range(0, len(indices), _TILES_A_PASS):
+            latents = latents_of(self.card.latents, self.card.latent_size, seed, indices[start : start + _TILES_A_PASS])
+            with torch.inference_mode():
+                flux = self._stretch.unstretch(self._generator(latents.to(self._device)))
+            yield flux.cpu().numpy()
+
+
+def save(folder: Path, weights: Mapping[str, torch.Tensor], card: Card) -> None:
+    """Write a bundle of a generator's state and its card to `folder`; each file appears whole or not at all."""
+    save_weights(folder / WEIGHTS, weights)
+    write_json(folder / CARD, card.model_dump())
+
+
+def save_weights(path: Path, weights: Mapping[str, torch.Tensor]) -> None:
+    """Write a network's state as safetensors."""
+    with write_atomically(path) as temporary:
+        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}, temporary)
+
+
+def load_discriminator(path: Path, card: Card) -> Discriminator:
+    """The discriminator that was trained with the bundle of `card`; raises `BundleError` where `path` is not it."""
+    discriminator = Discriminator(card.size, len(card.bands), card.width, card.row["logit_slope"])
+    try:
+        discriminator.load_state_dict(load_file(path))
+    except (OSError, SafetensorError, RuntimeError) as error:
+        raise BundleError(f"{path}: {error}; train it anew, or fetch it again with dvc pull") from error
+    return discriminator
+
+
+def _load_pyfunc(path: str) -> "_PyFunc":
+    """MLflow's entry for a bundle logged as a model: `predict({"seed": [7], "n": [4]})` gives [4, bands, H, W]."""
+    return _PyFunc(Bundle.load(Path(path)))
+
+
+class _PyFunc:
+    def __init__(self, bundle: Bundle) -> None:
+        self._bundle = bundle
+
+    def predict(self, request: Any, params: Mapping[str, Any] | None = None) -> NDArray[np.float32]:
+        rows = zip(np.atleast_1d(request["seed"]), np.atleast_1d(request["n"]), strict=True)
+        return np.concatenate([self._bundle.generate(int(seed), int(n)) for seed, n in rows])

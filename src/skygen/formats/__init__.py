@@ -1,0 +1,1 @@
+"""Tiles as files: npy, FITS and JSON hold the flux, PNG is for looking."""

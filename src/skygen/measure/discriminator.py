@@ -1,0 +1,18 @@
+"""`discriminator_accuracy`: what GAN code of 2018 printed, the discriminator's own share of right answers.
+
+0.5 is the game's equilibrium, so higher is not better. It reads a logit above 0 as "real", which a Jensen-Shannon
+discriminator means; the score of a Wasserstein critic has no zero, and its value here says little.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def summarise(logits: NDArray[np.floating], weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The shares of tiles with a logit above 0 and below 0, [2]; `weights` [N] says how often each tile counts."""
+    return np.asarray(np.stack([logits > 0, logits < 0]) @ weights / weights.sum())
+
+
+def compare(fake: NDArray[np.float64], real: NDArray[np.float64]) -> float:
+    """The balanced accuracy: the mean of the real tiles' share above 0 and the fake tiles' share below 0."""
+    return float((real[0] + fake[1]) / 2)

@@ -1,0 +1,112 @@
+"""`sources`: the stars and galaxies that a detector finds in tiles, as astronomers would measure them.
+
+Sources are found in r, in each tile against its own noise, and every quantity is the Wasserstein-1 distance of its
+distributions in two sets. Each quantity has a range, to which measured values are clipped; where one set holds no
+source at all, the distance is the width of that range, the largest that it can be (and 0 where neither holds one).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import sep
+from numpy.typing import NDArray
+from scipy.stats import wasserstein_distance
+
+from skygen.sky.detection import detect
+from skygen.sky.noise import sky_noise
+
+SNR = 10.0  # a source's least signal-to-noise ratio, as where tiles with a source are chosen
+LEAST_NOISE_NMGY = 1e-3  # a smoother tile is searched as if it had this noise, a thirtieth of the survey's
+COLOUR_RADIUS_PX = 4.0  # of the fixed aperture for colours, at the position in r: about one seeing disc
+FAINTEST_NMGY = 1e-3  # less flux, or negative, counts as this
+RANGES = {
+    "magnitude": (10.0, 26.0),  # 22.5 - 2.5 log10 of the flux in nmgy
+    "half_light_radius": (0.0, 12.0),  # px
+    "ellipticity": (0.0, 1.0),  # 1 - b/a
+    "g_r": (-2.0, 4.0),  # mag
+    "r_i": (-2.0, 4.0),  # mag
+}
+_COLOURS = {"g_r": ("g", "r"), "r_i": ("r", "i")}
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """The sources of a set of tiles: how many each tile holds [N], and the quantities of all of them, tile by tile."""
+
+    number: NDArray[np.int64]
+    quantities: dict[str, NDArray[np.float64]]
+
+
+@dataclass(frozen=True)
+class Distribution:
+    """Values [n] and how often each counts [n]."""
+
+    values: NDArray[np.float64]
+    weights: NDArray[np.float64]
+
+
+def quantities(bands: Sequence[str]) -> tuple[str, ...]:
+    """The quantities that tiles with these bands allow: colours need both of their bands."""
+    return tuple(name for name in RANGES if set(_COLOURS.get(name, ())) <= set(bands))
+
+
+def describe(tiles: NDArray[np.floating], bands: Sequence[str]) -> Catalogue:
+    """The catalogue of tiles [N, bands, H, W] in nmgy; `bands` must hold r, in which sources are found."""
+    tables = [_measure(tile, bands) for tile in tiles]
+    number = np.array([len(table["magnitude"]) for table in tables], dtype=np.int64)
+    return Catalogue(number, {name: np.concatenate([table[name] for table in tables]) for name in quantities(bands)})
+
+
+def summarise_number(catalogue: Catalogue, weights: NDArray[np.float64]) -> Distribution:
+    """The distribution of the number of sources a tile; `weights` [N] says how often each tile counts."""
+    return Distribution(catalogue.number.astype(np.float64), weights)
+
+
+def summarise_mean(catalogue: Catalogue, weights: NDArray[np.float64]) -> float:
+    """The mean number of sources a tile."""
+    return float(np.average(catalogue.number, weights=weights))
+
+
+def summarise_quantity(name: str, catalogue: Catalogue, weights: NDArray[np.float64]) -> Distribution:
+    """The distribution of one quantity over the sources; a source counts as often as its tile."""
+    return Distribution(catalogue.quantities[name], np.repeat(weights, catalogue.number))
+
+
+def compare_number(fake: Distribution, real: Distribution) -> float:
+    """The Wasserstein-1 distance of two distributions, in the unit of their values."""
+    return float(wasserstein_distance(fake.values, real.values, fake.weights, real.weights))
+
+
+def compare_quantity(name: str, fake: Distribution, real: Distribution) -> float:
+    """As `compare_number`; the width of the quantity's range where one set has no source, 0 where neither has."""
+    is_empty = [sample.weights.sum() == 0 for sample in (fake, real)]
+    if any(is_empty):
+        lowest, highest = RANGES[name]
+        return 0.0 if all(is_empty) else highest - lowest
+    return compare_number(fake, real)
+
+
+def _measure(tile: NDArray[np.floating], bands: Sequence[str]) -> dict[str, NDArray[np.float64]]:
+    """The quantities of one tile's sources, each clipped to its range."""
+    r = tile[list(bands).index("r")]
+    found = detect(r, max(float(sky_noise(r)), LEAST_NOISE_NMGY), SNR)
+    measured = {
+        "magnitude": 22.5 + _magnitude(found["flux_nmgy"]),
+        "half_light_radius": found["half_light_radius_px"],
+        "ellipticity": found["ellipticity"],
+    }
+    for name in quantities(bands):
+        if name in _COLOURS:
+            blue, red = (_aperture_flux(tile[list(bands).index(band)], found) for band in _COLOURS[name])
+            measured[name] = _magnitude(blue) - _magnitude(red)
+    return {name: np.clip(np.nan_to_num(values), *RANGES[name]) for name, values in measured.items()}
+
+
+def _magnitude(flux_nmgy: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(-2.5 * np.log10(np.maximum(flux_nmgy, FAINTEST_NMGY)))
+
+
+def _aperture_flux(image: NDArray[np.floating], found: NDArray[np.void]) -> NDArray[np.float64]:
+    flux, _, _ = sep.sum_circle(np.ascontiguousarray(image, np.float64), found["x"], found["y"], COLOUR_RADIUS_PX)
+    return np.asarray(flux)

@@ -1,0 +1,159 @@
+"""params.yaml as frozen typed models, read once at a stage's edge.
+
+An unknown key, a wrong type or a value out of range raises `ParamsError`, which names the key, the value and what is
+legal. The rows of `recipes` get their typed form where they are used, in `skygen.gan.recipes`.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+Band = Literal["u", "g", "r", "i", "z"]
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
+Count = Annotated[int, Field(ge=1)]
+Share = Annotated[float, Field(gt=0, lt=0.5)]
+Positive = Annotated[float, Field(gt=0)]
+
+
+class ParamsError(ValueError):
+    """params.yaml does not say what it must; the message names the key, the value and what is legal."""
+
+
+class Section(BaseModel):
+    """A part of params.yaml: frozen, strict about types, closed to unknown keys and to NaN and infinity."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+SectionT = TypeVar("SectionT", bound=BaseModel)
+
+
+class FramesParams(Section):
+    """Where frames come from."""
+
+    source: Literal["simulated", "local"]
+    folder: str
+    seed: Seed
+
+
+class TileSetParams(Section):
+    """What a tile set holds and how networks see it."""
+
+    size: Literal[64, 128]
+    bands: Annotated[list[Band], Field(min_length=1)]
+    softening_nmgy: Positive
+    limit_nmgy: Positive
+    require_source: bool
+    source_snr: Annotated[float, Field(ge=3)]
+    validation: Share
+    test: Share
+    seed: Seed
+
+    @model_validator(mode="after")
+    def _bands_are_distinct_and_hold_r(self) -> Self:
+        if "r" not in self.bands or len(set(self.bands)) != len(self.bands):
+            raise ValueError(f"bands must be distinct and hold r, on which the others are registered; got {self.bands}")
+        if self.limit_nmgy <= self.softening_nmgy:
+            raise ValueError(f"limit_nmgy must exceed softening_nmgy; got {self.limit_nmgy} and {self.softening_nmgy}")
+        return self
+
+
+class FramesScale(Section):
+    """How much sky is simulated: at least one field a split."""
+
+    fields: Annotated[int, Field(ge=3)]
+
+
+class TilesScale(Section):
+    """How many tiles are kept: of the training split, and at most of each held-out split."""
+
+    train: Count
+    held_out: Annotated[int, Field(ge=8)]
+
+
+class TrainingScale(Section):
+    """How long and how wide a training is, and by how much it departs from its recipe's row."""
+
+    iterations: Count
+    batch: Annotated[int, Field(ge=2)]
+    width: Annotated[int, Field(ge=2)]
+    dropout_factor: Annotated[float, Field(gt=0, le=1)]
+    lr_factor: Positive
+    clip_factor: Positive
+    measurements: Count
+
+
+class EvaluationScale(Section):
+    """How often the bootstrap resamples."""
+
+    bootstrap: Annotated[int, Field(ge=10)]
+
+
+class Scale(Section):
+    """The sizes of one run of the pipeline."""
+
+    frames: FramesScale
+    tiles: dict[str, TilesScale]
+    training: dict[str, TrainingScale]
+    evaluation: EvaluationScale
+
+
+class Params(Section):
+    """The whole of params.yaml. `recipes` holds raw rows: `skygen.gan.recipes.read_recipes` types them."""
+
+    scale: Literal["laptop", "paper"]
+    seeds: Annotated[list[Seed], Field(min_length=1)]
+    frames: FramesParams
+    tiles: dict[str, TileSetParams]
+    recipes: dict[str, dict[str, Any]]
+    scales: dict[str, Scale]
+
+    @property
+    def chosen(self) -> Scale:
+        """The section of `scales` that `scale` names."""
+        return self.scales[self.scale]
+
+    @model_validator(mode="after")
+    def _scales_cover_the_tile_sets(self) -> Self:
+        if self.scale not in self.scales:
+            raise ValueError(f"scale is {self.scale!r}, but scales holds {sorted(self.scales)}")
+        for name, scale in self.scales.items():
+            for part in (scale.tiles, scale.training):
+                if set(part) != set(self.tiles):
+                    raise ValueError(f"scales.{name} names {sorted(part)}, but tiles holds {sorted(self.tiles)}")
+        return self
+
+
+def load(path: Path) -> Params:
+    """The validated parameters in the YAML file at `path`.
+
+    Raises `FileNotFoundError` where it is missing and `ParamsError` where it is not YAML or not legal.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file; run from the project's root, where params.yaml lies")
+    try:
+        raw = YAML(typ="safe").load(path)
+    except YAMLError as error:
+        raise ParamsError(f"{path} is not YAML: {error}") from error
+    return validate(Params, raw, str(path))
+
+
+def validate(model: type[SectionT], raw: object, where: str) -> SectionT:
+    """`raw` as a `model`; raises `ParamsError` with one line for each thing wrong, its key prefixed by `where`."""
+    try:
+        return model.model_validate(raw)
+    except ValidationError as error:
+        lines = [_explain(where, problem) for problem in error.errors()]
+        raise ParamsError("\n".join(lines)) from None
+
+
+def _explain(where: str, problem: Any) -> str:
+    key = ".".join(str(part) for part in problem["loc"]) or "(top level)"
+    if problem["type"] == "extra_forbidden":
+        return f"{where}: {key}: unknown key (value {problem['input']!r}); remove it or correct its name"
+    if problem["type"] == "missing":
+        return f"{where}: {key}: missing; it must be given"
+    return f"{where}: {key} = {problem['input']!r}: {problem['msg']}"

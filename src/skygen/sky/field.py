@@ -1,0 +1,33 @@
+"""The name of a piece of sky: run, camcol, field; and the frame files that show it."""
+
+import re
+from dataclasses import dataclass
+
+_NAME = re.compile(r"^frame-([ugriz])-(\d{6})-([1-6])-(\d{4})\.fits(\.bz2)?$")
+
+
+@dataclass(frozen=True, order=True)
+class FieldId:
+    """A field of the survey, named by imaging run, camera column (1 to 6) and field number within the run."""
+
+    run: int
+    camcol: int
+    field: int
+
+    def __str__(self) -> str:
+        return f"{self.run}-{self.camcol}-{self.field}"
+
+
+def frame_name(band: str, field_id: FieldId, compressed: bool = True) -> str:
+    """The survey's file name of a field's frame in one band, such as `frame-r-000094-1-0012.fits.bz2`."""
+    stem = f"frame-{band}-{field_id.run:06d}-{field_id.camcol}-{field_id.field:04d}.fits"
+    return f"{stem}.bz2" if compressed else stem
+
+
+def parse_frame_name(name: str) -> tuple[str, FieldId]:
+    """The band and the field that a frame's file name states; raises `ValueError` for any other name."""
+    found = _NAME.match(name)
+    if found is None:
+        raise ValueError(f"{name!r} is not a frame's name; it must read frame-BAND-RUN-CAMCOL-FIELD.fits or .fits.bz2")
+    band, run, camcol, field, _ = found.groups()
+    return band, FieldId(int(run), int(camcol), int(field))

@@ -1,0 +1,76 @@
+"""A copy of the project with everything made tiny, in which DVC runs the whole pipeline once for all tests here."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+ROOT = Path(__file__).parents[2]
+PARTS = (".dvc/config", ".dvcignore", "dvc.yaml", "params.yaml", "requirements.lock")
+FOLDERS = ("pipelines", "serving", "src", "data/local")
+
+
+class Project:
+    """A project's folder and the commands that its users type in it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        binaries = Path(sys.executable).parent
+        self.environment = {
+            **os.environ,
+            "PATH": f"{binaries}{os.pathsep}{os.environ['PATH']}",
+            "PYTHONPATH": str(folder / "src"),
+            "BENTOML_DO_NOT_TRACK": "True",
+            "MLFLOW_DISABLE_TELEMETRY": "true",
+            "MLFLOW_TRACKING_URI": "",
+        }
+
+    def run(self, *command: str) -> str:
+        """What a command prints; the test fails with it where the command does."""
+        done = subprocess.run(command, cwd=self.folder, env=self.environment, capture_output=True, text=True)
+        assert done.returncode == 0, f"{' '.join(command)}:\n{done.stdout}\n{done.stderr}"
+        return done.stdout
+
+    def outdated(self) -> set[str]:
+        """The stages that `dvc repro` would run."""
+        lines = self.run("dvc", "repro", "--dry").splitlines()
+        return {line.split("'")[1] for line in lines if line.startswith("Running stage")}
+
+    def set_param(self, value: object, *keys: str) -> None:
+        """Change one value of params.yaml."""
+        yaml, path = YAML(), self.folder / "params.yaml"
+        params = yaml.load(path)
+        section = params
+        for key in keys[:-1]:
+            section = section[key]
+        assert keys[-1] in section
+        section[keys[-1]] = value
+        yaml.dump(params, path)
+
+
+@pytest.fixture(scope="session")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """The tiny project after a whole `dvc repro`."""
+    folder = tmp_path_factory.mktemp("project")
+    for name in PARTS:
+        (folder / name).parent.mkdir(exist_ok=True)
+        shutil.copy(ROOT / name, folder / name)
+    for name in FOLDERS:
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "frame-*"))
+    project = Project(folder)
+    project.run("git", "init", "--quiet")
+    project.run("dvc", "config", "--local", "core.site_cache_dir", str(folder / ".dvc/tmp/site-cache"))
+    laptop = ("scales", "laptop")
+    project.set_param(3, *laptop, "frames", "fields")
+    project.set_param(10, *laptop, "evaluation", "bootstrap")
+    for tiles in ("r64", "gri128"):
+        project.set_param(16, *laptop, "tiles", tiles, "train")
+        project.set_param(16, *laptop, "tiles", tiles, "held_out")
+        for key, value in {"iterations": 2, "batch": 4, "width": 2, "measurements": 1}.items():
+            project.set_param(value, *laptop, "training", tiles, key)
+    project.run("dvc", "repro")
+    return project

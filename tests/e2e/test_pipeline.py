@@ -1,0 +1,135 @@
+"""The pipeline as its users run it: a tiny `dvc repro`, then what a change re-runs, then the champion in MLflow."""
+
+import io
+import json
+import os
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import mlflow
+import numpy as np
+import pytest
+from astropy.io import fits
+from mlflow import MlflowClient
+
+from skygen.bundle import Bundle
+from tests.e2e.conftest import Project
+
+SETS, RECIPES = ("r64", "gri128"), ("gan", "improved")
+FOLLOWING = {"compare", "package"}
+
+
+def stages(kind: str, *, tiles: tuple[str, ...] = SETS, recipes: tuple[str, ...] = RECIPES) -> set[str]:
+    return {f"{kind}@{name}-{recipe}-0" for name in tiles for recipe in recipes}
+
+
+def test_repro_again_does_nothing(project: Project) -> None:
+    assert project.outdated() == set()
+
+
+def test_changed_recipe_reruns_its_trainings_and_what_follows(project: Project) -> None:
+    project.set_param(0.3, "recipes", "improved", "beta1")
+    expected = stages("train", recipes=("improved",)) | stages("evaluate", recipes=("improved",)) | FOLLOWING
+    assert project.outdated() == expected
+    project.set_param(0.5, "recipes", "improved", "beta1")
+    assert project.outdated() == set()
+
+
+def test_changed_tile_set_reruns_that_set_alone(project: Project) -> None:
+    project.set_param(12.0, "tiles", "r64", "source_snr")
+    of_set = stages("train", tiles=("r64",)) | stages("evaluate", tiles=("r64",))
+    assert project.outdated() == {"tiles@r64"} | of_set | FOLLOWING
+    project.set_param(10.0, "tiles", "r64", "source_snr")
+
+
+@pytest.mark.parametrize("tiles", SETS)
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_every_run_reports_every_metric_with_both_controls(project: Project, tiles: str, recipe: str) -> None:
+    sections = json.loads((project.folder / "reports" / tiles / recipe / "0" / "metrics.json").read_text())
+    for section in ("validation", "test"):
+        keys = set(sections[section])
+        assert {"pixel_w1", "power_spectrum", "sky_noise", "sources", "diversity", "discriminator_accuracy"} <= keys
+        assert set(sections[section]["diversity"]) == {"value", "interval", "real_real", "collapsed"}
+        assert sections[section]["diversity"]["collapsed"] == 0
+
+
+@pytest.fixture
+def store(project: Project, monkeypatch: pytest.MonkeyPatch) -> Iterator[MlflowClient]:
+    before = mlflow.get_tracking_uri()
+    mlflow.set_tracking_uri(f"sqlite:///{project.folder}/mlflow.db")
+    yield MlflowClient()
+    mlflow.set_tracking_uri(before)
+
+
+def test_mlflow_compares_four_runs_of_one_experiment(store: MlflowClient) -> None:
+    experiment = store.get_experiment_by_name("skygen")
+    runs = store.search_runs([experiment.experiment_id])
+    assert {run.info.run_name for run in runs} == {f"{tiles}-{recipe}-0" for tiles in SETS for recipe in RECIPES}
+    assert len({frozenset(run.data.metrics) for run in runs if run.data.params["tiles"] == "r64"}) == 1
+    assert len({frozenset(run.data.params) for run in runs}) == 1
+    for run in runs:
+        assert run.data.tags["departs_from_recipe"].startswith("laptop: dropout_factor")
+        assert {"samples", "grid.png"} <= {file.path for file in store.list_artifacts(run.info.run_id)}
+
+
+@pytest.mark.parametrize("tiles", SETS)
+def test_registered_champion_draws_the_packaged_tiles(project: Project, store: MlflowClient, tiles: str) -> None:
+    champion = json.loads((project.folder / "reports/comparison.json").read_text())["champions"][tiles]
+    bundle = Bundle.load(project.folder / "models" / tiles / champion["recipe"] / "0" / "bundle")
+    model = mlflow.pyfunc.load_model(f"models:/skygen-{tiles}@champion")
+    np.testing.assert_array_equal(model.predict({"seed": 7, "n": 2}), bundle.generate(7, 2))
+
+
+@pytest.fixture(scope="module")
+def served(project: Project) -> Iterator[str]:
+    """The address of the packaged Bento, unpacked and served as `make serve` does."""
+    bento = project.folder / ".bento"
+    bento.mkdir()
+    project.run("tar", "-xf", "dist/skygen.bento", "-C", str(bento))
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = ["bentoml", "serve", ".bento", "--host", "127.0.0.1", "--port", str(port)]
+    environment = {key: value for key, value in project.environment.items() if key != "PYTHONPATH"}
+    with (project.folder / "serve.log").open("w") as log:
+        server = subprocess.Popen(command, cwd=project.folder, env=environment, stdout=log, stderr=log)
+    try:
+        _wait(f"http://127.0.0.1:{port}/readyz", project.folder / "serve.log")
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.terminate()
+        server.wait(timeout=30)
+
+
+def _wait(address: str, log: Path) -> None:
+    for _ in range(240):
+        try:
+            if httpx.get(address).status_code == 200:
+                return
+        except httpx.TransportError:
+            pass
+        time.sleep(0.25)
+    pytest.fail(f"the Bento did not come up:\n{log.read_text()}")
+
+
+def test_bento_serves_every_bundle_of_the_pipeline(project: Project, served: str) -> None:
+    cards = httpx.get(f"{served}/v1/models").json()["models"]
+    assert {(card["tiles"], card["recipe"]) for card in cards} == {(t, r) for t in SETS for r in RECIPES}
+    for card in cards:
+        request = {"tiles": card["tiles"], "model": card["recipe"], "n": 2, "seed": 7, "format": "fits"}
+        answer = httpx.post(f"{served}/v1/generate", json=request, timeout=60)
+        bundle = Bundle.load(project.folder / "models" / card["tiles"] / card["recipe"] / "0" / "bundle")
+        with fits.open(io.BytesIO(answer.content), checksum=True) as hdus:
+            assert hdus[2].header["MODEL"] == bundle.sha256
+            np.testing.assert_array_equal(np.squeeze(bundle.generate(7, 2)[1]), hdus[2].data)
+
+
+def test_local_frames_folder_is_what_dvc_compares(project: Project) -> None:
+    (project.folder / "data/local/note.txt").write_text("new")
+    assert "frames" in project.outdated()
+    os.remove(project.folder / "data/local/note.txt")
+    assert project.outdated() == set()

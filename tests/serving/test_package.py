@@ -1,0 +1,80 @@
+"""The Bento: built offline from the stage's files alone, and served from its unpacked export."""
+
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from pipelines.package import build, lay_out, serving_requirements
+from skygen.bundle import Bundle
+from skygen.files import read_json
+
+ROOT = Path(__file__).parents[2]
+CHAMPIONS = {"r64": "improved", "gri128": "gan"}
+SEEDS = {"r64": {"gan": 3, "improved": 0}, "gri128": {"gan": 0}}
+
+Serve = Callable[[str, Path, dict[str, str]], AbstractContextManager[httpx.Client]]
+
+
+@pytest.fixture
+def stage(bundles: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A stage laid out in an empty project, which holds models and links to the source."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("serving", "requirements.lock"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    for tiles, recipes in SEEDS.items():
+        for recipe, seed in recipes.items():
+            shutil.copytree(bundles / tiles / recipe, tmp_path / "models" / tiles / recipe / str(seed) / "bundle")
+    lay_out(tmp_path / "stage", CHAMPIONS, SEEDS)
+    return tmp_path / "stage"
+
+
+def test_the_stage_holds_service_package_and_bundles(stage: Path, bundles: Path) -> None:
+    assert read_json(stage / "bundles/champions.json") == CHAMPIONS
+    assert Bundle.load(stage / "bundles/r64/gan").sha256 == Bundle.load(bundles / "r64/gan").sha256
+    described = read_json(stage / "bentofile.yaml")
+    assert described["labels"]["gri128.gan"] == Bundle.load(bundles / "gri128/gan").sha256
+    assert described["labels"]["r64.champion"] == "improved"
+    assert not list(stage.rglob("__pycache__"))
+
+
+def test_the_exported_bento_serves_its_own_code_and_bundles(stage: Path, tmp_path: Path, serve: Serve) -> None:
+    """A word changed in the stage's package comes out of the port: so it is the Bento's package that runs."""
+    source = stage / "skygen/formats/json.py"
+    source.write_text(source.read_text().replace('"nanomaggy"', '"nanomaggy of the stage"'))
+    exported = build(stage, tmp_path / "building")
+    with tarfile.open(exported) as archive:
+        archive.extractall(tmp_path / ".bento", filter="data")
+    shutil.rmtree(stage)
+    # An absolute path: BentoML 1.4.39 joins a relative one to itself and finds nothing.
+    with serve(str(tmp_path / ".bento"), tmp_path, {"SKYGEN_DEVICE": "cpu"}) as client:
+        response = client.post("/v1/generate", json={"tiles": "gri128", "n": 2, "seed": 7, "format": "json"})
+        models = client.get("/v1/models").json()["models"]
+    assert response.json()["unit"] == "nanomaggy of the stage"
+    assert {(model["tiles"], model["recipe"]) for model in models if model["champion"]} == set(CHAMPIONS.items())
+
+
+def test_the_package_imports_with_what_serving_needs_alone(stage: Path) -> None:
+    """The Bento's room for tiles and bundles asks for none of what training, tracking and the sky need."""
+    absent = ["mlflow", "dvc", "galsim", "sep", "scipy", "matplotlib"]
+    hide = f"import sys; sys.modules.update(dict.fromkeys({absent}));"
+    command = [sys.executable, "-c", f"{hide} import serving.service, skygen; print(skygen.__file__)"]
+    environment = os.environ | {"BENTOML_DO_NOT_TRACK": "True"}
+    run = subprocess.run(command, cwd=stage, env=environment, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    assert Path(run.stdout.strip()) == stage / "skygen/__init__.py"
+
+
+def test_requirements_are_pinned_and_no_more_than_serving_needs() -> None:
+    pins = serving_requirements((ROOT / "requirements.lock").read_text())
+    names = {pin.split("==")[0] for pin in pins}
+    assert all("==" in pin for pin in pins)
+    assert {"bentoml", "torch", "astropy", "pillow", "prometheus-client", "starlette", "orjson"} <= names
+    assert not names & {"mlflow", "dvc", "galsim", "sep", "pytest", "ruff"}

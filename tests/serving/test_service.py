@@ -1,0 +1,260 @@
+"""The service through a real port: what it answers, that it repeats itself, what it refuses and what it counts."""
+
+import io
+import json
+import re
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from astropy.io import fits
+from numpy.typing import NDArray
+from PIL import Image
+
+from skygen.bundle import Bundle
+
+ROOT = Path(__file__).parents[2]
+
+Serve = Callable[[str, Path, dict[str, str]], AbstractContextManager[httpx.Client]]
+
+
+def generate(client: httpx.Client, **request: Any) -> httpx.Response:
+    response = client.post("/v1/generate", json={"tiles": "r64", **request})
+    assert response.status_code == 200, response.text
+    return response
+
+
+def flux(client: httpx.Client, **request: Any) -> NDArray[np.float32]:
+    return np.load(io.BytesIO(generate(client, format="npy", **request).content), allow_pickle=False)
+
+
+def counted(client: httpx.Client, metric: str) -> float:
+    """The value of a metric with its labels, as /metrics prints them; 0 where it is not there yet."""
+    found = re.search(rf"(?m)^{re.escape(metric)} (\S+)$", client.get("/metrics").text)
+    return float(found[1]) if found else 0.0
+
+
+@pytest.mark.parametrize(("tiles", "shape"), [("r64", (3, 1, 64, 64)), ("gri128", (3, 3, 128, 128))])
+def test_npy_is_the_bundles_flux(client: httpx.Client, bundles: Path, tiles: str, shape: tuple[int, ...]) -> None:
+    served = flux(client, tiles=tiles, n=3, seed=7, model="gan")
+    assert served.shape == shape
+    assert served.dtype == np.float32
+    assert served.tobytes() == Bundle.load(bundles / tiles / "gan").generate(7, 3).tobytes()
+    assert served.std() > 0
+
+
+@pytest.mark.parametrize("tiles", ["r64", "gri128"])
+def test_fits_equals_npy_and_names_its_origin(client: httpx.Client, bundles: Path, tiles: str) -> None:
+    expected = flux(client, tiles=tiles, n=3, seed=7)
+    response = generate(client, tiles=tiles, n=3, seed=7, format="fits")
+    with fits.open(io.BytesIO(response.content), checksum=True) as hdus:
+        served = np.stack([hdu.data for hdu in hdus[1:]]).reshape(expected.shape)
+        headers = [hdu.header for hdu in hdus[1:]]
+    assert served.astype("<f4").tobytes() == expected.tobytes()
+    recipe = {"r64": "improved", "gri128": "gan"}[tiles]
+    for index, header in enumerate(headers):
+        assert (header["SEED"], header["INDEX"], header["RECIPE"], header["TILES"]) == (7, index, recipe, tiles)
+        assert header["MODEL"] == response.headers["X-Skygen-Model"] == Bundle.load(bundles / tiles / recipe).sha256
+
+
+def test_json_holds_finite_numbers_equal_to_npy(client: httpx.Client) -> None:
+    def refuse(constant: str) -> None:
+        raise AssertionError(f"{constant} is not JSON")
+
+    content = json.loads(generate(client, tiles="gri128", n=2, seed=7, format="json").text, parse_constant=refuse)
+    data = np.array(content["data"], dtype=np.float32)
+    assert data.tobytes() == flux(client, tiles="gri128", n=2, seed=7).tobytes()
+    assert (content["unit"], content["bands"], content["seed"]) == ("nanomaggy", ["g", "r", "i"], 7)
+
+
+@pytest.mark.parametrize(
+    ("tiles", "n", "size", "mode"), [("r64", 1, (64, 64), "L"), ("gri128", 5, (3 * 130 - 2, 2 * 130 - 2), "RGB")]
+)
+def test_png_is_a_tile_or_a_contact_sheet(
+    client: httpx.Client, tiles: str, n: int, size: tuple[int, int], mode: str
+) -> None:
+    picture = Image.open(io.BytesIO(generate(client, tiles=tiles, n=n).content))
+    assert (picture.format, picture.size, picture.mode) == ("PNG", size, mode)
+
+
+@pytest.mark.parametrize(
+    ("name", "media_type"),
+    [
+        ("png", "image/png"),
+        ("npy", "application/x-npy"),
+        ("fits", "application/fits"),
+        ("json", "application/json"),
+    ],
+)
+def test_same_seed_same_bytes_under_the_right_type(client: httpx.Client, name: str, media_type: str) -> None:
+    first, second = (generate(client, n=4, seed=7, format=name) for _ in range(2))
+    assert first.content == second.content
+    assert first.headers["Content-Type"] == media_type
+    assert first.headers["Content-Disposition"].endswith(f'filename="skygen-r64-improved-7-4.{name}"')
+    assert first.headers["X-Skygen-Recipe"] == "improved"
+    assert first.content != generate(client, n=4, seed=8, format=name).content
+
+
+def test_a_tile_is_the_same_for_every_n(client: httpx.Client) -> None:
+    assert flux(client, n=1, seed=7).tobytes() == flux(client, n=8, seed=7)[:1].tobytes()
+    assert flux(client, n=8, seed=7).tobytes() == flux(client, n=40, seed=7)[:8].tobytes()
+
+
+def test_requests_in_flight_do_not_touch_each_other(client: httpx.Client) -> None:
+    alone = {seed: flux(client, n=40, seed=seed).tobytes() for seed in range(4)}
+    with ThreadPoolExecutor(4) as pool:
+        together = dict(zip(alone, pool.map(lambda seed: flux(client, n=40, seed=seed).tobytes(), alone), strict=True))
+    assert together == alone
+    assert len(set(alone.values())) == 4
+
+
+def test_a_seed_may_be_a_decimal_string_of_any_size(client: httpx.Client) -> None:
+    largest = 2**63 - 1
+    assert flux(client, seed=str(largest)).tobytes() == flux(client, seed=largest).tobytes()
+    assert flux(client, seed=largest).tobytes() != flux(client, seed=largest - 1).tobytes()
+
+
+def test_defaults_are_the_champion_one_tile_seed_zero_png(client: httpx.Client) -> None:
+    given = generate(client, n=1, seed=0, format="png", model="improved", noise="survey", seeing="survey")
+    assert generate(client).content == given.content
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("tiles", "r65"),
+        ("tiles", "../r64"),
+        ("tiles", ""),
+        ("tiles", None),
+        ("tiles", ["r64"]),
+        ("n", 0),
+        ("n", 257),
+        ("n", -1),
+        ("n", 1.5),
+        ("n", True),
+        ("n", "2"),
+        ("n", float("nan")),
+        ("n", float("inf")),
+        ("seed", -1),
+        ("seed", 2**63),
+        ("seed", 0.5),
+        ("seed", float("nan")),
+        ("seed", "1e3"),
+        ("seed", "-1"),
+        ("seed", str(2**63)),
+        ("seed", "٣"),
+        ("seed", None),
+        ("format", "jpg"),
+        ("model", "nobody"),
+        ("model", 3),
+        ("noise", "none"),
+        ("noise", 0.03),
+        ("noise", float("inf")),
+        ("seeing", 1.2),
+        ("sed", 7),
+    ],
+)
+def test_bad_input_is_refused_by_name(client: httpx.Client, field: str, value: Any) -> None:
+    content = json.dumps({"tiles": "r64", field: value})
+    response = client.post("/v1/generate", content=content, headers={"Content-Type": "application/json"})
+    assert response.status_code == 400
+    (problem,) = response.json()["detail"]
+    assert problem["loc"] == [field]
+    assert problem["msg"]
+
+
+@pytest.mark.parametrize(
+    ("request_", "choice"),
+    [
+        ({"tiles": "r65"}, "there is r64, gri128"),
+        ({"tiles": "gri128", "model": "improved"}, "there is champion, gan"),
+        ({"tiles": "r64", "noise": "none"}, "must be 'survey'"),
+    ],
+)
+def test_a_refusal_says_what_there_is(client: httpx.Client, request_: dict[str, str], choice: str) -> None:
+    assert choice in client.post("/v1/generate", json=request_).json()["detail"][0]["msg"]
+
+
+@pytest.mark.parametrize(
+    "content", ["", "{}", "[", "[1]", "[" * 30_000, '{"tiles": "\\ud800"}', '{"seed": ' + "9" * 5_000]
+)
+def test_no_body_is_an_error_of_ours(client: httpx.Client, content: str) -> None:
+    response = client.post("/v1/generate", content=content, headers={"Content-Type": "application/json"})
+    assert response.status_code == 400
+    assert response.json()["detail"][0]["msg"]
+
+
+@pytest.mark.parametrize(
+    "media_type", ["application/x-www-form-urlencoded", "multipart/form-data", "application/vnd.bentoml+pickle"]
+)
+def test_only_json_is_read(client: httpx.Client, media_type: str) -> None:
+    response = client.post("/v1/generate", content="tiles=" + "[" * 20_000, headers={"Content-Type": media_type})
+    assert response.status_code == 415
+    assert "Content-Type: application/json" in response.json()["error"]
+
+
+def test_a_large_body_is_refused_declared_or_not(client: httpx.Client) -> None:
+    padded = json.dumps({"tiles": "r64"}).encode() + b" " * 64_000
+    headers = {"Content-Type": "application/json"}
+    assert client.post("/v1/generate", content=padded, headers=headers).status_code == 413
+    chunks = (padded[start : start + 1_000] for start in range(0, len(padded), 1_000))
+    assert client.post("/v1/generate", content=chunks, headers=headers).status_code == 413
+    assert client.post("/v1/generate", content=padded[:64_000], headers=headers).status_code == 200
+
+
+def test_models_are_their_cards(client: httpx.Client, bundles: Path) -> None:
+    models = client.get("/v1/models").json()["models"]
+    champions = {(model["tiles"], model["recipe"]): model["champion"] for model in models}
+    assert champions == {("r64", "gan"): False, ("r64", "improved"): True, ("gri128", "gan"): True}
+    for model in models:
+        loaded = Bundle.load(bundles / model["tiles"] / model["recipe"])
+        assert model == loaded.card.model_dump() | {"sha256": loaded.sha256, "champion": model["champion"]}
+
+
+def test_metrics_count_tiles_seconds_and_batches(client: httpx.Client) -> None:
+    names = [
+        'skygen_tiles_generated_total{recipe="gan",tiles="gri128"}',
+        'skygen_generation_seconds_count{recipe="gan",tiles="gri128"}',
+        'skygen_batch_tiles_sum{tiles="gri128"}',
+        'skygen_batch_tiles_count{tiles="gri128"}',
+    ]
+    before = [counted(client, name) for name in names]
+    generate(client, tiles="gri128", n=5)
+    generate(client, tiles="gri128", n=2)
+    assert [counted(client, name) - was for name, was in zip(names, before, strict=True)] == [7, 2, 7, 2]
+    assert counted(client, 'skygen_generation_seconds_sum{recipe="gan",tiles="gri128"}') > 0
+
+
+@pytest.mark.parametrize("path", ["/nowhere", "/v1/generate/", "/v1/models/r64", "/static_content/none.js"])
+def test_an_unknown_path_leaves_no_trace_in_the_metrics(client: httpx.Client, path: str) -> None:
+    assert client.get(path).status_code == 404
+    labels = set(re.findall(r'endpoint="([^"]*)"', client.get("/metrics").text))
+    assert path not in labels
+    assert client.get("/docs.json").status_code == 200
+    assert "/docs.json" in re.findall(r'endpoint="([^"]*)"', client.get("/metrics").text)
+
+
+@pytest.mark.parametrize("path", ["/livez", "/readyz", "/metrics", "/docs.json", "/schema.json", "/"])
+def test_bentomls_own_routes_answer(client: httpx.Client, path: str) -> None:
+    assert client.get(path).status_code == 200
+
+
+def test_docs_name_every_field(client: httpx.Client) -> None:
+    operation = client.get("/docs.json").json()["paths"]["/v1/generate"]["post"]
+    body = operation["requestBody"]["content"]["application/json"]["schema"]
+    assert set(body["properties"]) == {"tiles", "n", "seed", "format", "model", "noise", "seeing"}
+    assert all(field["description"] for field in body["properties"].values())
+
+
+def test_without_bundles_the_command_ends_with_the_reason(serve: Serve, tmp_path: Path) -> None:
+    with (
+        pytest.raises(pytest.fail.Exception, match=r"champions\.json: missing") as failed,
+        serve("serving.service:Skygen", ROOT, {"SKYGEN_BUNDLES": str(tmp_path)}),
+    ):
+        pass
+    assert "exit status 1" in str(failed.value)

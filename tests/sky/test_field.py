@@ -1,0 +1,45 @@
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from skygen.sky.field import FieldId, frame_name, parse_frame_name
+
+FIELDS = st.builds(FieldId, st.integers(1, 999_999), st.integers(1, 6), st.integers(1, 9_999))
+
+
+@given(st.sampled_from("ugriz"), FIELDS, st.booleans())
+def test_a_name_states_band_and_field(band, field_id, compressed):
+    assert parse_frame_name(frame_name(band, field_id, compressed)) == (band, field_id)
+
+
+def test_names_are_the_surveys():
+    assert frame_name("r", FieldId(94, 1, 12)) == "frame-r-000094-1-0012.fits.bz2"
+    assert frame_name("g", FieldId(7264, 3, 111), compressed=False) == "frame-g-007264-3-0111.fits"
+    assert str(FieldId(94, 1, 12)) == "94-1-12"
+
+
+def test_fields_are_ordered_by_run_camcol_and_field():
+    fields = [FieldId(94, 2, 1), FieldId(1035, 1, 1), FieldId(94, 1, 12), FieldId(94, 1, 9)]
+
+    assert [str(field) for field in sorted(fields)] == ["94-1-9", "94-1-12", "94-2-1", "1035-1-1"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "frame-y-000094-1-0012.fits",
+        "frame-r-94-1-12.fits",
+        "frame-r-000094-7-0012.fits",
+        "frame-r-000094-0-0012.fits",
+        "frame-r-000094-1-0012.fits.gz",
+        "frame-r-000094-1-0012.fits\n",
+        "copy of frame-r-000094-1-0012.fits",
+        "fpC-000094-r1-0012.fit",
+        "",
+    ],
+)
+def test_another_name_is_refused(name):
+    with pytest.raises(ValueError, match=re.escape(f"{name!r} is not a frame's name; it must read frame-BAND-RUN")):
+        parse_frame_name(name)

@@ -1,0 +1,168 @@
+import copy
+import math
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+from ruamel.yaml import YAML
+
+from skygen.params import Params, ParamsError, load, validate
+
+SHIPPED = Path(__file__).parents[1] / "params.yaml"
+RAW = YAML(typ="safe").load(SHIPPED)
+LEAVE_OUT = object()
+
+
+def changed(key, value):
+    raw = copy.deepcopy(RAW)
+    *path, last = key.split(".")
+    section = raw
+    for part in path:
+        section = section[part]
+    if value is LEAVE_OUT:
+        del section[last]
+    else:
+        section[last] = value
+    return raw
+
+
+def refusal(raw):
+    with pytest.raises(ParamsError) as caught:
+        validate(Params, raw, "params.yaml")
+    return str(caught.value)
+
+
+def test_the_shipped_file_is_read_as_it_is_written():
+    params = load(SHIPPED)
+
+    assert params.chosen == params.scales[params.scale]
+    assert params.model_dump(mode="json") == RAW
+
+
+def test_the_chosen_section_follows_the_switch():
+    params = validate(Params, changed("scale", "paper"), "params.yaml")
+
+    assert params.chosen.training["r64"].iterations == 20_000
+    assert params.chosen.tiles["gri128"].train == 300_000
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "legal"),
+    [
+        ("scale", "desktop", "'laptop' or 'paper'"),
+        ("seeds", [], "at least 1 item"),
+        ("frames.source", "web", "'simulated' or 'local'"),
+        ("tiles.r64.size", 96, "64 or 128"),
+        ("tiles.r64.size", "64", "64 or 128"),
+        ("tiles.r64.bands", [], "at least 1 item"),
+        ("tiles.r64.softening_nmgy", 0.0, "greater than 0"),
+        ("tiles.r64.softening_nmgy", math.nan, "finite number"),
+        ("tiles.r64.limit_nmgy", math.inf, "finite number"),
+        ("tiles.r64.require_source", "yes", "valid boolean"),
+        ("tiles.r64.source_snr", 2.9, "greater than or equal to 3"),
+        ("tiles.r64.validation", 0.5, "less than 0.5"),
+        ("tiles.r64.test", 0.0, "greater than 0"),
+        ("scales.laptop.frames.fields", 2, "greater than or equal to 3"),
+        ("scales.laptop.tiles.r64.held_out", 7, "greater than or equal to 8"),
+        ("scales.laptop.training.r64.batch", 1, "greater than or equal to 2"),
+        ("scales.laptop.training.r64.iterations", 1.5, "valid integer"),
+        ("scales.laptop.training.r64.dropout_factor", 1.1, "less than or equal to 1"),
+        ("scales.laptop.evaluation.bootstrap", 9, "greater than or equal to 10"),
+    ],
+)
+def test_a_value_that_is_not_legal_is_named_with_its_key_and_what_is(key, value, legal):
+    message = refusal(changed(key, value))
+
+    assert message.startswith(f"params.yaml: {key} = {value!r}: ")
+    assert legal in message
+
+
+@pytest.mark.parametrize(
+    ("seed", "legal"),
+    [(-1, "greater than or equal to 0"), (2**63, "less than 9223372036854775808"), (True, "valid integer")],
+)
+def test_an_entry_of_a_list_is_named_by_its_place(seed, legal):
+    message = refusal(changed("seeds", [0, seed]))
+
+    assert message.startswith(f"params.yaml: seeds.1 = {seed!r}: ")
+    assert legal in message
+
+
+@pytest.mark.parametrize("key", ["colour", "frames.url", "tiles.r64.colour", "scales.paper.training.gri128.momentum"])
+def test_an_unknown_key_is_named(key):
+    message = refusal(changed(key, "blue"))
+
+    assert f"{key}: unknown key (value 'blue')" in message
+
+
+@pytest.mark.parametrize("key", ["scale", "frames.folder", "tiles.gri128.seed", "scales.laptop.training.r64.width"])
+def test_a_missing_key_is_named(key):
+    assert f"{key}: missing" in refusal(changed(key, LEAVE_OUT))
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        ("tiles.r64.bands", ["g", "i"], "bands must be distinct and hold r"),
+        ("tiles.r64.bands", ["r", "r"], "got ['r', 'r']"),
+        ("tiles.r64.limit_nmgy", 0.2, "limit_nmgy must exceed softening_nmgy; got 0.2 and 0.2"),
+        ("scales.laptop", LEAVE_OUT, "scale is 'laptop', but scales holds ['paper']"),
+        ("scales.paper.tiles.r64", LEAVE_OUT, "scales.paper names ['gri128'], but tiles holds ['gri128', 'r64']"),
+        ("scales.laptop.training.gri128", LEAVE_OUT, "scales.laptop names ['r64'], but tiles holds"),
+        ("tiles.gri128", LEAVE_OUT, "names ['gri128', 'r64'], but tiles holds ['r64']"),
+    ],
+)
+def test_values_that_disagree_are_named(key, value, words):
+    assert words in refusal(changed(key, value))
+
+
+def test_every_wrong_value_has_its_line():
+    raw = changed("tiles.r64.size", 65)
+    raw["seeds"] = "all"
+
+    assert {line.split(" = ")[0] for line in refusal(raw).splitlines()} == {
+        "params.yaml: tiles.r64.size",
+        "params.yaml: seeds",
+    }
+
+
+def test_parameters_are_frozen():
+    with pytest.raises(ValidationError, match="frozen"):
+        load(SHIPPED).scale = "paper"
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"scale: [laptop", "is not YAML"),
+        (b"scale: laptop\nscale: paper\n", "is not YAML"),
+        (b"scale: \xff\xfe\n", "is not YAML"),
+        (b"", "(top level) = None"),
+        (b"- laptop\n", "(top level) = ['laptop']"),
+    ],
+)
+def test_a_file_that_is_no_mapping_is_named(tmp_path, content, words):
+    path = tmp_path / "params.yaml"
+    path.write_bytes(content)
+
+    with pytest.raises(ParamsError) as caught:
+        load(path)
+    assert str(path) in str(caught.value)
+    assert words in str(caught.value)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"nowhere\.yaml: no such file; run from the project's root"):
+        load(tmp_path / "nowhere.yaml")
+
+
+def test_not_a_number_in_the_file_is_refused(tmp_path):
+    path = tmp_path / "params.yaml"
+    path.write_text(SHIPPED.read_text().replace("limit_nmgy: 100.0", "limit_nmgy: .nan", 1))
+
+    with pytest.raises(ParamsError, match=r"tiles\.r64\.limit_nmgy = nan: .*finite"):
+        load(path)
+
+
+def test_scientific_notation_is_a_number():
+    assert RAW["recipes"]["gan"]["discriminator_lr"] == 0.0002
