@@ -26,12 +26,14 @@ COPY pyproject.toml requirements.lock /tmp/
 RUN python -c "import tomllib; p = tomllib.load(open('/tmp/pyproject.toml', 'rb'))['project']; \
                print(*p['dependencies'], *p['optional-dependencies']['serve'], sep='\n')" > /tmp/needs.txt \
     && pip install -c /tmp/requirements.lock -r /tmp/needs.txt
-# A Bento file is a tar archive, which ADD unpacks. It holds the service, the package skygen and the bundles.
-ADD dist/skygen.bento /home/skygen/bento/
 ENV BENTOML_HOME=/home/skygen/bentoml \
     BENTOML_DO_NOT_TRACK=True
 WORKDIR /home/skygen
 USER 1000
+# The Bento holds the service, the package skygen and the bundles. It is a tar archive in xz, which the image lacks and
+# Python has.
+RUN --mount=type=bind,source=dist/skygen.bento,target=/tmp/skygen.bento \
+    python -m tarfile -e /tmp/skygen.bento bento && chmod -R a+rX bento
 EXPOSE 3000
 HEALTHCHECK --interval=10s --timeout=5s --start-period=60s \
     CMD ["python", "-c", "from urllib.request import urlopen; urlopen('http://127.0.0.1:3000/readyz', timeout=4)"]

@@ -35,14 +35,14 @@ check: $(INSTALLED) ## lint, format, types, import rules
 
 serve: $(INSTALLED) ## serve the packaged generators at HOST:PORT
 	@test -f $(BENTO) || { echo "$(BENTO) is missing: run make repro (or dvc pull) first" >&2; exit 1; }
-	rm -rf .bento && mkdir .bento && tar -xf $(BENTO) -C .bento
-	$(BIN)/bentoml serve .bento --host $(HOST) --port $(PORT)
+	rm -rf .bento && mkdir .bento && $(BIN)/python -m tarfile -e $(BENTO) .bento
+	BENTOML_HOME="$(CURDIR)/.bento/home" $(BIN)/bentoml serve "$(CURDIR)/.bento" --host $(HOST) --port $(PORT)
 
 ui: $(INSTALLED) ## browse runs and models in MLflow, at 127.0.0.1:5000
 	$(BIN)/mlflow ui --backend-store-uri sqlite:///mlflow.db --host 127.0.0.1 --port 5000
 
 bench: $(INSTALLED) ## run every benchmark
-	@set -e; for script in benchmarks/*.py; do echo "# $$script"; $(BIN)/python "$$script"; done
+	@set -e; for name in frames training generation; do echo "# $$name"; $(BIN)/python -m benchmarks.$$name; done
 
 docs: $(INSTALLED) ## check that the README and the lock agree with the project
 	$(BIN)/pytest tests/test_house.py

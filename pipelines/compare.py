@@ -33,7 +33,7 @@ def _real_and_generated(tiles: str, params: Params) -> Image.Image:
     """Real test tiles beside the tiles of every recipe's first seed."""
     store = TileStore.open(TILES / tiles)
     pictures = {"real": sheet(controls(store, "test").real_a, store.card.bands)}
-    for recipe in params.recipes:
+    for recipe in params.compared:
         pictures[recipe] = Image.open(REPORTS / tiles / recipe / str(params.seeds[0]) / "grid.png")
     return side_by_side(pictures)
 

@@ -39,7 +39,8 @@ def main() -> None:
     print(f"{BENTO}: {BENTO.stat().st_size / 1e6:.1f} MB")
     for tiles, recipe in champions.items():
         seed = seeds[tiles][recipe]
-        version = register_champion(tiles, recipe, seed, bundle_folder(tiles, recipe, seed))
+        folder = bundle_folder(tiles, recipe, seed)
+        version = register_champion(tiles, recipe, seed, folder, Bundle.load(folder).sha256)
         print(f"skygen-{tiles}@champion: {recipe}, seed {seed}, version {version}")
 
 

@@ -79,10 +79,12 @@ def _files(folder: Path) -> list[str]:
 
 
 def _gate(app: ASGIApp, known: frozenset[str]) -> ASGIApp:
+    ours = ", ".join(sorted(path for path in known if path.startswith("/v1/")))
+
     async def gate(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan" or scope["path"] in known:
             return await app(scope, receive, send)
-        return await _refusal(404, "no such route; /docs.json lists them")(scope, receive, send)
+        return await _refusal(404, f"no such route; there is {ours}")(scope, receive, send)
 
     return gate
 

@@ -33,6 +33,12 @@ ASTROMETRY = {
 }
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread():
+    """Networks this small lose by threads: on a busy machine waiting for each other takes ten times their work."""
+    torch.set_num_threads(1)
+
+
 @pytest.fixture(scope="session")
 def params():
     """The shipped parameters."""
@@ -63,7 +69,7 @@ def frame_bytes():
 
 @pytest.fixture(scope="session")
 def write_store():
-    """A function: the tile store in `folder` of tiles [N, bands, H, W] by split, each tile from the field of its split."""
+    """A function: the tile store in `folder` of tiles [N, bands, H, W] by split, each from the field of its split."""
 
     def write(folder, tiles):
         writer = ShardWriter(folder)

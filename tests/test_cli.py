@@ -39,7 +39,8 @@ def test_npy_is_the_bundles_flux(bundles: Path, tmp_path: Path) -> None:
 def test_format_wins_over_the_suffix(bundles: Path, tmp_path: Path) -> None:
     output = tmp_path / "tiles.dat"
     assert skygen("generate", "--bundle", bundles / "r64/gan", "--format", "png", "--output", output).exit_code == 0
-    assert Image.open(output).size == (64, 64)
+    with Image.open(output) as picture:
+        assert (picture.format, picture.size) == ("PNG", (64, 64))
 
 
 @pytest.mark.parametrize("name", ["png", "npy", "fits", "json"])

@@ -84,8 +84,9 @@ def test_json_holds_no_number_that_it_cannot_say(tmp_path, value):
     assert names(tmp_path) == []
 
 
-def test_what_is_not_json_is_named(tmp_path):
-    (tmp_path / "x.json").write_text('{"a": ')
+@pytest.mark.parametrize("content", [b'{"a": ', b"", b"\xff\xff", b"NaN and more"])
+def test_what_is_not_json_is_named(tmp_path, content):
+    (tmp_path / "x.json").write_bytes(content)
     with pytest.raises(ValueError, match=r"x\.json is not JSON"):
         read_json(tmp_path / "x.json")
     with pytest.raises(FileNotFoundError, match=r"y\.json"):

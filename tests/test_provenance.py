@@ -23,7 +23,13 @@ def repository(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     ("wanted", "gpu", "device"),
-    [("cpu", True, "cpu"), ("auto", False, "cpu"), ("auto", True, "cuda"), ("cuda", True, "cuda"), (None, True, "cuda")],
+    [
+        ("cpu", True, "cpu"),
+        ("auto", False, "cpu"),
+        ("auto", True, "cuda"),
+        ("cuda", True, "cuda"),
+        (None, True, "cuda"),
+    ],
 )
 def test_the_device_is_the_one_asked_for(monkeypatch, wanted, gpu, device):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)

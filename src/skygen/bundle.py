@@ -121,6 +121,6 @@ class _PyFunc:
     def __init__(self, bundle: Bundle) -> None:
         self._bundle = bundle
 
-    def predict(self, request: Any, params: Mapping[str, Any] | None = None) -> NDArray[np.float32]:
+    def predict(self, request: Any) -> NDArray[np.float32]:
         rows = zip(np.atleast_1d(request["seed"]), np.atleast_1d(request["n"]), strict=True)
         return np.concatenate([self._bundle.generate(int(seed), int(n)) for seed, n in rows])

@@ -2,7 +2,6 @@
 
 import functools
 import json
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import ParamSpec

@@ -106,6 +106,7 @@ class Params(Section):
 
     scale: Literal["laptop", "paper"]
     seeds: Annotated[list[Seed], Field(min_length=1)]
+    compared: Annotated[list[str], Field(min_length=1)]
     frames: FramesParams
     tiles: dict[str, TileSetParams]
     recipes: dict[str, dict[str, Any]]
@@ -115,6 +116,13 @@ class Params(Section):
     def chosen(self) -> Scale:
         """The section of `scales` that `scale` names."""
         return self.scales[self.scale]
+
+    @model_validator(mode="after")
+    def _compared_recipes_exist(self) -> Self:
+        unknown = sorted(set(self.compared) - set(self.recipes))
+        if unknown:
+            raise ValueError(f"compared names {unknown}, but recipes holds {sorted(self.recipes)}")
+        return self
 
     @model_validator(mode="after")
     def _scales_cover_the_tile_sets(self) -> Self:

@@ -2,7 +2,6 @@
 
 import io
 import json
-import os
 import socket
 import subprocess
 import time
@@ -89,12 +88,13 @@ def served(project: Project) -> Iterator[str]:
     """The address of the packaged Bento, unpacked and served as `make serve` does."""
     bento = project.folder / ".bento"
     bento.mkdir()
-    project.run("tar", "-xf", "dist/skygen.bento", "-C", str(bento))
+    project.run("python", "-m", "tarfile", "-e", "dist/skygen.bento", ".bento")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = ["bentoml", "serve", ".bento", "--host", "127.0.0.1", "--port", str(port)]
+    command = ["bentoml", "serve", str(bento), "--host", "127.0.0.1", "--port", str(port)]
     environment = {key: value for key, value in project.environment.items() if key != "PYTHONPATH"}
+    environment["BENTOML_HOME"] = str(bento / "home")
     with (project.folder / "serve.log").open("w") as log:
         server = subprocess.Popen(command, cwd=project.folder, env=environment, stdout=log, stderr=log)
     try:
@@ -129,7 +129,8 @@ def test_bento_serves_every_bundle_of_the_pipeline(project: Project, served: str
 
 
 def test_local_frames_folder_is_what_dvc_compares(project: Project) -> None:
-    (project.folder / "data/local/note.txt").write_text("new")
+    note = project.folder / "data/local/note.txt"
+    note.write_text("new")
     assert "frames" in project.outdated()
-    os.remove(project.folder / "data/local/note.txt")
+    note.unlink()
     assert project.outdated() == set()

@@ -37,6 +37,7 @@ class Generator(nn.Module):
         self.layers = nn.Sequential(*layers, nn.Tanh())
 
     def forward(self, latents: torch.Tensor) -> torch.Tensor:
+        """Stretched tiles of the latents."""
         images: torch.Tensor = self.layers(latents[:, :, None, None])
         return images
 
@@ -59,6 +60,7 @@ class Discriminator(nn.Module):
         self.logit_slope = logit_slope
 
     def forward(self, images: torch.Tensor, dropout: float) -> torch.Tensor:
+        """Logits of the images; `dropout` counts in training mode alone."""
         features = images
         for convolution, norm in zip(self.convolutions, self.norms, strict=True):
             features = functional.leaky_relu(norm(convolution(features)), _LEAK)

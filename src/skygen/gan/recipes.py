@@ -31,11 +31,6 @@ class Recipe(Section):
     critic_steps: Annotated[int, Field(ge=1, le=20)]
     """Discriminator updates for each generator update: 1 in the original GAN, 5 in WGAN, algorithm 1."""
 
-    joint_batch: bool
-    """Whether the discriminator judges real and fake tiles in one batch, so that its batch norm sees both with the same
-    statistics. In two batches, common in code of 2018, batch norm hides how bright and how noisy the fakes are. The
-    paper leaves it open."""
-
     dropout: Literal["none", "fixed", "s_dropout"]
     """Rule for the rate of random discarding after every convolution of the discriminator: the paper's section 2.2."""
 
@@ -46,7 +41,7 @@ class Recipe(Section):
     """S-Dropout only: k of the paper's eq. 3, 0.25 there."""
 
     dropout_unit: Literal["iteration", "epoch"]
-    """The unit of x in eq. 3, which the paper calls iterations: generator updates, or passes over the training tiles."""
+    """The unit of x in eq. 3, which the paper calls iterations: generator updates, or passes over the tiles."""
 
     init: Literal["normal", "uniform"]
     """Distribution of the initial weights: Gaussian in DCGAN, uniform in the paper (figs 4 and 5)."""

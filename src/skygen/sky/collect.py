@@ -1,17 +1,15 @@
 """Filling the folder of frames: simulated ones, or those of a local folder; all of it or nothing."""
 
 import shutil
-import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
-from contextlib import contextmanager
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
 from tqdm import tqdm
 
-from skygen.files import write_json
+from skygen.files import replace_folder, write_json
 from skygen.params import Params
 from skygen.sky.exposure import BANDS
 from skygen.sky.field import frame_name, parse_frame_name
@@ -32,31 +30,13 @@ def collect_frames(params: Params, folder: Path, shape: tuple[int, int] = SHAPE)
     whole ones.
     """
     bands = sorted({band for tiles in params.tiles.values() for band in tiles.bands})
-    with _replacing(folder) as building:
+    with replace_folder(folder) as building:
         if params.frames.source == "simulated":
             manifest = _simulate(building, params.frames.seed, params.chosen.frames.fields, bands, shape)
         else:
             manifest = _copy_local(building, Path(params.frames.folder), bands)
         write_json(building / "manifest.json", manifest.model_dump())
     return manifest
-
-
-@contextmanager
-def _replacing(folder: Path) -> Iterator[Path]:
-    """An empty folder beside `folder`, which takes its place on success and is removed on any error."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as workspace:
-        building, former = Path(workspace) / "new", Path(workspace) / "former"
-        building.mkdir()
-        yield building
-        if folder.exists():
-            folder.rename(former)
-        try:
-            building.rename(folder)
-        except OSError:
-            if former.exists():
-                former.rename(folder)
-            raise
 
 
 def _simulate(folder: Path, seed: int, fields: int, bands: Sequence[str], shape: tuple[int, int]) -> Manifest:

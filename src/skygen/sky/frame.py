@@ -6,7 +6,6 @@ https://data.sdss.org/datamodel/files/BOSS_PHOTOOBJ/frames/RERUN/RUN/CAMCOL/fram
 
 import bz2
 import io
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +19,11 @@ from skygen.sky.field import FieldId, parse_frame_name
 
 SHAPE = (1489, 2048)  # rows, columns
 PIXEL_SCALE_ARCSEC = 0.396
+_FITS_BLOCK_BYTES = 2880
+_WCS_KEYS = (
+    *("CTYPE1", "CTYPE2", "CUNIT1", "CUNIT2", "CRPIX1", "CRPIX2", "CRVAL1", "CRVAL2"),
+    *("CD1_1", "CD1_2", "CD2_1", "CD2_2"),
+)
 
 
 class FrameError(ValueError):
@@ -60,11 +64,12 @@ def _open(path: Path, raw: bytes) -> tuple[fits.Header, NDArray[np.float32]]:
         content = bz2.decompress(raw) if path.suffix == ".bz2" else raw
     except (OSError, ValueError, EOFError) as error:
         raise FrameError(path, f"bz2 cannot decode it ({error})", again) from error
+    if len(content) % _FITS_BLOCK_BYTES:
+        cause = f"it holds {len(content)} bytes, no whole number of FITS blocks of {_FITS_BLOCK_BYTES}: it is cut short"
+        raise FrameError(path, cause, again)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", AstropyWarning)  # a truncated file is only a warning to astropy
-            with fits.open(io.BytesIO(content), memmap=False) as hdus:
-                header, data = hdus[0].header, hdus[0].data
+        with fits.open(io.BytesIO(content), memmap=False) as hdus:
+            header, data = hdus[0].header, hdus[0].data
     except (OSError, ValueError, TypeError, AstropyWarning) as error:
         raise FrameError(path, f"astropy cannot read it as FITS ({error})", again) from error
     if data is None or data.dtype.kind != "f":
@@ -95,12 +100,12 @@ def _check_pixels(path: Path, flux: NDArray[np.float32]) -> None:
 
 
 def _wcs(path: Path, header: fits.Header) -> WCS:
-    missing = [key for key in ("CTYPE1", "CRVAL1", "CRVAL2", "CRPIX1", "CRPIX2", "CD1_1", "CD2_2") if key not in header]
+    missing = [key for key in _WCS_KEYS if key not in header]
     if missing:
         raise FrameError(path, f"its header lacks {', '.join(missing)}", "use frames with the survey's astrometry")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", AstropyWarning)  # RADECSYS, the survey's spelling, is deprecated
-        return WCS(header)
+    # Of these keys alone: about the rest (RADECSYS, DATE-OBS in the style of 1998) astropy warns, and silencing a
+    # warning is not safe beside other threads.
+    return WCS(fits.Header([(key, header[key]) for key in _WCS_KEYS]))
 
 
 def _calibration(path: Path, header: fits.Header) -> float:

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from skygen.files import read_json, replace_folder
-from skygen.params import TileSetParams, TilesScale
+from skygen.params import TileSetParams, TilesScale, validate
 from skygen.sky.field import FieldId
 from skygen.sky.frame import PIXEL_SCALE_ARCSEC, Frame, read_frame
+from skygen.sky.manifest import FrameRow, Manifest
 from skygen.tiles.cut import FieldTiles, cut_field, grid_places, random_places
 from skygen.tiles.split import SPLITS, Split, split_fields
 from skygen.tiles.store import ShardWriter, TileSetCard, write_card
@@ -31,16 +32,16 @@ def build_tile_set(
     gives the same number of tiles where it can. `progress` wraps the work list. Raises `FileNotFoundError` where there
     are no frames, and `ValueError` where there are too few fields or a split gets no tile.
     """
-    listed = read_json(frames / "manifest.json")["frames"]
-    known: dict[FieldId, dict[str, Any]] = defaultdict(dict)
-    for row in listed:
-        known[FieldId(row["run"], row["camcol"], row["field"])][row["band"]] = row
+    manifest = frames / "manifest.json"
+    known: dict[FieldId, dict[str, FrameRow]] = defaultdict(dict)
+    for row in validate(Manifest, read_json(manifest), str(manifest)).frames:
+        known[row.field_id][row.band] = row
     complete = [field for field, bands in known.items() if set(tile_set.bands) <= set(bands)]
     splits = split_fields(complete, tile_set.validation, tile_set.test, tile_set.seed)
     survival: dict[Split, list[float]] = {split: [] for split in SPLITS}
     with replace_folder(folder) as building:
         writer = ShardWriter(building)
-        for split, field in progress([(split, field) for split in SPLITS for field in splits[split]]):
+        for split, field in progress(_work(splits)):
             wanted = math.ceil((scale.train if split == "train" else scale.held_out) / len(splits[split]))
             tiles = _cut(_read(frames, known[field], tile_set), field, split, tile_set, wanted)
             survival[split].append(tiles.survival)
@@ -63,11 +64,14 @@ def build_tile_set(
     return card
 
 
-def _read(frames: Path, known: Mapping[str, Mapping[str, Any]], tile_set: TileSetParams) -> dict[str, Frame]:
+def _work(splits: Mapping[Split, Sequence[FieldId]]) -> list[tuple[Split, FieldId]]:
+    return [(split, field) for split in SPLITS for field in splits[split]]
+
+
+def _read(frames: Path, known: Mapping[str, FrameRow], tile_set: TileSetParams) -> dict[str, Frame]:
     with ThreadPoolExecutor(max_workers=len(tile_set.bands)) as pool:  # bz2 releases the interpreter's lock
-        return dict(
-            zip(tile_set.bands, pool.map(lambda band: read_frame(frames / known[band]["name"]), tile_set.bands))
-        )
+        read = pool.map(lambda band: read_frame(frames / known[band].name), tile_set.bands)
+        return dict(zip(tile_set.bands, read, strict=True))
 
 
 def _cut(frames: Mapping[str, Frame], field: FieldId, split: Split, tile_set: TileSetParams, wanted: int) -> FieldTiles:
@@ -81,14 +85,14 @@ def _cut(frames: Mapping[str, Frame], field: FieldId, split: Split, tile_set: Ti
 
 
 def _rows(
-    tiles: FieldTiles, field: FieldId, known: Mapping[str, Mapping[str, Any]], tile_set: TileSetParams
+    tiles: FieldTiles, field: FieldId, known: Mapping[str, FrameRow], tile_set: TileSetParams
 ) -> list[dict[str, Any]]:
     of_field: dict[str, Any] = {"run": field.run, "camcol": field.camcol, "field": field.field}
     of_bands: dict[str, Any] = {}
     for band in tile_set.bands:
-        of_bands[f"sky_noise_{band}_nmgy"] = known[band]["sky_noise_nmgy"]
-        of_bands[f"gain_{band}_e_per_count"] = known[band]["gain"]
-        of_bands[f"nmgy_per_count_{band}"] = known[band]["nmgy_per_count"]
+        of_bands[f"sky_noise_{band}_nmgy"] = known[band].sky_noise_nmgy
+        of_bands[f"gain_{band}_e_per_count"] = known[band].gain_e_per_count
+        of_bands[f"nmgy_per_count_{band}"] = known[band].nmgy_per_count
     return [
         {**of_field, "x": int(x), "y": int(y), "ra_deg": float(ra), "dec_deg": float(dec), **of_bands}
         for x, y, ra, dec in zip(tiles.x, tiles.y, tiles.ra_deg, tiles.dec_deg, strict=True)

@@ -77,7 +77,7 @@ def cut_field(
 
 def _inside(x: NDArray[np.int64], y: NDArray[np.int64], size: int, frame: Frame) -> NDArray[np.bool_]:
     rows, columns = frame.flux_nmgy.shape
-    return (x >= 0) & (y >= 0) & (x + size <= columns) & (y + size <= rows)
+    return np.asarray((x >= 0) & (y >= 0) & (x + size <= columns) & (y + size <= rows))
 
 
 def _holds_source(

@@ -89,17 +89,18 @@ def _iterate(
 ) -> dict[str, float]:
     rng = _seed_all(seed, state.images_seen)
     dropout = dropout_rate(recipe, state.iteration, state.images_seen, len(training))
+    losses = []
     for _ in range(recipe.critic_steps):
         real = store.card.stretch.stretch(draw_batch(training, scale.batch, rng).to(device))
-        discriminator_loss = update_discriminator(state.players, recipe, real, dropout, rng)
+        losses.append(update_discriminator(state.players, recipe, real, dropout, rng))
         state.images_seen += scale.batch
-    generator_loss = update_generator(state.players, recipe, real, dropout, rng)
+    generator_loss = update_generator(state.players, recipe, scale.batch, dropout, rng)
     state.iteration += 1
-    losses = {"discriminator_loss": float(discriminator_loss), "generator_loss": float(generator_loss)}
-    if not all(math.isfinite(loss) for loss in losses.values()):
+    values = {"discriminator_loss": float(losses[-1]), "generator_loss": float(generator_loss)}
+    if not all(math.isfinite(loss) for loss in values.values()):
         kept = f"iteration {state.best.iteration}" if state.best else "none"
-        raise TrainingError(f"iteration {state.iteration}: losses {losses}; last good checkpoint: {kept}")
-    return {**losses, "dropout_rate": dropout}
+        raise TrainingError(f"iteration {state.iteration}: losses {values}; last good checkpoint: {kept}")
+    return {**values, "dropout_rate": dropout}
 
 
 def _seed_all(seed: int, images_seen: int) -> torch.Generator:
@@ -140,7 +141,7 @@ def _draw(state: State, recipe: Recipe, store: TileStore, count: int, device: to
     latents = latents_of(recipe.latents, recipe.latent_size, _VALIDATION_SEED, range(count)).to(device)
     generator = state.players.generator.eval()
     with torch.no_grad():
-        flux = torch.cat([store.card.stretch.unstretch(generator(part)) for part in latents.split(64)])
+        flux = torch.cat([store.card.stretch.unstretch(generator(part)) for part in torch.split(latents, 64)])
     generator.train()
     return flux.cpu().numpy()
 

@@ -26,9 +26,10 @@ def update_discriminator(
 ) -> torch.Tensor:
     """One step of the discriminator on stretched real tiles [N, bands, H, W] and as many fakes; its loss, a scalar."""
     with torch.no_grad():
-        fake = players.generator(_latents(recipe, real, rng))
+        fake = players.generator(_latents(players, recipe, len(real), rng))
     players.discriminator_optimiser.zero_grad(set_to_none=True)
-    loss = discriminator_loss(recipe, *_judge(players, recipe, real, fake, dropout))
+    logits_real, logits_fake = players.discriminator(real, dropout), players.discriminator(fake, dropout)
+    loss = discriminator_loss(recipe, logits_real, logits_fake)
     loss.backward()  # type: ignore[no-untyped-call]
     players.discriminator_optimiser.step()
     if recipe.clip is not None:
@@ -37,29 +38,19 @@ def update_discriminator(
 
 
 def update_generator(
-    players: Players, recipe: Recipe, real: torch.Tensor, dropout: float, rng: torch.Generator
+    players: Players, recipe: Recipe, batch: int, dropout: float, rng: torch.Generator
 ) -> torch.Tensor:
-    """One step of the generator on as many fakes as there are stretched `real` tiles; its loss, a scalar."""
+    """One step of the generator on `batch` fakes; its loss, a scalar."""
     players.generator_optimiser.zero_grad(set_to_none=True)
     players.discriminator.requires_grad_(False)
-    fake = players.generator(_latents(recipe, real, rng))
-    _, logits_fake = _judge(players, recipe, real, fake, dropout)
-    loss = generator_loss(recipe, logits_fake)
+    logits = players.discriminator(players.generator(_latents(players, recipe, batch, rng)), dropout)
+    loss = generator_loss(recipe, logits)
     loss.backward()  # type: ignore[no-untyped-call]
     players.discriminator.requires_grad_(True)
     players.generator_optimiser.step()
     return loss.detach()
 
 
-def _judge(
-    players: Players, recipe: Recipe, real: torch.Tensor, fake: torch.Tensor, dropout: float
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """The discriminator's logits on real and on fake tiles, judged in one batch or in two, as the recipe says."""
-    if recipe.joint_batch:
-        logits_real, logits_fake = players.discriminator(torch.cat([real, fake]), dropout).chunk(2)
-        return logits_real, logits_fake
-    return players.discriminator(real, dropout), players.discriminator(fake, dropout)
-
-
-def _latents(recipe: Recipe, like: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
-    return draw_latents(recipe.latents, len(like), recipe.latent_size, rng).to(like.device)
+def _latents(players: Players, recipe: Recipe, batch: int, rng: torch.Generator) -> torch.Tensor:
+    device = next(players.generator.parameters()).device
+    return draw_latents(recipe.latents, batch, recipe.latent_size, rng).to(device)

@@ -1,0 +1,27 @@
+"""Seconds to read a frame, against decoding its bz2 alone, which is the limit of any reader."""
+
+import bz2
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from benchmarks.limits import print_machine, seconds
+from skygen.sky.field import frame_name
+from skygen.sky.frame import read_frame
+from skygen.sky.frame_format import write_frame
+from skygen.sky.simulate import simulate_field
+
+
+def main() -> None:
+    """Print how far `read_frame` is from the codec, on a simulated frame."""
+    print_machine()
+    with TemporaryDirectory() as folder:
+        frame = next(frame for frame in simulate_field(2019, 0) if frame.band == "r")
+        path = Path(folder) / frame_name(frame.band, frame.field_id)
+        write_frame(path, frame, "benchmark")
+        raw = path.read_bytes()
+        whole, codec = seconds(lambda: read_frame(path), runs=5), seconds(lambda: bz2.decompress(raw), runs=5)
+    print(f"read_frame {whole:.3f} s, bz2 alone {codec:.3f} s, ratio {whole / codec:.2f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,118 @@
+"""What the service refuses through a real port: always a sentence, never an error of ours, never a trace."""
+
+import json
+import re
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+Serve = Callable[[str, Path, dict[str, str]], AbstractContextManager[httpx.Client]]
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("tiles", "r65"),
+        ("tiles", "../r64"),
+        ("tiles", ""),
+        ("tiles", None),
+        ("tiles", ["r64"]),
+        ("n", 0),
+        ("n", 257),
+        ("n", -1),
+        ("n", 1.5),
+        ("n", True),
+        ("n", "2"),
+        ("n", float("nan")),
+        ("n", float("inf")),
+        ("seed", -1),
+        ("seed", 2**63),
+        ("seed", 0.5),
+        ("seed", float("nan")),
+        ("seed", "1e3"),
+        ("seed", "-1"),
+        ("seed", str(2**63)),
+        ("seed", "٣"),
+        ("seed", None),
+        ("format", "jpg"),
+        ("model", "nobody"),
+        ("model", 3),
+        ("noise", "none"),
+        ("noise", 0.03),
+        ("noise", float("inf")),
+        ("seeing", 1.2),
+        ("sed", 7),
+    ],
+)
+def test_bad_input_is_refused_by_name(client: httpx.Client, field: str, value: Any) -> None:
+    content = json.dumps({"tiles": "r64", field: value})
+    response = client.post("/v1/generate", content=content, headers={"Content-Type": "application/json"})
+    assert response.status_code == 400
+    (problem,) = response.json()["detail"]
+    assert problem["loc"] == [field]
+    assert problem["msg"]
+
+
+@pytest.mark.parametrize(
+    ("request_", "choice"),
+    [
+        ({"tiles": "r65"}, "there is r64, gri128"),
+        ({"tiles": "gri128", "model": "improved"}, "there is champion, gan"),
+        ({"tiles": "r64", "noise": "none"}, "must be 'survey'"),
+    ],
+)
+def test_a_refusal_says_what_there_is(client: httpx.Client, request_: dict[str, str], choice: str) -> None:
+    assert choice in client.post("/v1/generate", json=request_).json()["detail"][0]["msg"]
+
+
+@pytest.mark.parametrize(
+    "content", ["", "{}", "[", "[1]", "[" * 30_000, '{"tiles": "\\ud800"}', '{"seed": ' + "9" * 5_000]
+)
+def test_no_body_is_an_error_of_ours(client: httpx.Client, content: str) -> None:
+    response = client.post("/v1/generate", content=content, headers={"Content-Type": "application/json"})
+    assert response.status_code == 400
+    assert response.json()["detail"][0]["msg"]
+
+
+@pytest.mark.parametrize(
+    "media_type", ["application/x-www-form-urlencoded", "multipart/form-data", "application/vnd.bentoml+pickle"]
+)
+def test_only_json_is_read(client: httpx.Client, media_type: str) -> None:
+    response = client.post("/v1/generate", content="tiles=" + "[" * 20_000, headers={"Content-Type": media_type})
+    assert response.status_code == 415
+    assert "Content-Type: application/json" in response.json()["error"]
+
+
+def test_a_large_body_is_refused_declared_or_not(client: httpx.Client) -> None:
+    padded = json.dumps({"tiles": "r64"}).encode() + b" " * 64_000
+    headers = {"Content-Type": "application/json"}
+    assert client.post("/v1/generate", content=padded, headers=headers).status_code == 413
+    chunks = (padded[start : start + 1_000] for start in range(0, len(padded), 1_000))
+    assert client.post("/v1/generate", content=chunks, headers=headers).status_code == 413
+    assert client.post("/v1/generate", content=padded[:64_000], headers=headers).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/nowhere", "/v1/generate/", "/v1/models/r64", "/static_content/none.js"])
+def test_an_unknown_path_leaves_no_trace_in_the_metrics(client: httpx.Client, path: str) -> None:
+    response = client.get(path)
+    assert response.status_code == 404
+    assert response.json()["error"] == "no such route; there is /v1/generate, /v1/models"
+    labels = set(re.findall(r'endpoint="([^"]*)"', client.get("/metrics").text))
+    assert path not in labels
+    assert client.get("/docs.json").status_code == 200
+    assert "/docs.json" in re.findall(r'endpoint="([^"]*)"', client.get("/metrics").text)
+
+
+def test_without_bundles_the_command_ends_with_the_reason(serve: Serve, tmp_path: Path) -> None:
+    with (
+        pytest.raises(pytest.fail.Exception, match=r"champions\.json: missing") as failed,
+        serve("serving.service:Skygen", ROOT, {"SKYGEN_BUNDLES": str(tmp_path)}),
+    ):
+        pass
+    assert "exit status 1" in str(failed.value)
