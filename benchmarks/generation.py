@@ -42,10 +42,27 @@ def _row(name: str, size: int, bands: Sequence[str], width: int) -> None:
 
 def _card(name: str, size: int, bands: Sequence[str], width: int) -> bundle.Card:
     return bundle.Card(
-        tiles=name, recipe="untrained", seed=0, scale="laptop", row={}, size=size, bands=list(bands),
-        softening_nmgy=0.2, limit_nmgy=100.0, pixel_scale_arcsec=0.396, latent_size=100, latents="normal", width=width, iteration=0,
-        images_seen=0, validation={}, data_hash="", commit="", trained_at="", versions={},
-    )  # fmt: skip
+        tiles=name,
+        recipe="untrained",
+        seed=0,
+        scale="laptop",
+        row={},
+        size=size,
+        bands=list(bands),
+        softening_nmgy=0.2,
+        limit_nmgy=100.0,
+        pixel_scale_arcsec=0.396,
+        latent_size=100,
+        latents="normal",
+        width=width,
+        iteration=0,
+        images_seen=0,
+        validation={},
+        data_hash="",
+        commit="",
+        trained_at="",
+        versions={},
+    )
 
 
 if __name__ == "__main__":

@@ -22,6 +22,8 @@ ASTROMETRY = {
     "RADECSYS": "ICRS",
     "CTYPE1": "RA---TAN",
     "CTYPE2": "DEC--TAN",
+    "CUNIT1": "deg",
+    "CUNIT2": "deg",
     "CRPIX1": 1025.0,
     "CRPIX2": 745.0,
     "CRVAL1": 336.664257327,
@@ -134,7 +136,7 @@ def write_bundle():
 
 @pytest.fixture
 def noise_store(tmp_path, write_store):
-    """A store of 24 training and 16 held-out tiles [1, 64, 64] of sky noise with a bright spot each."""
+    """A store of 24 training, 34 validation and 8 test tiles [1, 64, 64] of sky noise with a bright spot each."""
     rng = np.random.default_rng(0)
 
     def tiles(count):
@@ -142,4 +144,4 @@ def noise_store(tmp_path, write_store):
         flux[np.arange(count), 0, *rng.integers(8, 56, (2, count))] += rng.uniform(1, 20, count)
         return flux.astype(np.float32)
 
-    return write_store(tmp_path / "r64", {"train": tiles(24), "validation": tiles(16), "test": tiles(16)})
+    return write_store(tmp_path / "r64", {"train": tiles(24), "validation": tiles(34), "test": tiles(8)})

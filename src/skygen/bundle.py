@@ -21,6 +21,7 @@ from skygen.params import Section, validate
 from skygen.sky.stretch import Stretch
 
 WEIGHTS, CARD = "generator.safetensors", "card.json"
+_REMEDY = "train it anew, or fetch it again with dvc pull"
 _TILES_A_PASS = 32  # bounds the memory of a large request; it does not change a tile's bytes
 
 
@@ -36,7 +37,7 @@ class Card(Section):
     seed: int
     scale: str
     row: dict[str, Any]  # the recipe as it ran, the scale's factors applied
-    size: int
+    size: Literal[64, 128]
     bands: list[str]
     softening_nmgy: float
     limit_nmgy: float
@@ -69,10 +70,10 @@ class Bundle:
                 raise BundleError(f"{folder / name}: missing; a bundle holds {WEIGHTS} and {CARD}")
         try:
             card = validate(Card, read_json(folder / CARD), str(folder / CARD))
-            generator = Generator(card.size, len(card.bands), card.width, card.latent_size)
-            generator.load_state_dict(load_file(folder / WEIGHTS))
-        except (ValueError, SafetensorError, RuntimeError) as error:
-            raise BundleError(f"{folder}: {error}; train it anew, or fetch it again with dvc pull") from error
+        except ValueError as error:
+            raise BundleError(f"{error}; {_REMEDY}") from error
+        generator = Generator(card.size, len(card.bands), card.width, card.latent_size)
+        _load_weights(generator, folder / WEIGHTS)
         return cls(card, generator, sha256_folder(folder), torch.device(device))
 
     def generate(self, seed: int, n: int, first: int = 0) -> NDArray[np.float32]:
@@ -105,11 +106,15 @@ def save_weights(path: Path, weights: Mapping[str, torch.Tensor]) -> None:
 def load_discriminator(path: Path, card: Card) -> Discriminator:
     """The discriminator that was trained with the bundle of `card`; raises `BundleError` where `path` is not it."""
     discriminator = Discriminator(card.size, len(card.bands), card.width, card.row["logit_slope"])
-    try:
-        discriminator.load_state_dict(load_file(path))
-    except (OSError, SafetensorError, RuntimeError) as error:
-        raise BundleError(f"{path}: {error}; train it anew, or fetch it again with dvc pull") from error
+    _load_weights(discriminator, path)
     return discriminator
+
+
+def _load_weights(network: Generator | Discriminator, path: Path) -> None:
+    try:
+        network.load_state_dict(load_file(path))
+    except (OSError, SafetensorError, RuntimeError) as error:
+        raise BundleError(f"{path}: {error}; {_REMEDY}") from error
 
 
 def _load_pyfunc(path: str) -> "_PyFunc":

@@ -57,7 +57,7 @@ def read_json(path: Path) -> Any:
     """The content of a JSON file; raises `FileNotFoundError` where it is missing, `ValueError` where it is not JSON."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
+    except ValueError as error:  # of JSON, or of UTF-8
         raise ValueError(f"{path} is not JSON: {error}; make it anew with the stage that writes it") from error
 
 

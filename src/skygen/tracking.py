@@ -13,8 +13,8 @@ from typing import Any
 import mlflow
 import numpy as np
 from mlflow import MlflowClient
-from mlflow.data.dataset_source_registry import resolve_dataset_source
 from mlflow.data.meta_dataset import MetaDataset
+from mlflow.data.sources import LocalArtifactDatasetSource  # type: ignore[attr-defined] # made at import
 from mlflow.entities import Run
 from numpy.typing import NDArray
 
@@ -59,7 +59,7 @@ def training_run(
     _use_experiment()
     with mlflow.start_run(run_name=name, tags=dict(tags)):
         mlflow.log_params(dict(params))
-        source = resolve_dataset_source(str(data))
+        source = LocalArtifactDatasetSource(str(data))
         dataset = MetaDataset(source, name=data.name, digest=data_hash[:36])  # type: ignore[abstract] # it is not
         mlflow.log_input(dataset, context="training")
         yield TrainingRun(bands)

@@ -37,9 +37,9 @@ class Project:
         assert done.returncode == 0, f"{' '.join(command)}:\n{done.stdout}\n{done.stderr}"
         return done.stdout
 
-    def outdated(self) -> set[str]:
-        """The stages that `dvc repro` would run."""
-        lines = self.run("dvc", "repro", "--dry").splitlines()
+    def repro(self, *options: str) -> set[str]:
+        """The stages that `dvc repro` runs; with `--dry`, those whose own dependencies changed, which it would run."""
+        lines = self.run("dvc", "repro", *options).splitlines()
         return {line.split("'")[1] for line in lines if line.startswith("Running stage")}
 
     def set_param(self, value: object, *keys: str) -> None:

@@ -14,13 +14,23 @@ def test_the_other_half_of_the_real_tiles_scores_one():
     assert ValidationScore(real_a, real_b).measure(real_a)["score"] == pytest.approx(1)
 
 
-def test_the_score_is_the_geometric_mean_of_both_ratios():
+def test_the_score_is_the_geometric_mean_of_all_ratios():
     score, real_real = ValidationScore(sky(0), sky(1)), ValidationScore(sky(0), sky(1)).measure(sky(0))
     found = score.measure(sky(2, noise=0.05))
     ratios = [found[key] / real_real[key] for key in ("pixel_w1", "power_spectrum")]
 
     assert min(ratios) > 3
-    assert found["score"] == pytest.approx(np.sqrt(ratios[0] * ratios[1]))
+    assert found["diversity"] > 1
+    assert found["score"] == pytest.approx(np.cbrt(ratios[0] * ratios[1] * 1))
+
+
+def test_repeated_tiles_score_far_worse_than_different_ones():
+    score, tiles = ValidationScore(sky(0), sky(1)), sky(2)
+    repeated = np.repeat(tiles[:2], len(tiles) // 2, axis=0)
+    halved = score.measure(repeated + 0.5 * (tiles - repeated))
+
+    assert score.measure(np.repeat(tiles[:1], len(tiles), axis=0))["score"] > 10 * score.measure(tiles)["score"]
+    assert halved["diversity"] < 1
 
 
 def test_worse_noise_scores_worse():

@@ -21,6 +21,10 @@ def _channels(size: int, width: int) -> list[int]:
     return [width * 2**level for level in reversed(range(doublings))]
 
 
+def _norm(channels: int) -> tuple[nn.Module, nn.Module]:
+    return nn.BatchNorm2d(channels, momentum=_BATCH_NORM_MOMENTUM), nn.ReLU(inplace=True)
+
+
 class Generator(nn.Module):
     """Latents [N, latent_size] → stretched tiles [N, bands, size, size] in (-1, 1).
 
@@ -31,9 +35,9 @@ class Generator(nn.Module):
         super().__init__()
         channels = _channels(size, width)
         layers: list[nn.Module] = [nn.ConvTranspose2d(latent_size, channels[0], _FIRST, 1, 0, bias=False)]
-        for narrow, wide in pairwise([*channels, bands]):
-            layers += [nn.BatchNorm2d(narrow, momentum=_BATCH_NORM_MOMENTUM), nn.ReLU(inplace=True)]
-            layers += [nn.ConvTranspose2d(narrow, wide, 4, 2, 1, bias=wide == bands)]
+        for narrow, wide in pairwise(channels):
+            layers += [*_norm(narrow), nn.ConvTranspose2d(narrow, wide, 4, 2, 1, bias=False)]
+        layers += [*_norm(channels[-1]), nn.ConvTranspose2d(channels[-1], bands, 4, 2, 1)]
         self.layers = nn.Sequential(*layers, nn.Tanh())
 
     def forward(self, latents: torch.Tensor) -> torch.Tensor:

@@ -1,14 +1,14 @@
 """`diversity`: how different generated tiles are from each other, over how different real ones are.
 
 0 is one tile repeated, 1 as diverse as the sky. Pure noise can pass it, since every draw of it differs; so read it
-with `sources`.
+with `sources`. Needs numpy and torch alone.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
-from scipy.spatial.distance import pdist
 
 from skygen.measure.medians import ratio, weighted_median
 from skygen.measure.pixels import STRETCH
@@ -30,7 +30,7 @@ def describe(tiles: NDArray[np.floating]) -> Pairs:
     """The distances between all pairs of smoothed, stretched tiles; needs at least two tiles."""
     smooth = np.stack([_smooth(tile) for tile in tiles[:MOST_TILES]])
     first, second = np.triu_indices(len(smooth), 1)
-    distance = pdist(smooth)
+    distance = torch.pdist(torch.from_numpy(smooth)).numpy()
     order = np.argsort(distance, kind="stable")
     return Pairs(first[order], second[order], distance[order])
 

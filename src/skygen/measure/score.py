@@ -1,6 +1,6 @@
 """One number by which a training chooses its best checkpoint: how much worse than real tiles, 1 is as good.
 
-Needs numpy alone.
+Needs numpy and torch alone.
 """
 
 import math
@@ -9,7 +9,7 @@ from collections.abc import Hashable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from skygen.measure import pixels, spectrum
+from skygen.measure import diversity, pixels, spectrum
 
 _MEASURES = {"pixel_w1": pixels, "power_spectrum": spectrum}
 _FLOOR = 1e-6  # a real-real distance below it counts as it
@@ -38,15 +38,23 @@ class ValidationScore:
         """Take two disjoint halves of real tiles: what is scored is compared with `real_b`, as `real_a` is."""
         self._real = self._summaries(real_b)
         self._real_real = self._distances(real_a)
+        self._real_diversity = self._diversity(real_b)
 
     def measure(self, fake: NDArray[np.floating]) -> dict[str, float]:
-        """`pixel_w1` and `power_spectrum` of `fake` against the real tiles, and `score`: lower is better.
+        """`pixel_w1` and `power_spectrum` of `fake` against the real tiles, its `diversity`, and `score`.
 
-        `score` is the geometric mean of both over their real-real values.
+        `score` is the geometric mean of both distances over their real-real values and of how many times less diverse
+        than real tiles `fake` is: lower is better, 1 is as good as real. Diversity beyond the real one earns nothing.
         """
         distances = self._distances(fake)
+        diverse = diversity.compare(self._diversity(fake), self._real_diversity)
         ratios = [value / max(self._real_real[key], _FLOOR) for key, value in distances.items()]
-        return {**distances, "score": math.prod(ratios) ** (1 / len(ratios))}
+        ratios.append(1 / min(1, max(diverse, _FLOOR)))
+        return {**distances, "diversity": diverse, "score": math.prod(ratios) ** (1 / len(ratios))}
+
+    @staticmethod
+    def _diversity(tiles: NDArray[np.floating]) -> float:
+        return diversity.summarise(diversity.describe(tiles), np.ones(len(tiles)))
 
     def _distances(self, tiles: NDArray[np.floating]) -> dict[str, float]:
         summaries = self._summaries(tiles)

@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-_NAME = re.compile(r"^frame-([ugriz])-(\d{6})-([1-6])-(\d{4})\.fits(\.bz2)?$")
+_NAME = re.compile(r"frame-([ugriz])-(\d{6})-([1-6])-(\d{4})\.fits(\.bz2)?")
 
 
 @dataclass(frozen=True, order=True)
@@ -26,7 +26,7 @@ def frame_name(band: str, field_id: FieldId, compressed: bool = True) -> str:
 
 def parse_frame_name(name: str) -> tuple[str, FieldId]:
     """The band and the field that a frame's file name states; raises `ValueError` for any other name."""
-    found = _NAME.match(name)
+    found = _NAME.fullmatch(name)
     if found is None:
         raise ValueError(f"{name!r} is not a frame's name; it must read frame-BAND-RUN-CAMCOL-FIELD.fits or .fits.bz2")
     band, run, camcol, field, _ = found.groups()

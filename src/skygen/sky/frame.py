@@ -6,11 +6,15 @@ https://data.sdss.org/datamodel/files/BOSS_PHOTOOBJ/frames/RERUN/RUN/CAMCOL/fram
 
 import bz2
 import io
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from astropy.io import fits
+from astropy.io.fits.verify import VerifyError
 from astropy.utils.exceptions import AstropyWarning
 from astropy.wcs import WCS
 from numpy.typing import NDArray
@@ -20,10 +24,11 @@ from skygen.sky.field import FieldId, parse_frame_name
 SHAPE = (1489, 2048)  # rows, columns
 PIXEL_SCALE_ARCSEC = 0.396
 _FITS_BLOCK_BYTES = 2880
-_WCS_KEYS = (
-    *("CTYPE1", "CTYPE2", "CUNIT1", "CUNIT2", "CRPIX1", "CRPIX2", "CRVAL1", "CRVAL2"),
-    *("CD1_1", "CD1_2", "CD2_1", "CD2_2"),
-)
+_PROJECTION = {"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CUNIT1": "deg", "CUNIT2": "deg"}
+_WCS_NUMBERS = ("CRPIX1", "CRPIX2", "CRVAL1", "CRVAL2", "CD1_1", "CD1_2", "CD2_1", "CD2_2")
+_KEYS = (*("RUN", "CAMCOL", "FILTER", "BUNIT", "NMGY"), *_PROJECTION, *_WCS_NUMBERS)
+
+Header = Mapping[str, Any]
 
 
 class FrameError(ValueError):
@@ -56,7 +61,7 @@ def read_frame(path: Path) -> Frame:
     return Frame(field_id, band, flux, _wcs(path, header), _calibration(path, header))
 
 
-def _open(path: Path, raw: bytes) -> tuple[fits.Header, NDArray[np.float32]]:
+def _open(path: Path, raw: bytes) -> tuple[Header, NDArray[np.float32]]:
     again = "fetch the file again"
     if not raw:
         raise FrameError(path, "the file is empty", again)
@@ -69,15 +74,16 @@ def _open(path: Path, raw: bytes) -> tuple[fits.Header, NDArray[np.float32]]:
         raise FrameError(path, cause, again)
     try:
         with fits.open(io.BytesIO(content), memmap=False) as hdus:
-            header, data = hdus[0].header, hdus[0].data
-    except (OSError, ValueError, TypeError, AstropyWarning) as error:
+            header = {key: hdus[0].header[key] for key in _KEYS if key in hdus[0].header}
+            data = hdus[0].data
+    except (OSError, ValueError, TypeError, KeyError, VerifyError, AstropyWarning) as error:
         raise FrameError(path, f"astropy cannot read it as FITS ({error})", again) from error
     if data is None or data.dtype.kind != "f":
         raise FrameError(path, "its first HDU holds no image of floats", again)
     return header, data.astype(np.float32)
 
 
-def _check_identity(path: Path, header: fits.Header, band: str, field_id: FieldId) -> None:
+def _check_identity(path: Path, header: Header, band: str, field_id: FieldId) -> None:
     stated = (str(header.get("FILTER", "")).strip(), header.get("RUN"), header.get("CAMCOL"))
     expected = (band, field_id.run, field_id.camcol)
     if stated != expected:
@@ -99,16 +105,30 @@ def _check_pixels(path: Path, flux: NDArray[np.float32]) -> None:
         raise FrameError(path, f"every pixel is {flux[0, 0]}", "fetch the file again")
 
 
-def _wcs(path: Path, header: fits.Header) -> WCS:
-    missing = [key for key in _WCS_KEYS if key not in header]
+def _wcs(path: Path, header: Header) -> WCS:
+    remedy = "use frames with the survey's astrometry"
+    missing = [key for key in (*_PROJECTION, *_WCS_NUMBERS) if key not in header]
     if missing:
-        raise FrameError(path, f"its header lacks {', '.join(missing)}", "use frames with the survey's astrometry")
+        raise FrameError(path, f"its header lacks {', '.join(missing)}", remedy)
+    stated = {key: header[key] for key in _PROJECTION}
+    if stated != _PROJECTION:
+        raise FrameError(path, f"its projection is {stated}, not {_PROJECTION}", remedy)
+    numbers = {key: header[key] for key in _WCS_NUMBERS}
+    wrong = {
+        key: value for key, value in numbers.items() if isinstance(value, bool) or not isinstance(value, float | int)
+    }
+    if wrong:
+        raise FrameError(path, f"{wrong} are no numbers", remedy)
+    area_deg2 = abs(numbers["CD1_1"] * numbers["CD2_2"] - numbers["CD1_2"] * numbers["CD2_1"])
+    scale_arcsec = 3600 * math.sqrt(area_deg2)
+    if abs(scale_arcsec / PIXEL_SCALE_ARCSEC - 1) > 0.01:
+        raise FrameError(path, f"its pixels are {scale_arcsec:.3g} arcsec wide, not {PIXEL_SCALE_ARCSEC}", remedy)
     # Of these keys alone: about the rest (RADECSYS, DATE-OBS in the style of 1998) astropy warns, and silencing a
     # warning is not safe beside other threads.
-    return WCS(fits.Header([(key, header[key]) for key in _WCS_KEYS]))
+    return WCS(fits.Header([*stated.items(), *numbers.items()]))
 
 
-def _calibration(path: Path, header: fits.Header) -> float:
+def _calibration(path: Path, header: Header) -> float:
     value = header.get("NMGY")
     if not isinstance(value, float | int) or not value > 0:
         raise FrameError(path, f"NMGY is {value!r}, not a positive number", "use calibrated frames of DR8 or later")

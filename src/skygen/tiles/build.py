@@ -41,10 +41,12 @@ def build_tile_set(
     survival: dict[Split, list[float]] = {split: [] for split in SPLITS}
     with replace_folder(folder) as building:
         writer = ShardWriter(building)
+        lacking = {split: scale.train if split == "train" else scale.held_out for split in SPLITS}
         for split, field in progress(_work(splits)):
-            wanted = math.ceil((scale.train if split == "train" else scale.held_out) / len(splits[split]))
+            wanted = math.ceil(lacking[split] / (len(splits[split]) - len(survival[split])))
             tiles = _cut(_read(frames, known[field], tile_set), field, split, tile_set, wanted)
             survival[split].append(tiles.survival)
+            lacking[split] -= len(tiles.flux_nmgy)
             writer.add(split, tiles.flux_nmgy, _rows(tiles, field, known[field], tile_set))
         writer.close()
         _check_no_split_is_empty(name, writer)

@@ -72,7 +72,7 @@ class ShardWriter:
             if self._waiting[split]:
                 self._flush(split)
         with write_atomically(self._folder / MANIFEST) as temporary, temporary.open("w", newline="") as stream:
-            writer = csv.DictWriter(stream, fieldnames=list(self._rows[0]))
+            writer = csv.DictWriter(stream, fieldnames=list(next(iter(self._rows), {})))
             writer.writeheader()
             writer.writerows(self._rows)
 
@@ -94,7 +94,7 @@ class TileSplit:
     """The tiles of one split, memory-mapped: indexing reads only the tiles asked for."""
 
     def __init__(self, folder: Path, shards: Sequence[Shard]) -> None:
-        self._maps = [np.load(folder / shard.name, mmap_mode="r") for shard in shards]
+        self._maps = [_map(folder / shard.name) for shard in shards]
         self._ends = np.cumsum([0] + [len(tiles) for tiles in self._maps])
 
     def __len__(self) -> int:
@@ -139,6 +139,13 @@ class TileStore:
         """The manifest: a row a tile, values as text."""
         with (self.folder / MANIFEST).open(newline="") as stream:
             return list(csv.DictReader(stream))
+
+
+def _map(path: Path) -> NDArray[np.float32]:
+    try:
+        return np.asanyarray(np.load(path, mmap_mode="r"))
+    except (ValueError, EOFError) as error:
+        raise ValueError(f"{path} is damaged ({error}); make the tile store anew") from error
 
 
 def write_card(folder: Path, card: TileSetCard) -> None:
