@@ -9,7 +9,7 @@ import torch
 from benchmarks.limits import flop, matmul_flop_per_second, print_machine, seconds
 from skygen import bundle
 from skygen.gan.networks import Generator
-from skygen.params import load
+from skygen.params import Size, load
 
 TILES = 32
 
@@ -24,7 +24,7 @@ def main() -> None:
             _row(name, tile_set.size, tile_set.bands, scale.training[name].width)
 
 
-def _row(name: str, size: int, bands: Sequence[str], width: int) -> None:
+def _row(name: str, size: Size, bands: Sequence[str], width: int) -> None:
     network = Generator(size, len(bands), width, 100).eval()
     latents = torch.randn(TILES, 100)
     with TemporaryDirectory() as folder, torch.inference_mode():
@@ -40,7 +40,7 @@ def _row(name: str, size: int, bands: Sequence[str], width: int) -> None:
     )
 
 
-def _card(name: str, size: int, bands: Sequence[str], width: int) -> bundle.Card:
+def _card(name: str, size: Size, bands: Sequence[str], width: int) -> bundle.Card:
     return bundle.Card(
         tiles=name,
         recipe="untrained",

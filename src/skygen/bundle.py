@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 from skygen.files import read_json, sha256_folder, write_atomically, write_json
 from skygen.gan.latents import latents_of
 from skygen.gan.networks import Discriminator, Generator
-from skygen.params import Section, validate
+from skygen.params import Section, Size, validate
 from skygen.sky.stretch import Stretch
 
 WEIGHTS, CARD = "generator.safetensors", "card.json"
@@ -37,7 +37,7 @@ class Card(Section):
     seed: int
     scale: str
     row: dict[str, Any]  # the recipe as it ran, the scale's factors applied
-    size: Literal[64, 128]
+    size: Size
     bands: list[str]
     softening_nmgy: float
     limit_nmgy: float

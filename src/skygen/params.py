@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+Size = Literal[64, 128]  # px, side of a tile
 Band = Literal["u", "g", "r", "i", "z"]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Count = Annotated[int, Field(ge=1)]
@@ -42,7 +43,7 @@ class FramesParams(Section):
 class TileSetParams(Section):
     """What a tile set holds and how networks see it."""
 
-    size: Literal[64, 128]
+    size: Size
     bands: Annotated[list[Band], Field(min_length=1)]
     softening_nmgy: Positive
     limit_nmgy: Positive

@@ -1,6 +1,7 @@
 import pytest
+import torch
 
-from skygen.gan.dropout import dropout_rate, s_dropout_rate
+from skygen.gan.dropout import discard, dropout_rate, s_dropout_rate
 
 
 @pytest.mark.parametrize(("x", "rate"), [(0, 0.5), (1, 0.375), (9, 0.475)])
@@ -35,3 +36,21 @@ def test_the_unit_of_an_epoch_is_a_pass_over_the_training_tiles(recipes):
     rates = [dropout_rate(by_epoch, 777, images_seen, 100) for images_seen in (0, 99, 100, 199, 900)]
 
     assert rates == pytest.approx([0.5, 0.5, 0.375, 0.375, 0.475])
+
+
+def test_discarding_zeroes_that_share_and_keeps_the_mean():
+    torch.manual_seed(0)
+    found = discard(torch.ones(10, 100_003), 0.2)
+
+    assert set(found.unique().tolist()) == {0.0, 1.25}
+    assert float((found == 0).float().mean()) == pytest.approx(0.2, abs=3 * 0.4 / 1000)
+    assert abs(float(torch.corrcoef(found[:2])[0, 1])) < 0.02
+
+
+def test_discarding_nothing_changes_nothing_and_gradients_pass_where_kept():
+    features = torch.randn(7, 3, requires_grad=True)
+    assert discard(features, 0.0) is features
+
+    found = discard(features, 0.5)
+    found.sum().backward()
+    assert torch.equal(features.grad, torch.where(found == 0, 0.0, 2.0))

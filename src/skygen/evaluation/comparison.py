@@ -63,8 +63,8 @@ def read_runs(reports: Path, params: Params) -> list[Run]:
 
 
 def rank(runs: Iterable[Run]) -> list[Run]:
-    """The runs, best first: by score, those that look collapsed after all others."""
-    return sorted(runs, key=lambda run: (run.is_collapsed, run.score, run.recipe, run.seed))
+    """The runs, best first: by score, those with a flaw after those without, and what looks collapsed last."""
+    return sorted(runs, key=lambda run: (run.is_collapsed, bool(run.flaws), run.score, run.recipe, run.seed))
 
 
 def compare(runs: Sequence[Run]) -> dict[str, Any]:

@@ -13,8 +13,9 @@ Each cell is the value on the test tiles with its 95 % bootstrap interval over t
 standard deviation and the hull of their intervals. *Real-real* is the same metric between two disjoint halves of the
 test tiles, the best that a generator can hope for; *collapsed* is one real tile repeated. As many generated tiles are
 measured as there are in a half. The champion is chosen on the validation tiles, by the geometric mean of
-{", ".join(f"`{key}`" for key in SCORED)}, each over its real-real value; what looks collapsed (diversity under
-{LEAST_DIVERSITY}) comes last.
+{", ".join(f"`{key}`" for key in SCORED)}, each over its real-real value; what holds under a third or over
+three times the real number of sources comes after what does not, and what looks collapsed (diversity under
+{LEAST_DIVERSITY}) last.
 
 Test fields are not training fields, and fields differ by themselves; with few fields, part of a distance is theirs.
 

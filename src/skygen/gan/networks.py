@@ -10,6 +10,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from skygen.gan.dropout import discard
+
 _FIRST = 4  # px, side of the smallest feature map
 _LEAK = 0.2  # the paper's alpha
 _BATCH_NORM_MOMENTUM = 0.1
@@ -68,7 +70,7 @@ class Discriminator(nn.Module):
         features = images
         for convolution, norm in zip(self.convolutions, self.norms, strict=True):
             features = functional.leaky_relu(norm(convolution(features)), _LEAK)
-            features = functional.dropout(features, dropout, self.training)
+            features = discard(features, dropout) if self.training else features
         return functional.leaky_relu(self.last(features).flatten(), self.logit_slope)
 
 
