@@ -84,7 +84,7 @@ def _card(
         seed=seed,
         scale=params.scale,
         row=recipe.model_dump(),
-        size=card.size,
+        size=params.tiles[tiles].size,
         bands=card.bands,
         softening_nmgy=card.softening_nmgy,
         limit_nmgy=card.limit_nmgy,

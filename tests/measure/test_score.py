@@ -21,7 +21,7 @@ def test_the_score_is_the_geometric_mean_of_all_ratios():
 
     assert min(ratios) > 3
     assert found["diversity"] > 1
-    assert found["score"] == pytest.approx(np.cbrt(ratios[0] * ratios[1] * 1))
+    assert found["score"] == pytest.approx((ratios[0] * ratios[1] * 1 * 1) ** (1 / 4))
 
 
 def test_repeated_tiles_score_far_worse_than_different_ones():
@@ -29,7 +29,7 @@ def test_repeated_tiles_score_far_worse_than_different_ones():
     repeated = np.repeat(tiles[:2], len(tiles) // 2, axis=0)
     halved = score.measure(repeated + 0.5 * (tiles - repeated))
 
-    assert score.measure(np.repeat(tiles[:1], len(tiles), axis=0))["score"] > 10 * score.measure(tiles)["score"]
+    assert score.measure(np.repeat(tiles[:1], len(tiles), axis=0))["score"] > 5 * score.measure(tiles)["score"]
     assert halved["diversity"] < 1
 
 

@@ -22,7 +22,9 @@ def content(state):
     found = {}
     for name, part in vars(state.players).items():
         found |= flat(part.state_dict(), name)
-    return found | flat({key: value for key, value in vars(state).items() if key != "players"}, "state")
+    found |= flat(state.ema_generator.state_dict(), "ema_generator")
+    rest = {key: value for key, value in vars(state).items() if key not in ("players", "ema_generator")}
+    return found | flat(rest, "state")
 
 
 def flat(value, name):
@@ -43,12 +45,13 @@ def same(one, other):
 
 
 def test_a_state_comes_back_from_disk_bit_for_bit(tmp_path, recipes):
-    state = after_steps(recipes["gan"])
+    averaged = recipes["gan"].model_copy(update={"ema_decay": 0.9})
+    state = after_steps(averaged)
     state.history = [{"images_seen": 4.0, "validation_score": 2.5}]
     weights = {name: weight.clone() for name, weight in state.players.generator.state_dict().items()}
     state.best = Checkpoint(weights, {}, 1, 4, {"validation_score": 2.5})
     save_state(tmp_path / "new" / "state.pt", state)
-    restored = new_state(recipes["gan"], 64, 1, 2, 99, CPU)
+    restored = new_state(averaged, 64, 1, 2, 99, CPU)
     assert not same(content(restored), content(state))
 
     restore_state(tmp_path / "new" / "state.pt", restored)
@@ -102,3 +105,12 @@ def test_a_configuration_s_name_changes_with_any_part_and_not_with_the_order_of_
     assert names[0] == names[1]
     assert len(set(names)) == 4
     assert all(len(name) == 16 for name in names)
+
+
+def test_without_averaging_the_generator_that_plays_is_the_one_that_is_kept(recipes):
+    plain, averaged = recipes["gan"], recipes["gan"].model_copy(update={"ema_decay": 0.9})
+    state, other = new_state(plain, 64, 1, 2, 0, CPU), new_state(averaged, 64, 1, 2, 0, CPU)
+
+    assert state.ema_generator is state.players.generator
+    assert other.ema_generator is not other.players.generator
+    assert same(flat(other.ema_generator.state_dict(), ""), flat(other.players.generator.state_dict(), ""))

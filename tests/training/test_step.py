@@ -3,7 +3,7 @@ import torch
 
 from skygen.gan.losses import discriminator_loss
 from skygen.training.state import new_state
-from skygen.training.step import update_discriminator, update_generator
+from skygen.training.step import average_weights, update_discriminator, update_generator
 
 CPU = torch.device("cpu")
 
@@ -121,3 +121,25 @@ def test_dropout_changes_the_discriminator_s_step(recipe):
         return float(update_discriminator(players(recipe), recipe, real(), rate, rng()))
 
     assert loss(0.0) != loss(0.5) == loss(0.5)
+
+
+def test_an_average_has_moved_half_way_after_its_half_life(recipe):
+    average, target = players(recipe, 0).generator, players(recipe, 1).generator
+    first, last = weights(average), weights(target)
+    for _ in range(10):
+        average_weights(average, target, 0.5 ** (1 / 10))
+
+    for name, weight in weights(average).items():
+        torch.testing.assert_close(weight, (first[name] + last[name]) / 2)
+
+
+def test_an_average_takes_the_running_statistics_along_and_leaves_its_target(recipe):
+    average, target = players(recipe, 0).generator, players(recipe, 1).generator
+    target(torch.randn(8, recipe.latent_size))
+    before = {name: value.clone() for name, value in target.state_dict().items()}
+    average_weights(average, target, 0.75)
+
+    norm, moved = average.layers[1], target.layers[1]
+    torch.testing.assert_close(norm.running_mean, 0.25 * moved.running_mean)
+    assert norm.num_batches_tracked == 1
+    assert all(torch.equal(value, before[name]) for name, value in target.state_dict().items())

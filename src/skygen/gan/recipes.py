@@ -71,6 +71,11 @@ class Recipe(Section):
     beta2: Annotated[float, Field(ge=0, lt=1)]
     """Adam's second decay: 0.999."""
 
+    ema_decay: Annotated[float, Field(gt=0, lt=1)] | None
+    """Decay an iteration of the moving average of the generator's weights that is kept and served; null serves the
+    weights themselves, as the paper does. Averaging calms the oscillation of the game (Yazici et al. 2019,
+    arXiv:1806.04498)."""
+
     @model_validator(mode="after")
     def _values_agree(self) -> Self:
         if self.clip is not None and self.loss != "wasserstein":
@@ -83,8 +88,14 @@ class Recipe(Section):
             raise ValueError(f"dropout_k is {self.dropout_k}; above dropout_rate {self.dropout_rate} rates go negative")
         return self
 
+    def iterations(self, scale: TrainingScale) -> int:
+        """The generator updates of a training: as the scale says, or as many as show the discriminator its images."""
+        if scale.iterations is not None:
+            return scale.iterations
+        return max(1, (scale.images or 0) // (scale.batch * self.critic_steps))
+
     def at_scale(self, scale: TrainingScale) -> "Recipe":
-        """The recipe as a scale runs it: dropout, learning rates and clipping times the scale's factors."""
+        """The recipe as a scale runs it: dropout, learning rates and clipping times its factors, and its EMA."""
         changes: dict[str, Any] = {
             "dropout_rate": self.dropout_rate * scale.dropout_factor,
             "generator_lr": self.generator_lr * scale.lr_factor,
@@ -94,6 +105,8 @@ class Recipe(Section):
             changes["dropout_k"] = self.dropout_k * scale.dropout_factor
         if self.clip is not None:
             changes["clip"] = self.clip * scale.clip_factor
+        if scale.ema_decay is not None:
+            changes["ema_decay"] = scale.ema_decay
         return self.model_copy(update=changes)
 
 

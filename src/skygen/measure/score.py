@@ -5,14 +5,17 @@ Needs numpy and torch alone.
 
 import math
 from collections.abc import Hashable, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from skygen.measure import diversity, pixels, spectrum
+from skygen.measure import diversity, peaks, pixels, spectrum
 
-_MEASURES = {"pixel_w1": pixels, "power_spectrum": spectrum}
-_FLOOR = 1e-6  # a real-real distance below it counts as it
+_DISTANCES = {"pixel_w1": pixels, "power_spectrum": spectrum}
+_MEASURES: dict[str, Any] = {**_DISTANCES, "diversity": diversity, "peaks": peaks}
+_LEAST_DISTANCE = 1e-6  # a real-real distance below it counts as it
+_LEAST_SHARE = 1e-3  # a share of the real diversity or peaks below it counts as it
 
 
 def halves(groups: Sequence[Hashable], seed: int = 0) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -36,31 +39,27 @@ class ValidationScore:
 
     def __init__(self, real_a: NDArray[np.floating], real_b: NDArray[np.floating]) -> None:
         """Take two disjoint halves of real tiles: what is scored is compared with `real_b`, as `real_a` is."""
-        self._real = self._summaries(real_b)
-        self._real_real = self._distances(real_a)
-        self._real_diversity = self._diversity(real_b)
+        self._real = _summaries(real_b)
+        self._real_real = self._compare(real_a)
 
     def measure(self, fake: NDArray[np.floating]) -> dict[str, float]:
-        """`pixel_w1` and `power_spectrum` of `fake` against the real tiles, its `diversity`, and `score`.
+        """What `fake` is like, and `score`, which sums it up: lower is better, 1 is as good as real.
 
-        `score` is the geometric mean of both distances over their real-real values and of how many times less diverse
-        than real tiles `fake` is: lower is better, 1 is as good as real. Diversity beyond the real one earns nothing.
+        `pixel_w1` and `power_spectrum` are distances from the real tiles; `diversity` and `peaks` (a tile) are fake
+        over real. The score is the geometric mean of both distances over their real-real values, of how many times less
+        diverse `fake` is (more earns nothing), and of how many times more or fewer peaks it has.
         """
-        distances = self._distances(fake)
-        diverse = diversity.compare(self._diversity(fake), self._real_diversity)
-        ratios = [value / max(self._real_real[key], _FLOOR) for key, value in distances.items()]
-        ratios.append(1 / min(1, max(diverse, _FLOOR)))
-        return {**distances, "diversity": diverse, "score": math.prod(ratios) ** (1 / len(ratios))}
+        found = self._compare(fake)
+        worse = [found[key] / max(self._real_real[key], _LEAST_DISTANCE) for key in _DISTANCES]
+        diverse, peaked = max(found["diversity"], _LEAST_SHARE), max(found["peaks"], _LEAST_SHARE)
+        worse += [1 / min(1, diverse), max(peaked, 1 / peaked)]
+        return {**found, "score": math.prod(worse) ** (1 / len(worse))}
 
-    @staticmethod
-    def _diversity(tiles: NDArray[np.floating]) -> float:
-        return diversity.summarise(diversity.describe(tiles), np.ones(len(tiles)))
-
-    def _distances(self, tiles: NDArray[np.floating]) -> dict[str, float]:
-        summaries = self._summaries(tiles)
+    def _compare(self, tiles: NDArray[np.floating]) -> dict[str, float]:
+        summaries = _summaries(tiles)
         return {key: module.compare(summaries[key], self._real[key]) for key, module in _MEASURES.items()}
 
-    @staticmethod
-    def _summaries(tiles: NDArray[np.floating]) -> dict[str, NDArray[np.float64]]:
-        once = np.ones(len(tiles))
-        return {key: module.summarise(module.describe(tiles), once) for key, module in _MEASURES.items()}
+
+def _summaries(tiles: NDArray[np.floating]) -> dict[str, Any]:
+    once = np.ones(len(tiles))
+    return {key: module.summarise(module.describe(tiles), once) for key, module in _MEASURES.items()}

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skygen.files import read_json, sha256_file, write_atomically, write_json
-from skygen.params import Section, Size, validate
+from skygen.params import Section, validate
 from skygen.sky.stretch import Stretch
 from skygen.tiles.split import SPLITS, Split
 
@@ -30,7 +30,7 @@ class TileSetCard(Section):
     """What a tile set is: enough to train on its shards and to say where they come from."""
 
     name: str
-    size: Size
+    size: int
     bands: list[str]
     softening_nmgy: float
     limit_nmgy: float

@@ -19,7 +19,7 @@ from skygen.params import TrainingScale
 from skygen.tiles.dataset import TileDataset, draw_batch
 from skygen.tiles.store import TileStore
 from skygen.training.state import Checkpoint, State, new_state, restore_state, save_state
-from skygen.training.step import update_discriminator, update_generator
+from skygen.training.step import average_weights, update_discriminator, update_generator
 
 _VALIDATION_SEED = 2**62  # of the tiles by which checkpoints are compared; far from what users ask for
 
@@ -55,7 +55,7 @@ class _Validation:
 def train(
     recipe: Recipe, scale: TrainingScale, store: TileStore, seed: int, device: torch.device, checkpoint: Path, log: Log
 ) -> State:
-    """The state after `scale.iterations` generator updates of `recipe` (the scale's factors applied) on `store`.
+    """The state after training `recipe` (the scale's factors applied) on `store` for as long as `scale` says.
 
     A state kept at `checkpoint` by an earlier, interrupted call is resumed. Raises `TrainingError` on a loss that is
     not finite.
@@ -67,10 +67,10 @@ def train(
         restore_state(checkpoint, state)
     started, seen_before = time.monotonic(), state.images_seen
     with _progress(recipe, scale, state) as bar:
-        while state.iteration < scale.iterations:
+        while state.iteration < recipe.iterations(scale):
             losses = _iterate(state, recipe, scale, training, store, seed, device)
             bar.update(scale.batch * recipe.critic_steps)
-            if _is_measurement(state.iteration, scale):
+            if _is_measurement(state.iteration, recipe.iterations(scale), scale.measurements):
                 speed = (state.images_seen - seen_before) / (time.monotonic() - started)
                 _measure(state, recipe, store, validation, device, {**losses, "images_per_second": speed}, log)
                 save_state(checkpoint, state)
@@ -95,6 +95,8 @@ def _iterate(
         losses.append(update_discriminator(state.players, recipe, real, dropout, rng))
         state.images_seen += scale.batch
     generator_loss = update_generator(state.players, recipe, scale.batch, dropout, rng)
+    if recipe.ema_decay is not None:
+        average_weights(state.ema_generator, state.players.generator, recipe.ema_decay)
     state.iteration += 1
     values = {"discriminator_loss": float(losses[-1]), "generator_loss": float(generator_loss)}
     if not all(math.isfinite(loss) for loss in values.values()):
@@ -110,9 +112,9 @@ def _seed_all(seed: int, images_seen: int) -> torch.Generator:
     return torch.Generator().manual_seed(word)
 
 
-def _is_measurement(iteration: int, scale: TrainingScale) -> bool:
-    every = max(1, scale.iterations // scale.measurements)
-    return iteration % every == 0 or iteration == scale.iterations
+def _is_measurement(iteration: int, iterations: int, measurements: int) -> bool:
+    """Whether one of the evenly spread `measurements` falls on `iteration`; the last one does on the last."""
+    return (iteration * measurements) // iterations > ((iteration - 1) * measurements) // iterations
 
 
 def _measure(
@@ -132,14 +134,14 @@ def _measure(
     if state.best is None or measured["validation_score"] < state.best.measured["validation_score"]:
         generator, discriminator = (
             {name: tensor.detach().cpu().clone() for name, tensor in network.state_dict().items()}
-            for network in (state.players.generator, state.players.discriminator)
+            for network in (state.ema_generator, state.players.discriminator)
         )
         state.best = Checkpoint(generator, discriminator, state.iteration, state.images_seen, measured)
 
 
 def _draw(state: State, recipe: Recipe, store: TileStore, count: int, device: torch.device) -> NDArray[np.float32]:
     latents = latents_of(recipe.latents, recipe.latent_size, _VALIDATION_SEED, range(count)).to(device)
-    generator = state.players.generator.eval()
+    generator = state.ema_generator.eval()
     with torch.no_grad():
         flux = torch.cat([store.card.stretch.unstretch(generator(part)) for part in torch.split(latents, 64)])
     generator.train()
@@ -147,5 +149,5 @@ def _draw(state: State, recipe: Recipe, store: TileStore, count: int, device: to
 
 
 def _progress(recipe: Recipe, scale: TrainingScale, state: State) -> "tqdm[None]":
-    total = scale.iterations * scale.batch * recipe.critic_steps
+    total = recipe.iterations(scale) * scale.batch * recipe.critic_steps
     return tqdm(total=total, initial=state.images_seen, unit="image", desc="training", mininterval=1.0)

@@ -5,6 +5,7 @@ Randomness is no part of it: each iteration draws from (seed, images seen).
 
 import hashlib
 import json
+from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,7 @@ class State:
     """The players, how far they are, the history of measurements and the best checkpoint so far."""
 
     players: Players
+    ema_generator: Generator  # what is measured, kept and served; the players' own generator where nothing is averaged
     iteration: int = 0
     images_seen: int = 0
     history: list[dict[str, float]] = field(default_factory=list)
@@ -51,14 +53,13 @@ def new_state(recipe: Recipe, size: int, bands: int, width: int, seed: int, devi
         initialise(network, recipe.init, recipe.init_std, rng)
         network.to(device)
     betas = (recipe.beta1, recipe.beta2)
-    return State(
-        Players(
-            generator,
-            discriminator,
-            Adam(generator.parameters(), lr=recipe.generator_lr, betas=betas),
-            Adam(discriminator.parameters(), lr=recipe.discriminator_lr, betas=betas),
-        )
+    players = Players(
+        generator,
+        discriminator,
+        Adam(generator.parameters(), lr=recipe.generator_lr, betas=betas),
+        Adam(discriminator.parameters(), lr=recipe.discriminator_lr, betas=betas),
     )
+    return State(players, generator if recipe.ema_decay is None else deepcopy(generator))
 
 
 def configuration_hash(*parts: Any) -> str:
@@ -72,6 +73,7 @@ def save_state(path: Path, state: State) -> None:
     content = {
         "generator": players.generator.state_dict(),
         "discriminator": players.discriminator.state_dict(),
+        "ema_generator": state.ema_generator.state_dict(),
         "generator_optimiser": players.generator_optimiser.state_dict(),
         "discriminator_optimiser": players.discriminator_optimiser.state_dict(),
         "iteration": state.iteration,
@@ -89,6 +91,7 @@ def restore_state(path: Path, state: State) -> None:
     content = torch.load(path, map_location=device, weights_only=True)
     for name in ("generator", "discriminator", "generator_optimiser", "discriminator_optimiser"):
         getattr(state.players, name).load_state_dict(content[name])
+    state.ema_generator.load_state_dict(content["ema_generator"])
     state.iteration, state.images_seen = content["iteration"], content["images_seen"]
     state.history = content["history"]
     state.best = Checkpoint(**content["best"]) if content["best"] else None

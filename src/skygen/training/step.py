@@ -51,6 +51,19 @@ def update_generator(
     return loss.detach()
 
 
+def average_weights(average: Generator, generator: Generator, decay: float) -> None:
+    """Move `average` towards `generator`, in place: decay · average + (1 - decay) · generator, running statistics too.
+
+    After n calls the weights of n calls ago count decayⁿ.
+    """
+    with torch.no_grad():
+        for kept, new in zip(average.state_dict().values(), generator.state_dict().values(), strict=True):
+            if kept.is_floating_point():
+                kept.lerp_(new, 1 - decay)
+            else:
+                kept.copy_(new)
+
+
 def _latents(players: Players, recipe: Recipe, batch: int, rng: torch.Generator) -> torch.Tensor:
     device = next(players.generator.parameters()).device
     return draw_latents(recipe.latents, batch, recipe.latent_size, rng).to(device)
