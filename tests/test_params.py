@@ -36,7 +36,7 @@ def test_the_shipped_file_is_read_as_it_is_written():
     params = load(SHIPPED)
 
     assert params.chosen == params.scales[params.scale]
-    assert params.model_dump(mode="json", exclude_unset=True) == RAW
+    assert params.model_dump(mode="json") == RAW
 
 
 def test_the_chosen_section_follows_the_switch():
@@ -66,7 +66,7 @@ def test_the_chosen_section_follows_the_switch():
         ("scales.laptop.frames.fields", 2, "greater than or equal to 3"),
         ("scales.laptop.tiles.r64.held_out", 7, "greater than or equal to 8"),
         ("scales.laptop.training.r64.batch", 1, "greater than or equal to 2"),
-        ("scales.paper.training.r64.iterations", 1.5, "valid integer"),
+        ("scales.laptop.training.r64.iterations", 1.5, "valid integer"),
         ("scales.laptop.training.r64.dropout_factor", 1.1, "less than or equal to 1"),
         ("scales.laptop.evaluation.bootstrap", 9, "greater than or equal to 10"),
     ],
@@ -107,8 +107,6 @@ def test_a_missing_key_is_named(key):
         ("tiles.r64.bands", ["g", "i"], "bands must be distinct and hold r"),
         ("tiles.r64.bands", ["r", "r"], "got ['r', 'r']"),
         ("tiles.r64.limit_nmgy", 0.2, "limit_nmgy must exceed softening_nmgy; got 0.2 and 0.2"),
-        ("scales.laptop.training.r64.iterations", 5, "give either iterations or images; got 5 and 38400"),
-        ("scales.paper.training.r64.iterations", None, "give either iterations or images; got None and None"),
         ("compared", ["gan", "scene"], "compared names ['scene'], but recipes holds ['gan', 'improved']"),
         ("scales.laptop", LEAVE_OUT, "scale is 'laptop', but scales holds ['paper']"),
         ("scales.paper.tiles.r64", LEAVE_OUT, "scales.paper names ['gri128'], but tiles holds ['gri128', 'r64']"),

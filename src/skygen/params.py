@@ -78,21 +78,13 @@ class TilesScale(Section):
 class TrainingScale(Section):
     """How long and how wide a training is, and by how much it departs from its recipe's row."""
 
-    iterations: Count | None = None  # generator updates, or
-    images: Count | None = None  # real tiles that the discriminator sees: the same for recipes of any critic steps
+    iterations: Count  # generator updates
     batch: Annotated[int, Field(ge=2)]
     width: Annotated[int, Field(ge=2)]
     dropout_factor: Annotated[float, Field(gt=0, le=1)]
     lr_factor: Positive
     clip_factor: Positive
-    ema_decay: Annotated[float, Field(gt=0, lt=1)] | None
     measurements: Count
-
-    @model_validator(mode="after")
-    def _has_one_length(self) -> Self:
-        if (self.iterations is None) == (self.images is None):
-            raise ValueError(f"give either iterations or images; got {self.iterations} and {self.images}")
-        return self
 
 
 class EvaluationScale(Section):

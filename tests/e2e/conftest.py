@@ -72,7 +72,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     for tiles in ("r64", "gri128"):
         project.set_param(16, *laptop, "tiles", tiles, "train")
         project.set_param(16, *laptop, "tiles", tiles, "held_out")
-        for key, value in {"images": 20, "batch": 4, "width": 2, "measurements": 1}.items():
+        for key, value in {"iterations": 2, "batch": 4, "width": 2, "measurements": 1}.items():
             project.set_param(value, *laptop, "training", tiles, key)
     project.run("dvc", "repro")
     return project

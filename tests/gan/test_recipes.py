@@ -13,7 +13,7 @@ CHANGED_BY_THE_PAPER = {"loss", "clip", "critic_steps", "dropout", "dropout_k", 
 
 
 def scale(**factors):
-    sizes = {"iterations": 10, "batch": 4, "width": 2, "measurements": 1, "ema_decay": None}
+    sizes = {"iterations": 10, "batch": 4, "width": 2, "measurements": 1}
     return TrainingScale(**{**sizes, "dropout_factor": 1.0, "lr_factor": 1.0, "clip_factor": 1.0, **factors})
 
 
@@ -158,17 +158,3 @@ def test_every_field_is_documented():
     }
 
     assert documented == set(Recipe.model_fields)
-
-
-def test_images_are_shared_out_among_critic_steps(recipes):
-    shown = scale(iterations=None, images=400, batch=4)
-
-    assert (recipes["gan"].iterations(shown), recipes["improved"].iterations(shown)) == (100, 20)
-    assert recipes["improved"].iterations(scale(iterations=None, images=4)) == 1
-    assert recipes["improved"].iterations(scale(iterations=7)) == 7
-
-
-def test_a_scale_may_average_the_weights_of_every_recipe(recipes):
-    for recipe in recipes.values():
-        assert recipe.at_scale(scale()).ema_decay is None
-        assert recipe.at_scale(scale(ema_decay=0.9)).ema_decay == 0.9

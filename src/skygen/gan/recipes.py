@@ -88,14 +88,8 @@ class Recipe(Section):
             raise ValueError(f"dropout_k is {self.dropout_k}; above dropout_rate {self.dropout_rate} rates go negative")
         return self
 
-    def iterations(self, scale: TrainingScale) -> int:
-        """The generator updates of a training: as the scale says, or as many as show the discriminator its images."""
-        if scale.iterations is not None:
-            return scale.iterations
-        return max(1, (scale.images or 0) // (scale.batch * self.critic_steps))
-
     def at_scale(self, scale: TrainingScale) -> "Recipe":
-        """The recipe as a scale runs it: dropout, learning rates and clipping times its factors, and its EMA."""
+        """The recipe as a scale runs it: dropout, learning rates and clipping times the scale's factors."""
         changes: dict[str, Any] = {
             "dropout_rate": self.dropout_rate * scale.dropout_factor,
             "generator_lr": self.generator_lr * scale.lr_factor,
@@ -105,8 +99,6 @@ class Recipe(Section):
             changes["dropout_k"] = self.dropout_k * scale.dropout_factor
         if self.clip is not None:
             changes["clip"] = self.clip * scale.clip_factor
-        if scale.ema_decay is not None:
-            changes["ema_decay"] = scale.ema_decay
         return self.model_copy(update=changes)
 
 

@@ -67,10 +67,10 @@ def train(
         restore_state(checkpoint, state)
     started, seen_before = time.monotonic(), state.images_seen
     with _progress(recipe, scale, state) as bar:
-        while state.iteration < recipe.iterations(scale):
+        while state.iteration < scale.iterations:
             losses = _iterate(state, recipe, scale, training, store, seed, device)
             bar.update(scale.batch * recipe.critic_steps)
-            if _is_measurement(state.iteration, recipe.iterations(scale), scale.measurements):
+            if _is_measurement(state.iteration, scale.iterations, scale.measurements):
                 speed = (state.images_seen - seen_before) / (time.monotonic() - started)
                 _measure(state, recipe, store, validation, device, {**losses, "images_per_second": speed}, log)
                 save_state(checkpoint, state)
@@ -149,5 +149,5 @@ def _draw(state: State, recipe: Recipe, store: TileStore, count: int, device: to
 
 
 def _progress(recipe: Recipe, scale: TrainingScale, state: State) -> "tqdm[None]":
-    total = recipe.iterations(scale) * scale.batch * recipe.critic_steps
+    total = scale.iterations * scale.batch * recipe.critic_steps
     return tqdm(total=total, initial=state.images_seen, unit="image", desc="training", mininterval=1.0)
