@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from skygen.measure import diversity, peaks, pixels, spectrum
 
 _DISTANCES = {"pixel_w1": pixels, "power_spectrum": spectrum}
-_MEASURES: dict[str, Any] = {**_DISTANCES, "diversity": diversity, "peaks": peaks}
+_SHARES = {"diversity": diversity, "peaks": peaks}
+_MEASURES: dict[str, Any] = {**_DISTANCES, **_SHARES}
 _LEAST_DISTANCE = 1e-6  # a real-real distance below it counts as it
 _LEAST_SHARE = 1e-3  # a share of the real diversity or peaks below it counts as it
 
@@ -46,13 +47,13 @@ class ValidationScore:
         """What `fake` is like, and `score`, which sums it up: lower is better, 1 is as good as real.
 
         `pixel_w1` and `power_spectrum` are distances from the real tiles; `diversity` and `peaks` (a tile) are fake
-        over real. The score is the geometric mean of both distances over their real-real values, of how many times less
-        diverse `fake` is (more earns nothing), and of how many times more or fewer peaks it has.
+        over real. The score is the geometric mean of both distances over their real-real values, and of how many times
+        more or less diverse `fake` is and how many times more or fewer peaks it has.
         """
         found = self._compare(fake)
         worse = [found[key] / max(self._real_real[key], _LEAST_DISTANCE) for key in _DISTANCES]
-        diverse, peaked = max(found["diversity"], _LEAST_SHARE), max(found["peaks"], _LEAST_SHARE)
-        worse += [1 / min(1, diverse), max(peaked, 1 / peaked)]
+        shares = [max(found[key], _LEAST_SHARE) for key in _SHARES]
+        worse += [max(share, 1 / share) for share in shares]
         return {**found, "score": math.prod(worse) ** (1 / len(worse))}
 
     def _compare(self, tiles: NDArray[np.floating]) -> dict[str, float]:
