@@ -77,6 +77,17 @@ def test_a_tag_does_not_hide_the_commit(repository):
     assert git_commit() == clean
 
 
+def test_a_lock_that_dvc_rewrote_leaves_the_commit_clean(repository):
+    (repository / "dvc.lock").write_text("1")
+    subprocess.run(["git", "add", "dvc.lock"], check=True)
+    identity = ["-c", "user.name=A", "-c", "user.email=a@example.org"]
+    subprocess.run(["git", *identity, "commit", "-q", "-m", "lock"], check=True)
+    clean = git_commit()
+    (repository / "dvc.lock").write_text("2")
+
+    assert git_commit() == clean
+
+
 def test_a_changed_file_makes_the_commit_dirty(repository):
     clean = git_commit()
     (repository / "file").write_text("2")

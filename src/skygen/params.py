@@ -82,7 +82,6 @@ class TrainingScale(Section):
     batch: Annotated[int, Field(ge=2)]
     width: Annotated[int, Field(ge=2)]
     dropout_factor: Annotated[float, Field(gt=0, le=1)]
-    lr_factor: Positive
     clip_factor: Positive
     measurements: Count
 

@@ -12,18 +12,19 @@ PACKAGES = ("skygen", "torch", "numpy")
 def git_commit() -> str:
     """The commit of the working tree, with `-dirty` where tracked files differ from it.
 
-    Outside git it is what the environment variable `SKYGEN_COMMIT` says, which images carry; `unknown` without it.
+    `dvc.lock` does not count: DVC itself rewrites it between two stages. Outside git it is what the environment
+    variable `SKYGEN_COMMIT` says, which images carry; `unknown` without it.
     """
     try:
-        found = subprocess.run(
-            ["git", "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"],
-            capture_output=True,
-            text=True,
-            check=True,
-        )
+        commit = _git("rev-parse", "HEAD")
+        changed = _git("status", "--porcelain", "--untracked-files=no", "--", ":/", ":(exclude,top)dvc.lock")
     except (OSError, subprocess.CalledProcessError):
         return os.environ.get("SKYGEN_COMMIT", "unknown")
-    return found.stdout.strip()
+    return f"{commit}-dirty" if changed else commit
+
+
+def _git(*arguments: str) -> str:
+    return subprocess.run(["git", *arguments], capture_output=True, text=True, check=True).stdout.strip()
 
 
 def versions() -> dict[str, str]:

@@ -7,6 +7,7 @@ on a machine whose MLflow store has never seen them.
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,10 @@ from mlflow.data.meta_dataset import MetaDataset
 from mlflow.data.sources import LocalArtifactDatasetSource  # type: ignore[attr-defined] # made at import
 from mlflow.entities import Run
 from numpy.typing import NDArray
+from packaging.requirements import Requirement
 
+import skygen
 from skygen.formats.png import contact_sheet
-from skygen.provenance import versions
 
 EXPERIMENT = "skygen"
 STORE = "sqlite:///mlflow.db"
@@ -118,5 +120,12 @@ def _log_model(folder: Path) -> None:
         name=_MODEL,
         loader_module="skygen.bundle",
         data_path=str(folder),
-        pip_requirements=[f"{package}=={version}" for package, version in versions().items()],
+        code_paths=[str(Path(skygen.__file__).parent)],
+        pip_requirements=_requirements(),
     )
+
+
+def _requirements() -> list[str]:
+    """What a bundle needs to draw tiles, as installed here, without the names of local builds."""
+    names = [Requirement(line).name for line in metadata.requires("skygen") or [] if "extra ==" not in line]
+    return [f"{name}=={metadata.version(name).split('+')[0]}" for name in names]

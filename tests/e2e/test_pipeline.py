@@ -34,6 +34,12 @@ def test_changed_recipe_reruns_its_trainings_and_what_follows_and_nothing_else(p
 def test_changed_tile_set_touches_that_set_alone(project: Project) -> None:
     project.set_param(12.0, "tiles", "r64", "source_snr")
     assert project.repro("--dry") == {"tiles@r64"}
+    of_set = {f"{stage}@r64-{recipe}-0" for stage in ("train", "evaluate") for recipe in RECIPES}
+    assert project.repro("--dry", "--force", "--downstream", "tiles@r64") == of_set | {
+        "tiles@r64",
+        "compare",
+        "package",
+    }
     project.set_param(10.0, "tiles", "r64", "source_snr")
     assert project.repro("--dry") == set()
 

@@ -14,7 +14,7 @@ CHANGED_BY_THE_PAPER = {"loss", "clip", "critic_steps", "dropout", "dropout_k", 
 
 def scale(**factors):
     sizes = {"iterations": 10, "batch": 4, "width": 2, "measurements": 1}
-    return TrainingScale(**{**sizes, "dropout_factor": 1.0, "lr_factor": 1.0, "clip_factor": 1.0, **factors})
+    return TrainingScale(**{**sizes, "dropout_factor": 1.0, "clip_factor": 1.0, **factors})
 
 
 def refusal(rows, **changes):
@@ -104,11 +104,11 @@ def test_keys_are_neither_invented_nor_forgotten(params):
         read_recipes({})
 
 
-def test_a_scale_multiplies_dropout_learning_rates_and_clipping(recipes):
-    scaled = recipes["improved"].at_scale(scale(dropout_factor=0.2, lr_factor=3.0, clip_factor=4.0))
+def test_a_scale_multiplies_dropout_and_clipping(recipes):
+    scaled = recipes["improved"].at_scale(scale(dropout_factor=0.2, clip_factor=4.0))
     before, after = recipes["improved"].model_dump(), scaled.model_dump()
 
-    factors = {"dropout_rate": 0.2, "dropout_k": 0.2, "generator_lr": 3.0, "discriminator_lr": 3.0, "clip": 4.0}
+    factors = {"dropout_rate": 0.2, "dropout_k": 0.2, "clip": 4.0}
     for key, factor in factors.items():
         assert after[key] == pytest.approx(factor * before[key])
     assert {key for key in before if before[key] != after[key]} == set(factors)

@@ -32,7 +32,7 @@ class Recorder:
 
 
 def scale(iterations=4, measurements=2, batch=4):
-    factors = {"dropout_factor": 1.0, "lr_factor": 1.0, "clip_factor": 1.0}
+    factors = {"dropout_factor": 1.0, "clip_factor": 1.0}
     return TrainingScale(iterations=iterations, batch=batch, width=2, measurements=measurements, **factors)
 
 

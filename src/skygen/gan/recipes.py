@@ -89,11 +89,9 @@ class Recipe(Section):
         return self
 
     def at_scale(self, scale: TrainingScale) -> "Recipe":
-        """The recipe as a scale runs it: dropout, learning rates and clipping times the scale's factors."""
+        """The recipe as a scale runs it: dropout and clipping times the scale's factors."""
         changes: dict[str, Any] = {
             "dropout_rate": self.dropout_rate * scale.dropout_factor,
-            "generator_lr": self.generator_lr * scale.lr_factor,
-            "discriminator_lr": self.discriminator_lr * scale.lr_factor,
         }
         if self.dropout_k is not None:
             changes["dropout_k"] = self.dropout_k * scale.dropout_factor

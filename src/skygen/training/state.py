@@ -63,7 +63,7 @@ def new_state(recipe: Recipe, size: int, bands: int, width: int, seed: int, devi
 
 
 def configuration_hash(*parts: Any) -> str:
-    """A short hash of JSON-able `parts`: the name of the checkpoint folder that only this configuration resumes."""
+    """A short hash of JSON-able `parts`: the name of the checkpoint that only this configuration resumes."""
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 
