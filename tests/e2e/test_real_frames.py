@@ -1,0 +1,48 @@
+"""The eight real fields of SDSS through the stages frames and tiles, at laptop scale."""
+
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from skygen.params import Params
+from skygen.sky.collect import collect_frames
+from skygen.tiles.build import build_tile_set
+from skygen.tiles.store import TileStore
+
+SDSS = Path(__file__).parents[3] / "shared" / "sdss"
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not SDSS.is_dir(), reason="the folder of real frames is not beside the project"),
+]
+
+
+@pytest.fixture(scope="module")
+def frames(tmp_path_factory: pytest.TempPathFactory, params: Params) -> Path:
+    folder = tmp_path_factory.mktemp("real") / "frames"
+    local = params.frames.model_copy(update={"source": "local", "folder": str(SDSS)})
+    manifest = collect_frames(params.model_copy(update={"frames": local}), folder)
+    assert (len(manifest.frames), manifest.refused) == (24, [])
+    assert all(0.023 <= row.sky_noise_nmgy <= 0.032 for row in manifest.frames if row.band == "r")
+    return folder
+
+
+@pytest.mark.parametrize("name", ["r64", "gri128"])
+def test_real_fields_fill_a_tile_set_without_a_leak(frames: Path, tmp_path: Path, params: Params, name: str) -> None:
+    build_tile_set(frames, tmp_path / name, name, params.tiles[name], params.chosen.tiles[name])
+    store = TileStore.open(tmp_path / name)
+    rows, size = store.manifest(), params.tiles[name].size
+    fields = {
+        split: {(row["run"], row["field"]) for row in rows if row["split"] == split} for split in store.card.fields
+    }
+    assert all(not fields[one] & fields[other] for one, other in combinations(fields, 2))
+    assert len(store.split("train")) == params.chosen.tiles[name].train
+    for split in ("validation", "test"):
+        corners = {(row["run"], int(row["x"]), int(row["y"])) for row in rows if row["split"] == split}
+        assert len(corners) == len(store.split(split)) > 100
+        assert all(x % size == 0 and y % size == 0 for _, x, y in corners)  # on a grid: disjoint
+        tiles = store.split(split).array()
+        assert np.isfinite(tiles).all()
+        assert 0.02 < np.median(tiles.std(axis=(2, 3))) < 5
