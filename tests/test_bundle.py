@@ -1,3 +1,7 @@
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -183,3 +187,25 @@ def test_mlflow_s_entry_draws_the_bundle_s_tiles(folder):
     assert np.array_equal(model.predict({"seed": 7, "n": 4}), loaded.generate(7, 4))
     two = np.concatenate([loaded.generate(1, 2), loaded.generate(2**62, 1)])
     assert np.array_equal(model.predict({"seed": [1, 2**62], "n": [2, 1]}), two)
+
+
+SCRIPT = """
+import hashlib, sys
+from pathlib import Path
+from skygen.bundle import Bundle
+bundle = Bundle.load(Path(sys.argv[1]))
+print(*(hashlib.sha256(bundle.generate(7, n)[0].tobytes()).hexdigest() for n in (3, 1, 40)))
+"""
+
+
+def test_a_tile_is_the_same_in_new_processes_with_any_number_of_threads(write_bundle, tmp_path):
+    """In a new process torch chooses its kernels by the first batch it sees and by the number of threads."""
+    write_bundle(tmp_path, width=8)
+    found = set()
+    for threads in ("1", "2", "3"):
+        environment = {**os.environ, "OMP_NUM_THREADS": threads}
+        command = [sys.executable, "-c", SCRIPT, str(tmp_path)]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+        found |= set(done.stdout.split())
+
+    assert len(found) == 1

@@ -4,7 +4,11 @@ All that serving and the command line need. A bundle is a folder of two files, `
 its hash names it.
 """
 
-from collections.abc import Iterable, Mapping
+import os
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,7 +26,7 @@ from skygen.sky.stretch import Stretch
 
 WEIGHTS, CARD = "generator.safetensors", "card.json"
 _REMEDY = "train it anew, or fetch it again with dvc pull"
-_TILES_A_PASS = 32  # bounds the memory of a large request; it does not change a tile's bytes
+_TILES_A_PASS = 8  # the unit of work of one core; it does not change a tile's bytes
 
 
 class BundleError(ValueError):
@@ -79,16 +83,33 @@ class Bundle:
     def generate(self, seed: int, n: int, first: int = 0) -> NDArray[np.float32]:
         """Tiles `first` to `first + n - 1` of `seed` as flux [n, bands, H, W] in nmgy.
 
-        Tile i of a seed is the same for every `n` and `first`, bit for bit on the same device.
+        Tile i of a seed is the same for every `n` and `first`, bit for bit on the same kind of device. On the CPU each
+        pass runs on one thread, and passes run beside each other: with more threads, convolutions are split by batch
+        size and number of cores, and a tile's last bits with them.
         """
-        return np.concatenate(list(self._passes(seed, range(first, first + n))))
+        indices = range(first, first + n)
+        passes = [indices[start : start + _TILES_A_PASS] for start in range(0, n, _TILES_A_PASS)]
+        if self._device.type != "cpu" or len(passes) == 1:
+            return np.concatenate([self._draw(seed, part) for part in passes])
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            return np.concatenate(list(pool.map(partial(self._draw, seed), passes)))
 
-    def _passes(self, seed: int, indices: range) -> Iterable[NDArray[np.float32]]:
-        for start in range(0, len(indices), _TILES_A_PASS):
-            latents = latents_of(self.card.latents, self.card.latent_size, seed, indices[start : start + _TILES_A_PASS])
-            with torch.inference_mode():
-                flux = self._stretch.unstretch(self._generator(latents.to(self._device)))
-            yield flux.cpu().numpy()
+    def _draw(self, seed: int, indices: range) -> NDArray[np.float32]:
+        latents = latents_of(self.card.latents, self.card.latent_size, seed, indices).to(self._device)
+        with _one_thread(), torch.inference_mode():
+            flux = self._stretch.unstretch(self._generator(latents))
+        return np.asarray(flux.cpu().numpy())
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Run torch on one thread, for calls from this thread alone: the number is a property of the caller's thread."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def save(folder: Path, weights: Mapping[str, torch.Tensor], card: Card) -> None:

@@ -10,7 +10,7 @@ import pytest
 from ruamel.yaml import YAML
 
 ROOT = Path(__file__).parents[2]
-PARTS = (".dvc/config", ".dvcignore", "dvc.yaml", "params.yaml", "requirements.lock")
+PARTS = (".dvc/config", ".dvcignore", "dvc.yaml", "params.yaml", "pyproject.toml", "requirements.lock")
 FOLDERS = ("pipelines", "serving", "src", "data/local")
 
 
