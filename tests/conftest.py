@@ -70,7 +70,31 @@ def frame_bytes():
 
 
 @pytest.fixture(scope="session")
-def write_store():
+def finish_store():
+    """A function: the store in `folder` of what `writer` took, with a card for `size` px, `bands` and its fields."""
+
+    def finish(folder, writer, name, size, bands, fields):
+        writer.close()
+        card = TileSetCard(
+            name=name,
+            size=size,
+            bands=list(bands),
+            softening_nmgy=0.2,
+            limit_nmgy=100.0,
+            pixel_scale_arcsec=0.396,
+            fields=fields,
+            survival=dict.fromkeys(SPLITS, 1.0),
+            shards=writer.shards,
+            data_hash=writer.data_hash(),
+        )
+        write_card(folder, card)
+        return TileStore.open(folder)
+
+    return finish
+
+
+@pytest.fixture(scope="session")
+def write_store(finish_store):
     """A function: the tile store in `folder` of tiles [N, bands, H, W] by split, each from the field of its split."""
 
     def write(folder, tiles):
@@ -78,22 +102,9 @@ def write_store():
         for number, split in enumerate(SPLITS):
             rows = [{"run": 94, "camcol": 1, "field": number, "x": x, "y": 0} for x in range(len(tiles[split]))]
             writer.add(split, tiles[split], rows)
-        writer.close()
         _, bands, size, _ = tiles["train"].shape
-        card = TileSetCard(
-            name="r64",
-            size=size,
-            bands=list("rgi"[:bands]),
-            softening_nmgy=0.2,
-            limit_nmgy=100.0,
-            pixel_scale_arcsec=0.396,
-            fields={split: [f"94-1-{number}"] for number, split in enumerate(SPLITS)},
-            survival=dict.fromkeys(SPLITS, 1.0),
-            shards=writer.shards,
-            data_hash=writer.data_hash(),
-        )
-        write_card(folder, card)
-        return TileStore.open(folder)
+        fields = {split: [f"94-1-{number}"] for number, split in enumerate(SPLITS)}
+        return finish_store(folder, writer, "r64", size, "rgi"[:bands], fields)
 
     return write
 
