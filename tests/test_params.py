@@ -43,7 +43,7 @@ def test_the_chosen_section_follows_the_switch():
     params = validate(Params, changed("scale", "paper"), "params.yaml")
 
     assert params.chosen.training["r64"].iterations == 20_000
-    assert params.chosen.tiles["gri128"].train == 300_000
+    assert params.chosen.tiles["gri128"].train_a_field == 250
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,13 @@ def test_the_chosen_section_follows_the_switch():
         ("scale", "desktop", "'laptop' or 'paper'"),
         ("seeds", [], "at least 1 item"),
         ("compared", [], "at least 1 item"),
-        ("frames.source", "web", "'simulated' or 'local'"),
+        ("frames.source", "web", "'simulated', 'sdss' or 'local'"),
+        ("frames.min_fields", 2, "greater than or equal to 3"),
+        ("frames.sdss.choose", "all", "'fields', 'region' or 'selection'"),
+        ("frames.sdss.fields", [], "at least 1 item"),
+        ("frames.sdss.connections", 17, "less than or equal to 16"),
+        ("frames.sdss.timeout_s", 0.0, "greater than 0"),
+        ("frames.sdss.selection.score", 1.5, "less than or equal to 1"),
         ("tiles.r64.size", 96, "64 or 128"),
         ("tiles.r64.size", "64", "64 or 128"),
         ("tiles.r64.bands", [], "at least 1 item"),
@@ -60,11 +66,13 @@ def test_the_chosen_section_follows_the_switch():
         ("tiles.r64.softening_nmgy", math.nan, "finite number"),
         ("tiles.r64.limit_nmgy", math.inf, "finite number"),
         ("tiles.r64.require_source", "yes", "valid boolean"),
-        ("tiles.r64.source_snr", 2.9, "greater than or equal to 3"),
+        ("tiles.r64.source_snr", 4.9, "greater than or equal to 5"),
+        ("tiles.r64.dtype", "bfloat16", "'float16' or 'float32'"),
+        ("tiles.r64.places", "anywhere", "'random' or 'grid'"),
         ("tiles.r64.validation", 0.5, "less than 0.5"),
         ("tiles.r64.test", 0.0, "greater than 0"),
         ("scales.laptop.frames.fields", 2, "greater than or equal to 3"),
-        ("scales.laptop.tiles.r64.held_out", 7, "greater than or equal to 8"),
+        ("scales.laptop.tiles.r64.held_out_a_field", 7, "greater than or equal to 8"),
         ("scales.laptop.training.r64.batch", 1, "greater than or equal to 2"),
         ("scales.laptop.training.r64.iterations", 1.5, "valid integer"),
         ("scales.laptop.training.r64.dropout_factor", 1.1, "less than or equal to 1"),
@@ -89,6 +97,33 @@ def test_an_entry_of_a_list_is_named_by_its_place(seed, legal):
     assert legal in message
 
 
+@pytest.mark.parametrize("name", ["94-7-1", "94-1", "fields", "1000000-1-1"])
+def test_a_field_that_is_no_run_camcol_field_is_named(name):
+    message = refusal(changed("frames.sdss.fields", ["94-1-12", name]))
+
+    assert message.startswith(f"params.yaml: frames.sdss.fields.1 = {name!r}: ")
+
+
+@pytest.mark.parametrize(
+    ("region", "words"),
+    [
+        ({"ra_deg": [1.0, 2.0], "dec_deg": [3.0, 2.0]}, "dec_deg must ascend"),
+        ({"ra_deg": [1.0], "dec_deg": [2.0, 3.0]}, "region.box.ra_deg"),
+        ({"ra_deg": 360.0, "dec_deg": 0.0, "radius_deg": 1.0}, "region.circle.ra_deg = 360.0"),
+        ({"ra_deg": 10.0, "dec_deg": 0.0}, "region.circle.radius_deg: missing"),
+        ("everywhere", "region.circle"),
+    ],
+)
+def test_a_region_is_a_circle_or_a_box(region, words):
+    assert words in refusal(changed("frames.sdss.region", region))
+
+
+def test_a_box_may_cross_right_ascension_zero():
+    box = {"ra_deg": [359.0, 1.0], "dec_deg": [-1.0, 1.0]}
+
+    assert validate(Params, changed("frames.sdss.region", box), "").frames.sdss.region.ra_deg == [359.0, 1.0]
+
+
 @pytest.mark.parametrize("key", ["colour", "frames.url", "tiles.r64.colour", "scales.paper.training.gri128.momentum"])
 def test_an_unknown_key_is_named(key):
     message = refusal(changed(key, "blue"))
@@ -111,6 +146,7 @@ def test_a_missing_key_is_named(key):
         ("scales.laptop", LEAVE_OUT, "scale is 'laptop', but scales holds ['paper']"),
         ("scales.paper.tiles.r64", LEAVE_OUT, "scales.paper names ['gri128'], but tiles holds ['gri128', 'r64']"),
         ("scales.laptop.training.gri128", LEAVE_OUT, "scales.laptop names ['r64'], but tiles holds"),
+        ("tiles.r64.drop", ["cloud"], "'trail', 'halo', 'saturated' or 'masked'"),
         ("tiles.gri128", LEAVE_OUT, "names ['gri128', 'r64'], but tiles holds ['r64']"),
     ],
 )

@@ -7,9 +7,11 @@ legal. The rows of `recipes` get their typed form where they are used, in `skyge
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, model_validator
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
+
+SOURCE_SNR_FLOOR = 5.0  # of the sources that the stage frames lists: a tile set cannot ask for fainter ones
 
 Size = Literal[64, 128]  # px, side of a tile
 Band = Literal["u", "g", "r", "i", "z"]
@@ -17,6 +19,10 @@ Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Count = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(gt=0, lt=0.5)]
 Positive = Annotated[float, Field(gt=0)]
+RightAscension = Annotated[float, Field(ge=0, lt=360)]
+Declination = Annotated[float, Field(ge=-90, le=90)]
+FieldName = Annotated[str, Field(pattern=r"^[0-9]{1,6}-[1-6]-[0-9]{1,4}$")]  # run-camcol-field, quoted: YAML sees dates
+Flag = Literal["trail", "halo", "saturated", "masked"]  # what skygen.sky.inspection.defects finds
 
 
 class ParamsError(ValueError):
@@ -32,12 +38,64 @@ class Section(BaseModel):
 SectionT = TypeVar("SectionT", bound=BaseModel)
 
 
+class Circle(Section):
+    """A region of sky around a centre."""
+
+    ra_deg: RightAscension
+    dec_deg: Declination
+    radius_deg: Annotated[float, Field(gt=0, le=90)]
+
+
+class Box(Section):
+    """A region of sky between two right ascensions, eastward from the first to the second, and two declinations."""
+
+    ra_deg: Annotated[list[RightAscension], Field(min_length=2, max_length=2)]
+    dec_deg: Annotated[list[Declination], Field(min_length=2, max_length=2)]
+
+    @model_validator(mode="after")
+    def _declinations_ascend(self) -> Self:
+        if self.dec_deg[0] >= self.dec_deg[1]:
+            raise ValueError(f"dec_deg must ascend; got {self.dec_deg}")
+        return self
+
+
+def _kind_of_region(value: Any) -> str:
+    bounds = value.get("ra_deg") if isinstance(value, dict) else getattr(value, "ra_deg", None)
+    return "box" if isinstance(bounds, list) else "circle"
+
+
+class SelectionParams(Section):
+    """What a field must be like to be selected from the survey's list."""
+
+    galactic_latitude_deg: Annotated[float, Field(ge=0, lt=90)]  # at least, on either side of the plane
+    seeing_arcsec: Positive  # at most, of the PSF in r
+    score: Annotated[float, Field(ge=0, le=1)]  # at least, of the survey's own score
+    reserved: list[FieldName]  # fields kept for tests: none that overlaps them is selected
+
+
+class SurveyParams(Section):
+    """Which fields are downloaded, and from where."""
+
+    frames_url: str
+    field_list_url: str
+    choose: Literal["fields", "region", "selection"]
+    fields: Annotated[list[FieldName], Field(min_length=1)]
+    region: Annotated[Annotated[Circle, Tag("circle")] | Annotated[Box, Tag("box")], Discriminator(_kind_of_region)]
+    selection: SelectionParams
+    connections: Annotated[int, Field(ge=1, le=16)]
+    attempts: Count
+    timeout_s: Positive
+
+
 class FramesParams(Section):
     """Where frames come from."""
 
-    source: Literal["simulated", "local"]
+    source: Literal["simulated", "sdss", "local"]
     folder: str
     seed: Seed
+    min_fields: Annotated[int, Field(ge=3)]
+    sdss: SurveyParams
+    scheduler: str | None
 
 
 class TileSetParams(Section):
@@ -47,8 +105,11 @@ class TileSetParams(Section):
     bands: Annotated[list[Band], Field(min_length=1)]
     softening_nmgy: Positive
     limit_nmgy: Positive
+    dtype: Literal["float16", "float32"]
+    places: Literal["random", "grid"]
     require_source: bool
-    source_snr: Annotated[float, Field(ge=3)]
+    source_snr: Annotated[float, Field(ge=SOURCE_SNR_FLOOR)]
+    drop: list[Flag]
     validation: Share
     test: Share
     seed: Seed
@@ -62,17 +123,34 @@ class TileSetParams(Section):
         return self
 
 
+class TilesParams(Section):
+    """The tile sets by their names, and who cuts them."""
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, TileSetParams]
+
+    scheduler: str | None
+
+    @property
+    def sets(self) -> dict[str, TileSetParams]:
+        """Every tile set by its name."""
+        return self.__pydantic_extra__
+
+    def __getitem__(self, name: str) -> TileSetParams:
+        return self.sets[name]
+
+
 class FramesScale(Section):
-    """How much sky is simulated: at least one field a split."""
+    """How much sky is simulated, or selected from the survey: at least one field a split."""
 
     fields: Annotated[int, Field(ge=3)]
 
 
 class TilesScale(Section):
-    """How many tiles are kept: of the training split, and at most of each held-out split."""
+    """How many tiles a field gives at most, so that a field's tiles do not depend on what other fields there are."""
 
-    train: Count
-    held_out: Annotated[int, Field(ge=8)]
+    train_a_field: Count
+    held_out_a_field: Annotated[int, Field(ge=8)]
 
 
 class TrainingScale(Section):
@@ -108,7 +186,7 @@ class Params(Section):
     seeds: Annotated[list[Seed], Field(min_length=1)]
     compared: Annotated[list[str], Field(min_length=1)]
     frames: FramesParams
-    tiles: dict[str, TileSetParams]
+    tiles: TilesParams
     recipes: dict[str, dict[str, Any]]
     scales: dict[str, Scale]
 
@@ -130,8 +208,8 @@ class Params(Section):
             raise ValueError(f"scale is {self.scale!r}, but scales holds {sorted(self.scales)}")
         for name, scale in self.scales.items():
             for part in (scale.tiles, scale.training):
-                if set(part) != set(self.tiles):
-                    raise ValueError(f"scales.{name} names {sorted(part)}, but tiles holds {sorted(self.tiles)}")
+                if set(part) != set(self.tiles.sets):
+                    raise ValueError(f"scales.{name} names {sorted(part)}, but tiles holds {sorted(self.tiles.sets)}")
         return self
 
 
