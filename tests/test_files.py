@@ -3,7 +3,15 @@ import math
 
 import pytest
 
-from skygen.files import read_json, replace_folder, sha256_file, sha256_folder, write_atomically, write_json
+from skygen.files import (
+    read_json,
+    replace_folder,
+    resume_folder,
+    sha256_file,
+    sha256_folder,
+    write_atomically,
+    write_json,
+)
 
 
 class StopError(Exception):
@@ -118,3 +126,81 @@ def test_a_folders_hash_knows_names_and_bytes_and_neither_place_nor_order(tmp_pa
         {"a": b"1"},
     ]
     assert len({first, *(folder(f"other{index}", content) for index, content in enumerate(others))}) == 6
+
+
+def test_a_folder_takes_its_place_when_it_is_whole(tmp_path):
+    folder = tmp_path / "made" / "out"
+    for content in "12":
+        with resume_folder(folder, "a" * 64) as building:
+            assert names(building) == []
+            (building / "new").write_text(content)
+        assert (folder / "new").read_text() == content
+        assert names(folder.parent) == ["out"]
+    assert folder.stat().st_mode & 0o777 == 0o755
+
+
+def stop_within(folder, key):
+    with pytest.raises(StopError), resume_folder(folder, key) as building:
+        (building / "done").write_text("1")
+        raise StopError
+
+
+def test_what_a_stopped_run_finished_is_found_again(tmp_path):
+    folder = tmp_path / "out"
+    folder.mkdir()
+    (folder / "old").write_text("1")
+    stop_within(folder, "a" * 64)
+    assert names(folder) == ["old"]
+    with resume_folder(folder, "a" * 64) as building:
+        assert names(building) == ["done"]
+    assert names(folder) == ["done"]
+    assert names(tmp_path) == ["out"]
+
+
+def test_what_was_stopped_under_another_key_is_not_found(tmp_path):
+    folder = tmp_path / "out"
+    stop_within(folder, "a" * 64)
+    stop_within(tmp_path / "other", "a" * 64)
+    with resume_folder(folder, "b" * 64) as building:
+        assert names(building) == []
+    assert names(folder) == []
+    assert len(names(tmp_path)) == 2  # that of another folder is not ours to remove
+
+
+@pytest.mark.parametrize("renamed", [False, True])
+def test_a_run_killed_between_its_last_renames_is_mended(tmp_path, monkeypatch, renamed):
+    folder = tmp_path / "out"
+    folder.mkdir()
+    (folder / "old").write_text("1")
+    steps = []
+    rename = type(folder).rename
+
+    def rename_or_stop(path, target):
+        steps.append(target)
+        if len(steps) == 2 and not renamed:
+            raise StopError
+        return rename(path, target)
+
+    monkeypatch.setattr(type(folder), "rename", rename_or_stop)
+    monkeypatch.setattr("shutil.rmtree", lambda path: (_ for _ in ()).throw(StopError))
+    with pytest.raises(StopError), resume_folder(folder, "a" * 64) as building:
+        (building / "new").write_text("2")
+    monkeypatch.undo()
+    assert folder.exists() == renamed
+    with pytest.raises(StopError), resume_folder(folder, "a" * 64):
+        assert names(folder) == ["new" if renamed else "old"]  # there is always a whole one
+        raise StopError
+    with resume_folder(folder, "a" * 64) as building:
+        (building / "new").write_text("2")
+    assert names(folder) == ["new"]
+    assert names(tmp_path) == ["out"]
+
+
+def test_a_folders_hash_can_be_that_of_some_files(tmp_path):
+    (tmp_path / "code.py").write_text("1")
+    (tmp_path / "code.pyc").write_text("2")
+    whole, code = sha256_folder(tmp_path), sha256_folder(tmp_path, "*.py")
+    (tmp_path / "code.pyc").write_text("3")
+
+    assert sha256_folder(tmp_path, "*.py") == code
+    assert sha256_folder(tmp_path) != whole

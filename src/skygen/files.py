@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+_RETIRED = ".retired"  # ends the name that a folder has while another takes its place
+
 
 @contextmanager
 def write_atomically(path: Path) -> Iterator[Path]:
@@ -35,16 +37,43 @@ def replace_folder(folder: Path) -> Iterator[Path]:
     temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
         yield temporary
-        temporary.chmod(0o755)
-        if folder.exists():
-            retired = temporary.with_name(f"{temporary.name}.retired")
-            folder.rename(retired)
-            temporary.rename(folder)
-            shutil.rmtree(retired)
-        else:
-            temporary.rename(folder)
+        _take_place(temporary, folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextmanager
+def resume_folder(folder: Path, key: str) -> Iterator[Path]:
+    """A folder beside `folder` that takes its place on success, and otherwise waits to be gone on with.
+
+    A run that stopped, even by kill -9, left what it had finished there: the next one with the same `key` (the hash of
+    all that decides the content) finds it, and must tell a finished file from none, which `write_atomically` grants.
+    What was left under another key is removed at the start.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    building = folder.parent / f".{folder.name}.{key[:16]}.part"
+    for retired in folder.parent.glob(f".{folder.name}.*.part{_RETIRED}"):  # the last run was killed as it ended
+        if folder.exists():
+            shutil.rmtree(retired)
+        else:
+            retired.rename(folder)
+    for left in folder.parent.glob(f".{folder.name}.*.part"):
+        if left != building:
+            shutil.rmtree(left)
+    building.mkdir(exist_ok=True)
+    yield building
+    _take_place(building, folder)
+
+
+def _take_place(new: Path, folder: Path) -> None:
+    new.chmod(0o755)
+    if folder.exists():
+        retired = new.with_name(f"{new.name}{_RETIRED}")
+        folder.rename(retired)
+        new.rename(folder)
+        shutil.rmtree(retired)
+    else:
+        new.rename(folder)
 
 
 def write_json(path: Path, content: Any) -> None:
@@ -67,9 +96,9 @@ def sha256_file(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def sha256_folder(folder: Path) -> str:
-    """The SHA-256 of a folder's files below it: of their relative names and bytes, in name order."""
+def sha256_folder(folder: Path, pattern: str = "*") -> str:
+    """The SHA-256 of the files below a folder that match `pattern`: of their names and bytes, in the order of names."""
     digest = hashlib.sha256()
-    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+    for path in sorted(path for path in folder.rglob(pattern) if path.is_file()):
         digest.update(f"{path.relative_to(folder).as_posix()}\0{sha256_file(path)}\n".encode())
     return digest.hexdigest()
