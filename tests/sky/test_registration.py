@@ -1,9 +1,15 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 from astropy.wcs import WCS
 
-from skygen.sky.registration import band_shift, sky_position
+from benchmarks.registration import source_offsets, whole_pixels
+from skygen.sky.frame import read_frame
+from skygen.sky.inspection.inspect import inspect_field
+from skygen.sky.registration import band_shift, moved, register, sky_position
 
+SURVEY = Path(__file__).parents[3] / "shared" / "sdss"
 SCALE_DEG = 0.396 / 3600
 X, Y = (corner.ravel().astype(float) for corner in np.meshgrid([0, 1023, 2047], [0, 744, 1488]))
 
@@ -63,3 +69,37 @@ def test_a_turned_band_shifts_each_place_by_its_own():
 
     assert np.array([dx, dy]) == pytest.approx(turn * np.array([-across, along]), abs=0.51)
     assert len(set(dx.tolist())) == 3
+
+
+@pytest.mark.parametrize(("dx", "dy"), [(0.0, 0.0), (2.25, -0.5)])
+def test_a_moved_wcs_has_every_place_so_much_further(dx, dy):
+    ra, dec = sky_position(tangent(), X, Y)
+    x, y = moved(tangent(), dx, dy).all_world2pix(ra, dec, 0)
+
+    assert x == pytest.approx(X + dx, abs=1e-6)
+    assert y == pytest.approx(Y + dy, abs=1e-6)
+
+
+@pytest.fixture(scope="module")
+def survey_offsets():
+    """Of matched sources in tiles of the survey's fields, by band: how far they lie from r's [sources, 2], in px."""
+    fields = sorted(SURVEY.glob("frame-r-*.fits.bz2"))
+    if not fields:
+        pytest.skip(f"no frames of the survey in {SURVEY}")
+    offsets = {"g": [], "i": []}
+    for path in fields:
+        frames = {band: read_frame(path.with_name(path.name.replace("-r-", f"-{band}-"))) for band in "gri"}
+        frames = register(frames, inspect_field(frames).offset_px)
+        for band, found in offsets.items():
+            found.append(source_offsets(frames["r"].flux_nmgy, whole_pixels(frames["r"], frames[band])))
+    return {band: np.concatenate(found) for band, found in offsets.items()}
+
+
+@pytest.mark.slow  # reads 24 frames
+@pytest.mark.parametrize("band", ["g", "i"])
+def test_sources_of_the_survey_lie_on_each_other_but_for_the_rounding(survey_offsets, band):
+    offsets = survey_offsets[band]
+
+    assert len(offsets) > 200
+    assert (np.abs(offsets.mean(0)) <= 0.1).all()
+    assert (np.sqrt((offsets**2).mean(0)) <= 0.35).all()  # rounding alone gives 0.29

@@ -17,7 +17,7 @@ SOURCE = np.dtype(
 THRESHOLD_SIGMA = 1.5  # of a pixel, in units of the sky noise
 MIN_AREA_PX = 5
 _KERNEL = np.array([[1.0, 2.0, 1.0], [2.0, 4.0, 2.0], [1.0, 2.0, 1.0]])
-_MAX_RADIUS_PX = 12.0  # of the aperture for total flux
+TOTAL_RADIUS_PX = 12.0  # of the aperture for total flux
 _SNR_RADIUS_PX = 3.5  # of the aperture for the signal-to-noise ratio: about one seeing disc
 
 
@@ -39,7 +39,7 @@ def detect(image: NDArray[np.floating], noise: float, snr: float) -> NDArray[np.
     sources = np.zeros(len(found), dtype=SOURCE)
     sources["x"], sources["y"], sources["snr"] = found["x"], found["y"], ratio
     sources["ellipticity"] = 1 - found["b"] / np.maximum(found["a"], 1e-9)
-    sources["flux_nmgy"], _, _ = sep.sum_circle(pixels, found["x"], found["y"], _MAX_RADIUS_PX)
-    largest = np.full(len(found), _MAX_RADIUS_PX)
+    sources["flux_nmgy"], _, _ = sep.sum_circle(pixels, found["x"], found["y"], TOTAL_RADIUS_PX)
+    largest = np.full(len(found), TOTAL_RADIUS_PX)
     sources["half_light_radius_px"], _ = sep.flux_radius(pixels, found["x"], found["y"], largest, 0.5, subpix=5)
     return sources

@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from skygen.sky.detection import SOURCE, detect
+from skygen.sky.inspection.detection import SOURCE, detect
 
 NOISE_NMGY = 0.025
 HALF_LIGHT_OF_SIGMA = math.sqrt(2 * math.log(2))  # 1.1774, of a round Gaussian
