@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from skygen.sky.field import FieldId, frame_name, parse_frame_name
+from skygen.sky.field import FieldId, frame_name, parse_frame_name, parse_raw_name, sources_name
 
 FIELDS = st.builds(FieldId, st.integers(1, 999_999), st.integers(1, 6), st.integers(1, 9_999))
 
@@ -14,7 +14,28 @@ def test_a_name_states_band_and_field(band, field_id, compressed):
     assert parse_frame_name(frame_name(band, field_id, compressed)) == (band, field_id)
 
 
+@given(FIELDS)
+def test_a_field_is_parsed_from_its_text(field_id):
+    assert FieldId.parse(str(field_id)) == field_id
+
+
+@pytest.mark.parametrize(
+    "text", ["94-1", "94-7-12", "94-0-12", "94-1-12-1", "a-1-12", "-94-1-12", "94-1-12 ", "٩٤-1-12", ""]
+)
+def test_a_text_that_names_no_field_is_refused(text):
+    with pytest.raises(ValueError, match=re.escape(f"{text!r} names no field; it must read RUN-CAMCOL-FIELD")):
+        FieldId.parse(text)
+
+
+def test_a_raw_image_is_told_by_its_name():
+    assert parse_raw_name("fpC-000094-r1-0012.fit.gz") == ("r", FieldId(94, 1, 12))
+    assert parse_raw_name("fpC-000094-r1-0012.fit") == ("r", FieldId(94, 1, 12))
+    assert parse_raw_name("frame-r-000094-1-0012.fits") is None
+    assert parse_raw_name("fpC-000094-r7-0012.fit") is None
+
+
 def test_names_are_the_surveys():
+    assert sources_name(FieldId(94, 1, 12)) == "sources-000094-1-0012.fits"
     assert frame_name("r", FieldId(94, 1, 12)) == "frame-r-000094-1-0012.fits.bz2"
     assert frame_name("g", FieldId(7264, 3, 111), compressed=False) == "frame-g-007264-3-0111.fits"
     assert str(FieldId(94, 1, 12)) == "94-1-12"

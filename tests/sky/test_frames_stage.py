@@ -1,35 +1,49 @@
-import bz2
-import subprocess
-import sys
+import csv
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from astropy.wcs import WCS
 
-from skygen.files import read_json, sha256_file, sha256_folder
+from skygen.files import sha256_file, sha256_folder
 from skygen.params import load
+from skygen.sky import field_job
+from skygen.sky.archive.download import Missing
 from skygen.sky.collect import collect_frames
-from skygen.sky.exposure import draw_exposures
-from skygen.sky.field import FieldId, frame_name
-from skygen.sky.frame import SHAPE
-from skygen.sky.frame_format import FullFrame, sky_shape, write_frame
-from skygen.sky.manifest import FrameRow, FramesError, make_manifest
+from skygen.sky.field import FieldId, frame_name, sources_name
+from skygen.sky.frame import read_frame
+from skygen.sky.frame_format import FullFrame, keep_significant_bits, sky_shape, write_frame
+from skygen.sky.inspection.inspect import read_inspection
+from skygen.sky.manifest import FramesError, Manifest
 
 ROOT = Path(__file__).parents[2]
 SURVEY = ROOT.parent / "shared" / "sdss"
 FIELDS = [FieldId(94, 1, 12), FieldId(1035, 6, 17), FieldId(4510, 4, 30), FieldId(7264, 3, 111)]
+SHAPE = (600, 1000)  # a fifth of a frame, and of the time
+FWHM_PX = 3.2
 
 
-def params(**changes):
-    """The project's parameters, with one tile set in g and r, and frames as `changes` say."""
+@pytest.fixture(autouse=True)
+def small_frames(monkeypatch):
+    monkeypatch.setattr("skygen.sky.frame.SHAPE", SHAPE)
+
+
+def params(bands=("g", "r"), **changes):
+    """The project's parameters, with one tile set in `bands`, and frames as `changes` say."""
     known = load(ROOT / "params.yaml")
-    tiles = {"r64": known.tiles["r64"].model_copy(update={"bands": ["g", "r"]})}
+    r64 = known.tiles["r64"].model_copy(update={"bands": list(bands)})
+    tiles = type(known.tiles).model_validate({"scheduler": None, "r64": r64})
     return known.model_copy(update={"tiles": tiles, "frames": known.frames.model_copy(update=changes)})
 
 
-def manifest_of(folder):
-    return read_json(folder / "manifest.json")
+def collect(folder, out, **changes):
+    return collect_frames(params(**{"source": "local", "folder": str(folder), **changes}), out)
+
+
+def causes(manifest):
+    return {refusal.file: refusal.cause for refusal in manifest.refused}
 
 
 def write(frame, folder, band, field_id, name=None):
@@ -39,11 +53,21 @@ def write(frame, folder, band, field_id, name=None):
 
 @pytest.fixture(scope="module")
 def frame():
+    """Noise with twenty round stars on it, on a grid."""
     rng = np.random.default_rng(0)
-    wcs = draw_exposures(rng, 0)["r"].wcs
-    flux = rng.normal(0, 0.03, SHAPE).astype(np.float32)
+    flux = rng.normal(0, 0.03, SHAPE)
+    sigma = FWHM_PX / 2.3548
+    rows, columns = np.mgrid[-20:21, -20:21]
+    star = np.exp(-(rows**2 + columns**2) / (2 * sigma**2)) / (2 * np.pi * sigma**2)
+    for y in range(60, 600, 150):
+        for x in range(100, 1000, 200):
+            flux[y - 20 : y + 21, x - 20 : x + 21] += rng.uniform(30, 90) * star
+    wcs = WCS(naxis=2)
+    wcs.wcs.ctype, wcs.wcs.crpix, wcs.wcs.crval = ["RA---TAN", "DEC--TAN"], [501, 301], [336.66, -0.93]
+    wcs.wcs.cd = [[0, 0.396 / 3600], [0.396 / 3600, 0]]
     calibration = np.full(SHAPE[1], 0.005, np.float32)
-    return FullFrame(FIELDS[0], "r", flux, wcs, 0.005, calibration, np.full(sky_shape(SHAPE), 150, np.float32))
+    sky = np.full(sky_shape(SHAPE), 150, np.float32)
+    return FullFrame(FIELDS[0], "r", keep_significant_bits(flux.astype(np.float32)), wcs, 0.005, calibration, sky)
 
 
 @pytest.fixture(scope="module")
@@ -65,79 +89,174 @@ def survey(written, tmp_path):
     return folder
 
 
-def test_local_frames_are_taken_over_unchanged(survey, tmp_path):
+def test_local_frames_are_taken_over_unchanged_with_what_they_hold(survey, tmp_path, frame):
     (survey / "notes.txt").write_text("not a frame")
     out = tmp_path / "data" / "frames"
-    collect_frames(params(source="local", folder=str(survey)), out)
-    manifest = manifest_of(out)
-    names = [row["name"] for row in manifest["frames"]]
-    assert (manifest["source"], manifest["refused"], names) == ("local", [], sorted(names))
-    assert sorted(path.name for path in out.iterdir()) == [*names, "manifest.json"]
-    assert all(row["sha256"] == sha256_file(survey / row["name"]) for row in manifest["frames"])
-    assert all(row["sha256"] == sha256_file(out / row["name"]) for row in manifest["frames"])
-    first = manifest["frames"][0]
-    assert (first["band"], first["run"], first["camcol"], first["field"]) == ("g", 94, 1, 12)
-    assert (first["nmgy_per_count"], first["gain_e_per_count"]) == (0.005, 3.32)
-    assert first["sky_noise_nmgy"] == pytest.approx(0.03, rel=0.01)
+    manifest = collect(survey, out)
+    assert Manifest.read(out) == manifest
+    names = [row.name for row in manifest.frames]
+    assert (manifest.source, manifest.refused) == ("local", [])
+    assert names == [frame_name(band, field_id, compressed=False) for field_id in FIELDS for band in "gr"]
+    sources = [sources_name(field_id) for field_id in FIELDS]
+    assert sorted(path.name for path in out.iterdir()) == sorted([*names, *sources, "frames.parquet", "quarantine.csv"])
+    assert all(row.sha256 == sha256_file(survey / row.name) == sha256_file(out / row.name) for row in manifest.frames)
+    first = manifest.frames[0]
+    assert (first.band, first.field_id, first.gain_e_per_count) == ("g", FIELDS[0], 3.32)
+    assert first.nmgy_per_count == pytest.approx(0.005)
+    assert first.sky_noise_nmgy == pytest.approx(0.03, rel=0.01)
+    assert first.psf_fwhm_arcsec == pytest.approx(0.396 * FWHM_PX, rel=0.03)
+    assert first.psf_stars == 20
+    centre = [float(value) for value in frame.wcs.all_pix2world(499.5, 299.5, 0)]
+    assert [first.ra_deg, first.dec_deg] == pytest.approx(centre)
+    found, _ = read_inspection(out / sources[0])
+    assert len(found) >= 20
 
 
-def test_a_bad_file_is_refused_with_its_field_and_the_run_goes_on(survey, tmp_path):
+def test_the_folder_is_the_same_bytes_again(survey, tmp_path):
+    collect(survey, tmp_path / "first")
+    collect(survey, tmp_path / "second")
+    assert sha256_folder(tmp_path / "first") == sha256_folder(tmp_path / "second")
+
+
+def test_a_bad_file_is_left_out_with_its_field_and_the_run_goes_on(survey, tmp_path):
     plain = survey / "frame-r-004510-4-0030.fits"
-    plain.with_suffix(".fits.bz2").write_bytes(bz2.compress(plain.read_bytes()[:500_000])[:-100])
+    content = plain.read_bytes()
     plain.unlink()
+    plain.write_bytes(content[:-2880])
     out = tmp_path / "frames"
-    collect_frames(params(source="local", folder=str(survey)), out)
-    manifest = manifest_of(out)
-    reasons = {refusal["name"]: refusal["reason"] for refusal in manifest["refused"]}
-    assert list(reasons) == ["frame-g-004510-4-0030.fits", "frame-r-004510-4-0030.fits.bz2"]
-    assert reasons["frame-g-004510-4-0030.fits"].startswith("field 4510-4-30 has no readable frame in r")
-    assert "bz2 cannot decode" in reasons["frame-r-004510-4-0030.fits.bz2"]
-    assert len(manifest["frames"]) == 6
+    manifest = collect(survey, out)
+    rows = list(csv.DictReader((out / "quarantine.csv").read_text().splitlines()))
+    assert [row["file"] for row in rows] == ["frame-g-004510-4-0030.fits", plain.name]
+    assert rows[0]["cause"] == "field 4510-4-30 has no usable frame in r"
+    assert rows[0]["remedy"] == "supply frame-r-004510-4-0030.fits.bz2"
+    assert "cut short" in rows[1]["cause"]
+    assert len(manifest.frames) == 6
     assert not list(out.glob("*4510*"))
 
 
-def test_what_cannot_be_used_is_refused_with_the_reason(survey, tmp_path, frame):
+def test_what_cannot_be_used_is_left_out_with_the_reason(survey, tmp_path, frame):
     write(frame, survey, "u", FIELDS[0])
     write(frame, survey, "r", FIELDS[0], "frame-r-000002-1-0012.fits")
-    write(frame, survey, "r", FIELDS[0], "frame-r-000094-1-0012.fits.bz2")
-    write(replace(frame, flux_nmgy=np.eye(*SHAPE, dtype=np.float32)), survey, "r", FieldId(3, 1, 12))
+    shutil.copy(survey / "frame-r-000094-1-0012.fits", survey / "frame-r-000094-1-0013.fits")
+    write(replace(frame, flux_nmgy=keep_significant_bits(noise())), survey, "r", FieldId(3, 1, 12))
+    write(replace(frame, flux_nmgy=keep_significant_bits(noise())), survey, "g", FieldId(3, 1, 12))
     (survey / "frame-r-000001-1-0001.fits").write_text("no sky here")
     (survey / "frame-1.fits").write_text("")
-    manifest = collect_frames(params(source="local", folder=str(survey)), tmp_path / "frames")
+    (survey / "fpC-000094-r1-0012.fit.gz").write_text("")
+    (survey / "photoObj-000094-1-0012.fits").write_text("")
+    manifest = collect(survey, tmp_path / "frames")
     expected = {
-        "frame-1.fits": "must read frame-BAND",
-        "frame-r-000001-1-0001.fits": "FITS",
-        "frame-r-000002-1-0012.fits": "its name",
-        "frame-r-000003-1-0012.fits": "more than half of its pixels are equal",
-        "frame-r-000094-1-0012.fits.bz2": "the same frame as frame-r-000094-1-0012.fits",
+        "fpC-000094-r1-0012.fit.gz": "it is an old fpC image: raw counts on a soft bias of 1000",
+        "frame-1.fits": "its name is not a frame's",
+        "frame-g-000003-1-0012.fits": "field 3-1-12: fewer than 5",
+        "frame-r-000001-1-0001.fits": "it is not FITS",
+        "frame-r-000002-1-0012.fits": "its name ('r', 2, 1",
+        "frame-r-000003-1-0012.fits": "field 3-1-12: fewer than 5",
+        "frame-r-000094-1-0013.fits": "field ('r', 94, 1, 12), its name ('r', 94, 1, 13)",
         "frame-u-000094-1-0012.fits": "no tile set uses band u",
+        "photoObj-000094-1-0012.fits": "its name is not a frame's",
     }
-    assert [refusal.name for refusal in manifest.refused] == list(expected)
-    assert all(expected[refusal.name] in refusal.reason for refusal in manifest.refused)
+    assert list(causes(manifest)) == list(expected)
+    assert {file: words for file, words in expected.items() if words not in causes(manifest)[file]} == {}
+    assert all(refusal.remedy for refusal in manifest.refused)
     assert len(manifest.frames) == 8
 
 
-def test_too_few_fields_is_an_error_that_names_the_refused_and_changes_nothing(survey, tmp_path):
+def noise():
+    return np.random.default_rng(1).normal(0, 0.03, SHAPE).astype(np.float32)
+
+
+def test_of_the_same_frame_twice_a_good_one_is_used(survey, tmp_path, frame):
+    write(frame, survey, "r", FIELDS[0], "frame-r-000094-1-0012.fits.bz2")
+    (survey / "first").mkdir()
+    (survey / "first" / "frame-g-000094-1-0012.fits").write_bytes(b"")
+    manifest = collect(survey, tmp_path / "frames")
+    assert causes(manifest) == {
+        "first/frame-g-000094-1-0012.fits": "the file is empty",
+        "frame-r-000094-1-0012.fits": "it is the same frame as frame-r-000094-1-0012.fits.bz2",
+    }
+    assert [row.name for row in manifest.frames[:2]] == ["frame-g-000094-1-0012.fits", "frame-r-000094-1-0012.fits.bz2"]
+    assert len(manifest.frames) == 8
+
+
+def test_files_are_checked_against_the_folders_sums(survey, tmp_path):
+    listed = sorted(survey.iterdir())
+    wrong = listed[0]
+    lines = [f"{'0' * 64 if path == wrong else sha256_file(path)}  {path.name}\n" for path in listed[:3]]
+    (survey / "SHA256SUMS").write_text("".join(lines))
+    manifest = collect(survey, tmp_path / "frames")
+    assert causes(manifest)[wrong.name] == "its SHA-256 is not the one that SHA256SUMS lists"
+    assert len(manifest.refused) == 2  # with the field's other band
+    assert len(manifest.frames) == 6
+
+
+def test_sums_that_are_none_stop_the_run(survey, tmp_path):
+    (survey / "SHA256SUMS").write_text("\nwhat is this\n")
+    with pytest.raises(FramesError, match=r"SHA256SUMS, line 1: not a SHA-256 and a file's name; mend the line or"):
+        collect(survey, tmp_path / "frames")
+
+
+def test_too_few_fields_is_an_error_that_names_the_files_and_changes_nothing(survey, tmp_path):
     out = tmp_path / "data" / "frames"
-    collect_frames(params(source="local", folder=str(survey)), out)
+    collect(survey, out)
     before = sha256_folder(out)
     for name in ("frame-g-000094-1-0012.fits", "frame-r-001035-6-0017.fits"):
         (survey / name).unlink()
         (survey / name).write_bytes(b"")
-    with pytest.raises(FramesError, match="2 complete fields in g, r") as raised:
-        collect_frames(params(source="local", folder=str(survey)), out)
-    assert "frame-g-000094-1-0012.fits" in str(raised.value)
-    assert "frame-r-001035-6-0017.fits: frame-r-001035-6-0017.fits: the file is empty" in str(raised.value)
+    with pytest.raises(FramesError, match=r"2 fields are usable in g, r, but frames.min_fields asks for 3") as raised:
+        collect(survey, out)
+    assert "\n  frame-g-000094-1-0012.fits: the file is empty; fetch the file again" in str(raised.value)
+    assert "\n  frame-r-001035-6-0017.fits: the file is empty; fetch the file again" in str(raised.value)
     assert sha256_folder(out) == before
+
+
+def test_how_many_fields_are_enough_is_a_parameter(survey, tmp_path):
+    with pytest.raises(FramesError, match=r"4 fields are usable in g, r, but frames.min_fields asks for 5"):
+        collect(survey, tmp_path / "frames", min_fields=5)
+
+
+def test_a_run_that_was_stopped_goes_on_with_the_fields_it_had_done(survey, tmp_path, monkeypatch):
+    """The third field's inspection stops the first run; the second must not inspect the first two again."""
+    inspected = []
+    inspect_field = field_job.inspect_field
+
+    def inspect(frames):
+        inspected.append(frames["r"].field_id)
+        if len(inspected) == 3:
+            raise KeyboardInterrupt
+        return inspect_field(frames)
+
+    out = tmp_path / "data" / "frames"
+    with monkeypatch.context() as patch:
+        patch.setattr(field_job, "inspect_field", inspect)
+        with pytest.raises(KeyboardInterrupt):
+            collect(survey, out)
+        assert not out.exists()
+        collect(survey, out)
+    assert inspected == [*FIELDS[:3], *FIELDS[2:]]
     assert [path.name for path in out.parent.iterdir()] == ["frames"]
+    collect(survey, tmp_path / "whole")
+    assert sha256_folder(out) == sha256_folder(tmp_path / "whole")
+
+
+def test_a_file_mended_between_two_runs_is_looked_at_again(survey, tmp_path):
+    name = "frame-g-000094-1-0012.fits"
+    good = (survey / name).resolve()
+    (survey / name).unlink()
+    (survey / name).write_bytes(b"")
+    with pytest.raises(FramesError, match="3 fields are usable"):
+        collect(survey, tmp_path / "frames", min_fields=4)
+    (survey / name).unlink()
+    (survey / name).symlink_to(good)
+    assert collect(survey, tmp_path / "frames", min_fields=4).refused == []
 
 
 def test_a_new_run_replaces_the_old_frames(survey, tmp_path):
     out = tmp_path / "frames"
-    collect_frames(params(source="local", folder=str(survey)), out)
+    collect(survey, out)
     for path in survey.glob("*-000094-*"):
         path.unlink()
-    collect_frames(params(source="local", folder=str(survey)), out)
+    collect(survey, out)
     assert len(list(out.glob("frame-*"))) == 6
     assert not list(out.glob("*-000094-*"))
 
@@ -148,73 +267,57 @@ def test_an_empty_or_missing_folder_says_what_to_put_where(tmp_path, missing):
     if not missing:
         survey.mkdir()
     with pytest.raises(FramesError, match=r"mine (is not a folder|holds no frames); put .*frame-BAND-RUN"):
-        collect_frames(params(source="local", folder=str(survey)), tmp_path / "frames")
+        collect(survey, tmp_path / "frames")
     assert not (tmp_path / "frames").exists()
 
 
-def test_simulated_frames_are_the_same_for_the_same_seed(tmp_path):
+def test_downloaded_frames_are_linked_and_what_is_missing_is_listed(survey, tmp_path, monkeypatch):
+    """The download itself, over HTTP, is tested beside it: here its results are those of a folder."""
+    fields = [*FIELDS, FieldId(1, 1, 1), FieldId(2, 1, 1)]
+    paths = sorted(path.resolve() for path in survey.iterdir())
+    lost = [Missing(field, frame_name("g", field), "the server has no such file (404)", "none") for field in fields[4:]]
+    monkeypatch.setattr("skygen.sky.collect.choose_fields", lambda survey, count, downloads: fields)
+    monkeypatch.setattr("skygen.sky.collect.download_frames", lambda survey, fields, bands, downloads: (paths, lost))
+    manifest = collect_frames(params(source="sdss"), tmp_path / "data" / "frames")
+    assert (manifest.source, len(manifest.frames), {row.origin for row in manifest.frames}) == (
+        "sdss",
+        8,
+        {"the survey"},
+    )
+    assert set(causes(manifest).values()) == {"the server has no such file (404)"}
+    assert len(manifest.refused) == 2
+    assert (tmp_path / "data" / "frames" / paths[0].name).samefile(paths[0])
+
+
+def test_where_the_file_system_has_no_links_downloads_are_copied(survey, tmp_path, monkeypatch):
+    def refuse(self, target):
+        raise OSError("no links here")
+
+    monkeypatch.setattr(Path, "hardlink_to", refuse)
+    paths = sorted(path.resolve() for path in survey.iterdir())
+    monkeypatch.setattr("skygen.sky.collect.choose_fields", lambda survey, count, downloads: FIELDS)
+    monkeypatch.setattr("skygen.sky.collect.download_frames", lambda survey, fields, bands, downloads: (paths, []))
+    collect_frames(params(source="sdss"), tmp_path / "frames")
+    assert not (tmp_path / "frames" / paths[0].name).samefile(paths[0])
+    assert sha256_file(tmp_path / "frames" / paths[0].name) == sha256_file(paths[0])
+
+
+def test_simulated_frames_are_the_same_for_the_same_seed_whoever_makes_them(tmp_path, monkeypatch):
     def simulate(seed, name):
         known = params(source="simulated", seed=seed)
         few = known.chosen.model_copy(update={"frames": known.chosen.frames.model_copy(update={"fields": 3})})
         known = known.model_copy(update={"scales": known.scales | {known.scale: few}})
-        collect_frames(known, tmp_path / name, shape=(96, 128))
-        return sha256_folder(tmp_path / name)
+        return collect_frames(known, tmp_path / name, SHAPE)
 
-    first = simulate(7, "first")
-    assert simulate(7, "again") == first
-    manifest = manifest_of(tmp_path / "first")
-    assert (manifest["source"], len(manifest["frames"]), manifest["refused"]) == ("simulated", 9, [])
-    assert {row["origin"] for row in manifest["frames"]} == {f"simulated, seed 7, field {k}" for k in range(3)}
+    manifest = simulate(7, "first")
+    assert (manifest.source, len(manifest.frames), manifest.refused) == ("simulated", 6, [])
+    assert {row.origin for row in manifest.frames} == {f"simulated, seed 7, field {index}" for index in range(3)}
+    assert all(read_frame(tmp_path / "first" / row.name).field_id == row.field_id for row in manifest.frames)
+    monkeypatch.setenv("SKYGEN_PROCESSES", "2")
+    simulate(7, "again")
+    assert sha256_folder(tmp_path / "first") == sha256_folder(tmp_path / "again")
 
 
 def test_a_band_that_is_not_simulated_is_an_error(tmp_path):
-    known = params(source="simulated")
-    with_z = known.tiles["r64"].model_copy(update={"bands": ["r", "z"]})
     with pytest.raises(FramesError, match="ask for z, but the simulation makes g, r, i"):
-        collect_frames(known.model_copy(update={"tiles": {"r64": with_z}}), tmp_path / "frames")
-
-
-def test_the_manifest_needs_three_fields_complete_in_the_bands_asked_for():
-    rows = [
-        FrameRow(
-            name=frame_name("r", field_id),
-            sha256="",
-            run=field_id.run,
-            camcol=field_id.camcol,
-            field=field_id.field,
-            band="r",
-            origin="",
-            sky_noise_nmgy=0.03,
-            nmgy_per_count=0.005,
-            gain_e_per_count=4.7,
-        )
-        for field_id in FIELDS[:3]
-    ]
-    assert make_manifest("local", rows[::-1], [], ["r"]).frames == rows
-    with pytest.raises(FramesError, match="0 complete fields in g, r"):
-        make_manifest("local", rows, [], ["g", "r"])
-
-
-def test_the_script_ends_with_a_message_where_there_is_nothing_to_take(tmp_path):
-    text = (ROOT / "params.yaml").read_text().replace("source: simulated", "source: local", 1)
-    (tmp_path / "params.yaml").write_text(text)
-    script = ROOT / "pipelines" / "frames.py"
-    done = subprocess.run([sys.executable, script], cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.startswith("frames: data/local is not a folder; put")
-
-
-def test_the_surveys_own_frames_are_taken_over(tmp_path):
-    if not SURVEY.is_dir():
-        pytest.skip(f"the survey's frames are not in {SURVEY}")
-    for field_id in FIELDS[:3]:
-        name = frame_name("r", field_id)
-        (tmp_path / name).symlink_to(SURVEY / name)
-    known = params(source="local", folder=str(tmp_path))
-    r_alone = known.tiles["r64"].model_copy(update={"bands": ["r"]})
-    known = known.model_copy(update={"tiles": {"r64": r_alone}})
-    manifest = collect_frames(known, tmp_path / "frames")
-    assert [row.band for row in manifest.frames] == ["r", "r", "r"]
-    assert all(0.023 < row.sky_noise_nmgy < 0.032 for row in manifest.frames)
-    recorded = dict(reversed(line.split()) for line in (SURVEY / "SHA256SUMS").read_text().splitlines())
-    assert all(row.sha256 == recorded[row.name] for row in manifest.frames)
+        collect_frames(params(bands=("r", "z"), source="simulated"), tmp_path / "frames")

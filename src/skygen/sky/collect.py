@@ -1,91 +1,99 @@
-"""Filling the folder of frames: simulated ones, or those of a local folder; all of it or nothing."""
+"""Filling the folder of frames: simulated, downloaded or local ones, with what they hold; all of it or nothing."""
 
-import shutil
+import hashlib
+import json
+from collections import defaultdict
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 
-from tqdm import tqdm
-
-from skygen.files import replace_folder, write_json
+from skygen.files import resume_folder, sha256_folder
 from skygen.params import Params
-from skygen.sky.exposure import BANDS
-from skygen.sky.field import frame_name, parse_frame_name
-from skygen.sky.frame import SHAPE, FrameError, read_frame
-from skygen.sky.frame_format import write_frame
-from skygen.sky.manifest import FrameRow, FramesError, Manifest, Refusal, describe, make_manifest
-from skygen.sky.simulate import simulate_field
+from skygen.sky.archive.download import download_frames
+from skygen.sky.archive.fields import choose_fields
+from skygen.sky.field import FieldId, parse_frame_name, sources_name
+from skygen.sky.field_job import RECORDS, Job, ListedField, SimulatedField, work_on_field
+from skygen.sky.frame import SHAPE
+from skygen.sky.listing import Candidate, list_folder
+from skygen.sky.manifest import FRAMES, QUARANTINE, FramesError, Manifest, Refusal, make_manifest
+from skygen.sky.simulation.exposure import BANDS, field_id
+from skygen.workers import work_on
 
-PROCESSES = 2  # for simulation
-THREADS = 2  # for reading: bz2 releases the interpreter's lock
+Plan = tuple[Sequence[Job], list[Refusal]]  # the work on each field, and what is of no use from the outset
 
 
 def collect_frames(params: Params, folder: Path, shape: tuple[int, int] = SHAPE) -> Manifest:
     """The manifest of the frames that `params.frames` asks for, after making `folder` hold them and it, and no more.
 
-    `folder` is replaced at the end, at once: whatever fails before leaves an earlier one as it was. Raises
-    `FramesError` where three complete fields cannot be had. `shape` (H, W) is that of simulated frames; readers ask for
-    whole ones.
+    `folder` is replaced at the end, at once: whatever fails before leaves an earlier one as it was, and the fields that
+    were done are not done again. Raises `FramesError` where fewer than `frames.min_fields` complete fields can be had,
+    and `SurveyError` where the survey's files cannot. `shape` (H, W) is that of simulated frames.
     """
-    bands = sorted({band for tiles in params.tiles.values() for band in tiles.bands})
-    with replace_folder(folder) as building:
-        if params.frames.source == "simulated":
-            manifest = _simulate(building, params.frames.seed, params.chosen.frames.fields, bands, shape)
-        else:
-            manifest = _copy_local(building, Path(params.frames.folder), bands)
-        write_json(building / "manifest.json", manifest.model_dump())
+    bands = sorted({band for tiles in params.tiles.sets.values() for band in tiles.bands})
+    jobs, refused = _plan(params, bands, folder.parent / "downloads", shape)
+    with resume_folder(folder, _key(params, bands, shape)) as building:
+        work = partial(work_on_field, building.resolve(), bands)
+        label = "simulating" if params.frames.source == "simulated" else "reading"
+        rows = []
+        for outcome in work_on(jobs, work, params.frames.scheduler, label, "field"):
+            rows += outcome.rows
+            refused += outcome.refused
+        manifest = make_manifest(params.frames.source, rows, refused, bands, params.frames.min_fields)
+        manifest.write(building)
+        _remove_all_but(building, manifest)
     return manifest
 
 
-def _simulate(folder: Path, seed: int, fields: int, bands: Sequence[str], shape: tuple[int, int]) -> Manifest:
+def _plan(params: Params, bands: Sequence[str], downloads: Path, shape: tuple[int, int]) -> Plan:
+    match params.frames.source:
+        case "simulated":
+            return _simulated(params.frames.seed, params.chosen.frames.fields, bands, shape), []
+        case "sdss":
+            return _survey(params, bands, downloads)
+        case "local":
+            return _local(Path(params.frames.folder), bands)
+
+
+def _simulated(seed: int, fields: int, bands: Sequence[str], shape: tuple[int, int]) -> Sequence[Job]:
     lacking = sorted(set(bands) - set(BANDS))
     if lacking:
         raise FramesError(
             f"tile sets ask for {', '.join(lacking)}, but the simulation makes {', '.join(BANDS)}; "
-            "change `bands` in tiles, or set frames.source to local"
+            "change `bands` in tiles, or set frames.source to sdss or local"
         )
-    simulate = partial(_simulate_into, folder, seed, shape)
-    # Spawned, not forked: the same on every system, and safe beside threads.
-    with ProcessPoolExecutor(PROCESSES, mp_context=get_context("spawn")) as pool:
-        rows = list(tqdm(pool.map(simulate, range(fields)), total=fields, desc="simulating", unit="field"))
-    return make_manifest("simulated", [row for field in rows for row in field], [], bands)
+    return [SimulatedField(field_id(index), seed, index, shape) for index in range(fields)]
 
 
-def _simulate_into(folder: Path, seed: int, shape: tuple[int, int], index: int) -> list[FrameRow]:
-    rows = []
-    for frame in simulate_field(seed, index, shape):
-        path = folder / frame_name(frame.band, frame.field_id)
-        write_frame(path, frame, "skygen simulation")
-        rows.append(describe(path, frame, f"simulated, seed {seed}, field {index}"))
-    return rows
+def _survey(params: Params, bands: Sequence[str], downloads: Path) -> Plan:
+    survey = params.frames.sdss
+    fields = choose_fields(survey, params.chosen.frames.fields, downloads)
+    paths, missing = download_frames(survey, fields, bands, downloads)
+    known: dict[FieldId, list[Candidate]] = defaultdict(list)
+    for path in paths:
+        band, identity = parse_frame_name(path.name)
+        known[identity].append(Candidate(path.resolve(), path.name, band, None))
+    jobs = [ListedField(field, "the survey", tuple(known[field]), linked=True) for field in fields if field in known]
+    return jobs, [Refusal(file=lost.name, cause=lost.cause, remedy=lost.remedy) for lost in missing]
 
 
-def _copy_local(folder: Path, source: Path, bands: Sequence[str]) -> Manifest:
-    paths = sorted(path for path in source.glob("frame-*") if path.is_file())
-    if not paths:
-        raise FramesError(
-            f"{source} {'holds no frames' if source.is_dir() else 'is not a folder'}; put the survey's "
-            f"frame-BAND-RUN-CAMCOL-FIELD.fits.bz2 there, in {', '.join(bands)}, for three fields or more, "
-            "or set frames.folder to where they are"
-        )
-    read = partial(_read_local, bands)
-    with ThreadPoolExecutor(THREADS) as pool:
-        found = list(tqdm(pool.map(read, paths), total=len(paths), desc="reading", unit="frame"))
-    rows = [row for row in found if isinstance(row, FrameRow)]
-    refused = [refusal for refusal in found if isinstance(refusal, Refusal)]
-    manifest = make_manifest("local", rows, refused, bands)
-    for row in manifest.frames:
-        shutil.copyfile(source / row.name, folder / row.name)
-    return manifest
+def _local(folder: Path, bands: Sequence[str]) -> Plan:
+    known, refused = list_folder(folder.resolve(), bands)
+    origin = f"local folder {folder.resolve().name}"
+    return [ListedField(field, origin, tuple(files), linked=False) for field, files in known.items()], refused
 
 
-def _read_local(bands: Sequence[str], path: Path) -> FrameRow | Refusal:
-    try:
-        band = parse_frame_name(path.name)[0]
-        if band not in bands:
-            return Refusal(name=path.name, reason=f"no tile set uses band {band}")
-        return describe(path, read_frame(path), f"local folder {path.parent.resolve().name}")
-    except (FrameError, ValueError, OSError) as error:
-        return Refusal(name=path.name, reason=str(error))
+def _key(params: Params, bands: Sequence[str], shape: tuple[int, int]) -> str:
+    """The hash of what decides a field's frames and sources; what decides which fields there are is in the jobs."""
+    parts = [params.frames.source, params.frames.seed, bands, shape, sha256_folder(Path(__file__).parent, "*.py")]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def _remove_all_but(folder: Path, manifest: Manifest) -> None:
+    """Leave in `folder` what `manifest` names: every field left a record, and a run that was stopped maybe more."""
+    kept = {FRAMES, QUARANTINE, *(row.name for row in manifest.frames)}
+    kept |= {sources_name(row.field_id) for row in manifest.frames}
+    for path in [*folder.glob(f"{RECORDS}/*"), *folder.iterdir()]:
+        if path.is_dir():
+            path.rmdir()
+        elif path.name not in kept:
+            path.unlink()

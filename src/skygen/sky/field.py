@@ -3,7 +3,9 @@
 import re
 from dataclasses import dataclass
 
-_NAME = re.compile(r"frame-([ugriz])-(\d{6})-([1-6])-(\d{4})\.fits(\.bz2)?")
+_FIELD = re.compile(r"([0-9]{1,6})-([1-6])-([0-9]{1,4})")
+_NAME = re.compile(r"frame-([ugriz])-([0-9]{6})-([1-6])-([0-9]{4})\.fits(\.bz2)?")
+_RAW_NAME = re.compile(r"fpC-([0-9]{6})-([ugriz])([1-6])-([0-9]{4})\.fit(\.gz)?")
 
 
 @dataclass(frozen=True, order=True)
@@ -16,6 +18,15 @@ class FieldId:
 
     def __str__(self) -> str:
         return f"{self.run}-{self.camcol}-{self.field}"
+
+    @classmethod
+    def parse(cls, text: str) -> "FieldId":
+        """The field that `text` names, such as 94-1-12; raises `ValueError` for what is no run-camcol-field."""
+        found = _FIELD.fullmatch(text)
+        if found is None:
+            raise ValueError(f"{text!r} names no field; it must read RUN-CAMCOL-FIELD, such as 94-1-12")
+        run, camcol, field = found.groups()
+        return cls(int(run), int(camcol), int(field))
 
 
 def frame_name(band: str, field_id: FieldId, compressed: bool = True) -> str:
@@ -31,3 +42,17 @@ def parse_frame_name(name: str) -> tuple[str, FieldId]:
         raise ValueError(f"{name!r} is not a frame's name; it must read frame-BAND-RUN-CAMCOL-FIELD.fits or .fits.bz2")
     band, run, camcol, field, _ = found.groups()
     return band, FieldId(int(run), int(camcol), int(field))
+
+
+def parse_raw_name(name: str) -> tuple[str, FieldId] | None:
+    """The band and the field that the name of a raw, uncalibrated image (fpC) states; None for any other name."""
+    found = _RAW_NAME.fullmatch(name)
+    if found is None:
+        return None
+    run, band, camcol, field, _ = found.groups()
+    return band, FieldId(int(run), int(camcol), int(field))
+
+
+def sources_name(field_id: FieldId) -> str:
+    """The file name of what was found in a field, such as `sources-000094-1-0012.fits`."""
+    return f"sources-{field_id.run:06d}-{field_id.camcol}-{field_id.field:04d}.fits"

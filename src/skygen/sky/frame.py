@@ -4,43 +4,53 @@ The file format is the survey's data model `frame-{band}-{run}-{camcol}-{field}.
 https://data.sdss.org/datamodel/files/BOSS_PHOTOOBJ/frames/RERUN/RUN/CAMCOL/frame.html
 """
 
-import bz2
-import io
-import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from astropy.io import fits
-from astropy.io.fits.verify import VerifyError
-from astropy.utils.exceptions import AstropyWarning
 from astropy.wcs import WCS
 from numpy.typing import NDArray
 
-from skygen.sky.field import FieldId, parse_frame_name
+from skygen.sky.astrometry import PIXEL_SCALE_ARCSEC, SOLUTION, read_wcs
+from skygen.sky.field import FieldId, frame_name, parse_frame_name, parse_raw_name
+from skygen.sky.frame_file import MAX_BYTES, Hdu, Kind, Row, UnusableError, decode, image, row, take_apart
+
+__all__ = ["PIXEL_SCALE_ARCSEC", "SHAPE", "Frame", "FrameError", "is_raw", "read_frame"]
 
 SHAPE = (1489, 2048)  # rows, columns
-PIXEL_SCALE_ARCSEC = 0.396
-_FITS_BLOCK_BYTES = 2880
-_PROJECTION = {"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CUNIT1": "deg", "CUNIT2": "deg"}
-_WCS_NUMBERS = ("CRPIX1", "CRPIX2", "CRVAL1", "CRVAL2", "CD1_1", "CD1_2", "CD2_1", "CD2_2")
-_KEYS = (*("RUN", "CAMCOL", "FILTER", "BUNIT", "NMGY"), *_PROJECTION, *_WCS_NUMBERS)
-
-Header = Mapping[str, Any]
+_DROPPED_BITS = 14  # of a flux's 32: the survey keeps 10 binary digits, so that bz2 can pack it
+_FULL_WELL_COUNTS = 65535  # of a 16-bit converter
+_MARGIN = 1.2  # over it: the brightest of 24 frames of the survey reach 0.91 of it
+_BELOW_DARK_COUNTS = 100  # that the electronics' noise may take a pixel below no light at all
+_EMPTY_PIXELS = 360  # of exactly zero in a row: the survey's frames have nine equal ones at most
+_IDENTITY: dict[str, Kind] = {
+    **dict.fromkeys(("RUN", "CAMCOL", "FIELD"), "number"),
+    **dict.fromkeys(("FILTER", "RERUN"), "text"),
+}
+_SKY: dict[str, Kind] = dict.fromkeys(("ALLSKY", "XINTERP", "YINTERP"), "numbers")
+_CALIBRATION_SPREAD = (0.8, 1.25)  # of a column's, against the median: within 0.98 to 1.02 on 24 frames
+_CALIBRATION_STATED = (0.8, 1.3)  # of the header's, against the median: 0.86 to 1.07 on 24 frames
 
 
 class FrameError(ValueError):
     """A file is not a usable frame; the message gives the file, the cause and what to do."""
 
     def __init__(self, path: Path, cause: str, remedy: str) -> None:
-        super().__init__(f"{path.name}: {cause}; {remedy}")
+        super().__init__(path, cause, remedy)  # these make it anew where it crosses to another process
+        self.path = path
+        self.cause = cause
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        return f"{self.path.name}: {self.cause}; {self.remedy}"
 
 
 @dataclass(frozen=True)
 class Frame:
-    """One band of a field: flux [H, W] float32 in nanomaggies, its WCS and the calibration in nanomaggies a count."""
+    """One band of a field: flux [H, W] float32 in nanomaggies, its WCS and the calibration in nanomaggies a count.
+
+    The calibration is the median over the columns, which differ by 2 % at most.
+    """
 
     field_id: FieldId
     band: str
@@ -50,86 +60,122 @@ class Frame:
 
 
 def read_frame(path: Path) -> Frame:
-    """The frame in a `.fits` or `.fits.bz2` file; raises `FrameError` where it is not one, `FileNotFoundError`."""
+    """The frame in a `.fits` or `.fits.bz2` file; raises `FrameError` where it is not one, `FileNotFoundError`.
+
+    What bz2 holds is guarded by its checksums. An uncompressed file has none: damage that makes an impossible frame is
+    refused; that to a pixel which another sign or power of two leaves possible, or which moves the frame by less than
+    half a pixel, is not noticed.
+    """
     try:
-        band, field_id = parse_frame_name(path.name)
+        return _read(path)
+    except UnusableError as found:
+        raise FrameError(path, found.cause, found.remedy) from found
+
+
+def _read(path: Path) -> Frame:
+    band, field_id = _stated_by_name(path.name)
+    hdus = take_apart(_content(path))
+    _check_is_calibrated(hdus[0], band, field_id)
+    if len(hdus) < 4:
+        raise UnusableError(f"it holds {len(hdus)} of a frame's four HDUs: it is cut short")
+    flux, calibration = image(hdus[0], SHAPE), image(hdus[1], SHAPE[1:])
+    sky, solution = row(hdus[2], _SKY), row(hdus[3], _IDENTITY | SOLUTION)
+    _check_identity(hdus[0], solution, band, field_id)
+    nmgy_per_count = _check_calibration(hdus[0], calibration)
+    _check_pixels(flux, float(calibration.max()), _check_sky(sky))
+    return Frame(field_id, band, flux, read_wcs(hdus[0], solution, SHAPE), nmgy_per_count)
+
+
+def _stated_by_name(name: str) -> tuple[str, FieldId]:
+    raw = parse_raw_name(name)
+    if raw is not None:
+        raise is_raw(*raw)
+    try:
+        return parse_frame_name(name)
     except ValueError as error:
-        raise FrameError(path, str(error), "rename it or remove it from the folder") from None
-    header, flux = _open(path, path.read_bytes())
-    _check_identity(path, header, band, field_id)
-    _check_pixels(path, flux)
-    return Frame(field_id, band, flux, _wcs(path, header), _calibration(path, header))
+        raise UnusableError(str(error), "rename it, or leave it: it is not used") from None
 
 
-def _open(path: Path, raw: bytes) -> tuple[Header, NDArray[np.float32]]:
-    again = "fetch the file again"
-    if not raw:
-        raise FrameError(path, "the file is empty", again)
+def is_raw(band: str, field_id: FieldId) -> UnusableError:
+    """Why an old fpC image is not used, and what to use instead."""
+    cause = "it is an old fpC image: raw counts on a soft bias of 1000, without calibration"
+    return UnusableError(cause, f"use the calibrated {frame_name(band, field_id)} of data release 8 or later")
+
+
+def _content(path: Path) -> bytes:
+    size = path.stat().st_size
+    if size == 0:
+        raise UnusableError("the file is empty")
+    if size > MAX_BYTES:
+        raise UnusableError(f"it has {size} bytes, and no frame more than {MAX_BYTES}")
     try:
-        content = bz2.decompress(raw) if path.suffix == ".bz2" else raw
-    except (OSError, ValueError, EOFError) as error:
-        raise FrameError(path, f"bz2 cannot decode it ({error})", again) from error
-    if len(content) % _FITS_BLOCK_BYTES:
-        cause = f"it holds {len(content)} bytes, no whole number of FITS blocks of {_FITS_BLOCK_BYTES}: it is cut short"
-        raise FrameError(path, cause, again)
-    try:
-        with fits.open(io.BytesIO(content), memmap=False) as hdus:
-            header = {key: hdus[0].header[key] for key in _KEYS if key in hdus[0].header}
-            data = hdus[0].data
-    except (OSError, ValueError, TypeError, KeyError, VerifyError, AstropyWarning) as error:
-        raise FrameError(path, f"astropy cannot read it as FITS ({error})", again) from error
-    if data is None or data.dtype.kind != "f":
-        raise FrameError(path, "its first HDU holds no image of floats", again)
-    return header, data.astype(np.float32)
+        raw = path.read_bytes()
+    except OSError as error:
+        raise UnusableError(f"it cannot be read ({error.strerror})", "see to its permissions and its disk") from error
+    return decode(raw) if path.suffix == ".bz2" else raw
 
 
-def _check_identity(path: Path, header: Header, band: str, field_id: FieldId) -> None:
-    stated = (str(header.get("FILTER", "")).strip(), header.get("RUN"), header.get("CAMCOL"))
-    expected = (band, field_id.run, field_id.camcol)
-    if stated != expected:
-        cause = f"its header says band, run, camcol {stated}, its name {expected}"
-        raise FrameError(path, cause, "give the file the name its header states")
-    unit = str(header.get("BUNIT", "")).strip()
-    if unit != "nanomaggy":
-        cause = f"BUNIT is {unit!r}, not 'nanomaggy'"
-        raise FrameError(path, cause, "use calibrated frames of DR8 or later, not raw fpC images")
+def _check_is_calibrated(hdu: Hdu, band: str, field_id: FieldId) -> None:
+    unit = hdu.value("BUNIT") if "BUNIT" in hdu else ""
+    if unit == "nanomaggy":
+        return
+    if "SOFTBIAS" in hdu and "NMGY" not in hdu:
+        raise is_raw(band, field_id)
+    raise UnusableError(f"BUNIT is {unit!r}, not 'nanomaggy'", "use calibrated frames of data release 8 or later")
 
 
-def _check_pixels(path: Path, flux: NDArray[np.float32]) -> None:
-    if flux.shape != SHAPE:
-        raise FrameError(path, f"its image has shape {flux.shape}, not {SHAPE}", "fetch the file again")
-    bad = int(np.size(flux) - np.isfinite(flux).sum())
-    if bad:
-        raise FrameError(path, f"{bad} pixels are NaN or infinite", "fetch the file again")
-    if flux.min() == flux.max():
-        raise FrameError(path, f"every pixel is {flux[0, 0]}", "fetch the file again")
+def _check_identity(hdu: Hdu, solution: Row, band: str, field_id: FieldId) -> None:
+    """Raise `UnusableError` where header, asTrans and name tell of different frames; only asTrans has the field."""
+    remedy = "fetch it again under its own name"
+    by_header = (hdu.value("FILTER"), hdu.value("RUN"), hdu.value("CAMCOL"))
+    by_name = (band, field_id.run, field_id.camcol)
+    if by_header != by_name:
+        raise UnusableError(f"its header says band, run, camcol {by_header}, its name {by_name}", remedy)
+    by_table = (solution["FILTER"].decode("latin-1"), *(int(solution[key]) for key in ("RUN", "CAMCOL", "FIELD")))
+    if by_table != (*by_name, field_id.field):
+        cause = f"its table asTrans says band, run, camcol, field {by_table}, its name {(*by_name, field_id.field)}"
+        raise UnusableError(cause, remedy)
+    reruns = (hdu.value("RERUN") if "RERUN" in hdu else "", solution["RERUN"].decode("latin-1"))
+    if reruns[0] not in ("", reruns[1]):
+        raise UnusableError(f"its header says rerun {reruns[0]!r}, its table asTrans {reruns[1]!r}", remedy)
 
 
-def _wcs(path: Path, header: Header) -> WCS:
-    remedy = "use frames with the survey's astrometry"
-    missing = [key for key in (*_PROJECTION, *_WCS_NUMBERS) if key not in header]
-    if missing:
-        raise FrameError(path, f"its header lacks {', '.join(missing)}", remedy)
-    stated = {key: header[key] for key in _PROJECTION}
-    if stated != _PROJECTION:
-        raise FrameError(path, f"its projection is {stated}, not {_PROJECTION}", remedy)
-    numbers = {key: header[key] for key in _WCS_NUMBERS}
-    wrong = {
-        key: value for key, value in numbers.items() if isinstance(value, bool) or not isinstance(value, float | int)
-    }
-    if wrong:
-        raise FrameError(path, f"{wrong} are no numbers", remedy)
-    area_deg2 = abs(numbers["CD1_1"] * numbers["CD2_2"] - numbers["CD1_2"] * numbers["CD2_1"])
-    scale_arcsec = 3600 * math.sqrt(area_deg2)
-    if abs(scale_arcsec / PIXEL_SCALE_ARCSEC - 1) > 0.01:
-        raise FrameError(path, f"its pixels are {scale_arcsec:.3g} arcsec wide, not {PIXEL_SCALE_ARCSEC}", remedy)
-    # Of these keys alone: about the rest (RADECSYS, DATE-OBS in the style of 1998) astropy warns, and silencing a
-    # warning is not safe beside other threads.
-    return WCS(fits.Header([*stated.items(), *numbers.items()]))
+def _check_calibration(hdu: Hdu, calibration: NDArray[np.float32]) -> float:
+    """The median of `calibration`; raises `UnusableError` where a column or the header departs too far from it."""
+    middle, stated = float(np.median(calibration)), hdu.number("NMGY")
+    if not (0 < middle < np.inf and stated > 0):
+        raise UnusableError(f"its calibration is {middle} nanomaggies a count, NMGY {stated}: not positive numbers")
+    low, high = float(calibration.min()) / middle, float(calibration.max()) / middle
+    if not _CALIBRATION_SPREAD[0] <= low <= high <= _CALIBRATION_SPREAD[1]:
+        raise UnusableError(f"its calibration varies from {low:.3g} to {high:.3g} of its median over the columns")
+    if not _CALIBRATION_STATED[0] <= stated / middle <= _CALIBRATION_STATED[1]:
+        raise UnusableError(f"NMGY is {stated}, its calibration by column {middle:.6g}")
+    return middle
 
 
-def _calibration(path: Path, header: Header) -> float:
-    value = header.get("NMGY")
-    if not isinstance(value, float | int) or not value > 0:
-        raise FrameError(path, f"NMGY is {value!r}, not a positive number", "use calibrated frames of DR8 or later")
-    return float(value)
+def _check_sky(sky: Row) -> float:
+    """The brightest sky in counts; raises `UnusableError` where the table has no sky, or places that do not ascend."""
+    darkest, brightest = float(sky["ALLSKY"].min()), float(sky["ALLSKY"].max())
+    ascend = all((sky[axis][1:] > sky[axis][:-1]).all() for axis in ("XINTERP", "YINTERP"))
+    if not (0 < darkest <= brightest < _FULL_WELL_COUNTS and ascend):
+        cause = f"its table of the sky goes from {darkest:.3g} to {brightest:.3g} counts"
+        raise UnusableError(cause if ascend else "its table of the sky has places that do not ascend")
+    return brightest
+
+
+def _check_pixels(flux: NDArray[np.float32], nmgy_per_count: float, sky_counts: float) -> None:
+    """Raise `UnusableError` where pixels are none that the survey could have written."""
+    faintest, brightest = float(flux.min()), float(flux.max())
+    if not np.isfinite(faintest + brightest):
+        raise UnusableError(f"{flux.size - int(np.isfinite(flux).sum())} pixels are NaN or infinite")
+    if faintest == brightest:
+        raise UnusableError(f"every pixel is {faintest}")
+    whole = flux.size // _EMPTY_PIXELS * _EMPTY_PIXELS
+    if not flux.reshape(-1)[:whole].reshape(-1, _EMPTY_PIXELS).any(axis=1).all():
+        raise UnusableError(f"{_EMPTY_PIXELS} pixels in a row are zero")
+    if np.bitwise_or.reduce(flux.view(np.uint32), axis=None) & np.uint32((1 << _DROPPED_BITS) - 1):
+        raise UnusableError(f"the last {_DROPPED_BITS} bits of its pixels are not all zero, as the survey writes them")
+    lowest, highest = -(sky_counts + _BELOW_DARK_COUNTS) * nmgy_per_count, _MARGIN * _FULL_WELL_COUNTS * nmgy_per_count
+    if not lowest <= faintest <= brightest <= highest:
+        cause = f"its pixels go from {faintest:.4g} to {brightest:.4g} nmgy"
+        raise UnusableError(f"{cause}, beyond what a CCD can hold ({lowest:.3g} to {highest:.3g})")

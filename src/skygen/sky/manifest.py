@@ -1,25 +1,35 @@
-"""What the frames stage made: a row a frame, and what it refused and why."""
+"""What the stage frames made: a table with a row a frame, and a table of what it left out, why, and what to do."""
 
+import csv
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from skygen.files import sha256_file
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import ValidationError
+
+from skygen.files import sha256_file, write_atomically
 from skygen.params import Section
 from skygen.sky.camera import gain_e_per_count
 from skygen.sky.field import FieldId
-from skygen.sky.frame import Frame, FrameError
-from skygen.sky.noise import sky_noise
+from skygen.sky.frame import Frame
+from skygen.sky.inspection.inspect import Inspection
 
-MIN_FIELDS = 3  # one each for training, validation and test, which are split by field
+FRAMES = "frames.parquet"
+QUARANTINE = "quarantine.csv"
+Source = Literal["simulated", "sdss", "local"]
+
+_ARROW_TYPES: dict[object, pa.DataType] = {str: pa.string(), int: pa.int64(), float: pa.float64()}
 
 
 class FramesError(ValueError):
-    """The frames stage cannot go on; the message says what was refused and what to do."""
+    """The stage frames cannot go on, or what it made cannot be read; the message says why and what to do."""
 
 
 class FrameRow(Section):
-    """A frame: its file, the sky that it shows, where it comes from, its noise and its calibration."""
+    """A frame: its file, the sky that it shows, where it comes from, its noise, calibration and sharpness."""
 
     name: str
     sha256: str
@@ -28,9 +38,13 @@ class FrameRow(Section):
     field: int
     band: str
     origin: str
+    ra_deg: float  # of the frame's centre
+    dec_deg: float
     sky_noise_nmgy: float
     nmgy_per_count: float
     gain_e_per_count: float
+    psf_fwhm_arcsec: float
+    psf_stars: int  # by which the PSF was measured
 
     @property
     def field_id(self) -> FieldId:
@@ -39,26 +53,70 @@ class FrameRow(Section):
 
 
 class Refusal(Section):
-    """A file that was left out, and why."""
+    """A file that was left out: why, and what to do."""
 
-    name: str
-    reason: str
+    file: str
+    cause: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{self.file}: {self.cause}; {self.remedy}"
 
 
-class Manifest(Section):
-    """All frames and refusals, each sorted by name."""
+@dataclass(frozen=True)
+class Manifest:
+    """All frames in the order of field and band, and all that was left out in the order of files."""
 
-    source: Literal["simulated", "local"]
+    source: Source
     frames: list[FrameRow]
     refused: list[Refusal]
 
+    def write(self, folder: Path) -> None:
+        """Write `frames.parquet` and `quarantine.csv`: the same bytes for the same content."""
+        schema = pa.schema(
+            [(name, _ARROW_TYPES[field.annotation]) for name, field in FrameRow.model_fields.items()],
+            metadata={"source": self.source},
+        )
+        table = pa.Table.from_pylist([row.model_dump() for row in self.frames], schema=schema)
+        with write_atomically(folder / FRAMES) as temporary:
+            pq.write_table(table, temporary)
+        with (
+            write_atomically(folder / QUARANTINE) as temporary,
+            temporary.open("w", encoding="utf-8", newline="") as stream,
+        ):
+            writer = csv.writer(stream, lineterminator="\n")
+            writer.writerow(Refusal.model_fields)
+            writer.writerows((refusal.file, refusal.cause, refusal.remedy) for refusal in self.refused)
 
-def describe(path: Path, frame: Frame, origin: str) -> FrameRow:
-    """The manifest's row of `frame`, which lies at `path`; raises `FrameError` where its pixels have no noise."""
+    @classmethod
+    def read(cls, folder: Path) -> "Manifest":
+        """What `write` wrote; raises `FileNotFoundError` where it is missing and `FramesError` where it is damaged."""
+        for name in (FRAMES, QUARANTINE):
+            if not (folder / name).is_file():
+                raise FileNotFoundError(f"{folder / name}: no such file; run the stage frames, which writes it")
+        try:
+            table = pq.read_table(folder / FRAMES, partitioning=None)
+            source = (table.schema.metadata or {})[b"source"].decode()
+            frames = [FrameRow.model_validate(row) for row in table.to_pylist()]
+            with (folder / QUARANTINE).open(encoding="utf-8", newline="") as stream:
+                refused = [Refusal.model_validate(row) for row in csv.DictReader(stream)]
+        except (pa.ArrowException, ValidationError, OSError, KeyError, UnicodeDecodeError, csv.Error) as error:
+            raise FramesError(f"the manifest in {folder} is damaged ({error}); run the stage frames again") from error
+        return cls(_source(source), frames, refused)
+
+
+def _source(text: str) -> Source:
+    for known in ("simulated", "sdss", "local"):
+        if text == known:
+            return known
+    raise FramesError(f"a manifest's source is {text!r}; run the stage frames again")
+
+
+def describe(path: Path, frame: Frame, origin: str, inspection: Inspection) -> FrameRow:
+    """The manifest's row of `frame`, which lies at `path` and was inspected with its field."""
     identity = frame.field_id
-    noise = float(sky_noise(frame.flux_nmgy))
-    if noise == 0:
-        raise FrameError(path, "more than half of its pixels are equal", "fetch the file again")
+    height, width = frame.flux_nmgy.shape
+    ra, dec = frame.wcs.all_pix2world((width - 1) / 2, (height - 1) / 2, 0)
     return FrameRow(
         name=path.name,
         sha256=sha256_file(path),
@@ -67,43 +125,32 @@ def describe(path: Path, frame: Frame, origin: str) -> FrameRow:
         field=identity.field,
         band=frame.band,
         origin=origin,
-        sky_noise_nmgy=noise,
+        ra_deg=float(ra),
+        dec_deg=float(dec),
+        sky_noise_nmgy=inspection.sky_noise_nmgy[frame.band],
         nmgy_per_count=frame.nmgy_per_count,
         gain_e_per_count=gain_e_per_count(identity, frame.band),
+        psf_fwhm_arcsec=inspection.psf_fwhm_arcsec[frame.band],
+        psf_stars=inspection.psf_stars[frame.band],
     )
 
 
 def make_manifest(
-    source: Literal["simulated", "local"], rows: Sequence[FrameRow], refused: Sequence[Refusal], bands: Sequence[str]
+    source: Source, rows: Sequence[FrameRow], refused: Sequence[Refusal], bands: Sequence[str], min_fields: int
 ) -> Manifest:
-    """The manifest of the fields that have all of `bands`, once each; all other rows become refusals.
-
-    Raises `FramesError`, which names every refusal, where fewer than three fields are left.
-    """
-    kept: dict[tuple[FieldId, str], FrameRow] = {}
-    refusals = list(refused)
-    for row in sorted(rows, key=lambda row: row.name):
-        first = kept.setdefault((row.field_id, row.band), row)
-        if first is not row:
-            refusals.append(Refusal(name=row.name, reason=f"the same frame as {first.name}; keep one of the two"))
-    frames = []
-    for row in kept.values():
-        missing = [band for band in bands if (row.field_id, band) not in kept]
-        if missing:
-            reason = f"field {row.field_id} has no readable frame in {', '.join(missing)}; add it to the folder"
-            refusals.append(Refusal(name=row.name, reason=reason))
-        else:
-            frames.append(row)
-    manifest = Manifest(source=source, frames=frames, refused=sorted(refusals, key=lambda refusal: refusal.name))
-    _require_fields(manifest, bands)
-    return manifest
-
-
-def _require_fields(manifest: Manifest, bands: Sequence[str]) -> None:
-    found = len({row.field_id for row in manifest.frames})
-    if found < MIN_FIELDS:
-        refused = [f"  {refusal.name}: {refusal.reason}" for refusal in manifest.refused] or ["  nothing was refused"]
+    """The manifest of `rows`, all of whole fields; raises `FramesError` for fewer than `min_fields` of them."""
+    frames = sorted(rows, key=lambda row: (row.field_id, bands.index(row.band)))
+    refusals = sorted(refused, key=lambda refusal: (refusal.file, refusal.cause))
+    found = len({row.field_id for row in frames})
+    if found < min_fields:
         raise FramesError(
-            f"{found} complete fields in {', '.join(bands)}, but at least {MIN_FIELDS} are needed, one each for "
-            "training, validation and test; add frames. Refused:\n" + "\n".join(refused)
+            f"{found} fields are usable in {', '.join(bands)}, but frames.min_fields asks for {min_fields}; add fields "
+            f"or mend what was left out:\n{_listed(refusals)}"
         )
+    return Manifest(source, frames, refusals)
+
+
+def _listed(refusals: Sequence[Refusal], at_most: int = 100) -> str:
+    lines = [f"  {refusal}" for refusal in refusals[:at_most]] or ["  nothing"]
+    more = len(refusals) - at_most
+    return "\n".join([*lines, f"  and {more} more"] if more > 0 else lines)
