@@ -8,7 +8,7 @@ from benchmarks.limits import print_machine, seconds
 from skygen.sky.field import frame_name
 from skygen.sky.frame import read_frame
 from skygen.sky.frame_format import write_frame
-from skygen.sky.simulate import simulate_field
+from skygen.sky.simulation.simulate import simulate_field
 
 
 def main() -> None:

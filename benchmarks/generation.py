@@ -19,7 +19,7 @@ def main() -> None:
     print_machine()
     params = load(Path("params.yaml"))
     print("tiles    width  GFLOP/tile  bundle tiles/s  network tiles/s  bundle/network  network/matrix product")
-    for name, tile_set in params.tiles.items():
+    for name, tile_set in params.tiles.sets.items():
         for scale in params.scales.values():
             _row(name, tile_set.size, tile_set.bands, scale.training[name].width)
 

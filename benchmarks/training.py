@@ -11,7 +11,8 @@ from skygen.gan.recipes import Recipe, read_recipes
 from skygen.params import TileSetParams, TrainingScale, load
 from skygen.sky.stretch import Stretch
 from skygen.tiles.dataset import TileDataset, draw_batch
-from skygen.tiles.store import ShardWriter, TileSplit
+from skygen.tiles.store import TileSplit
+from skygen.tiles.writer import describe_shard, write_shard
 from skygen.training.state import new_state
 from skygen.training.step import update_discriminator, update_generator
 
@@ -23,7 +24,7 @@ def main() -> None:
     print_machine()
     params = load(Path("params.yaml"))
     print("tiles    recipe    width  batch  s/iteration  images/s  data share  iteration/matrix product")
-    for tiles, tile_set in params.tiles.items():
+    for tiles, tile_set in params.tiles.sets.items():
         for name, row in read_recipes(params.recipes).items():
             scale = params.chosen.training[tiles]
             _row(tiles, name, row.at_scale(scale), tile_set, scale)
@@ -55,10 +56,10 @@ def _row(tiles: str, name: str, recipe: Recipe, tile_set: TileSetParams, scale: 
 def _dataset(folder: Path, tile_set: TileSetParams) -> TileDataset:
     shape = (STORED, len(tile_set.bands), tile_set.size, tile_set.size)
     noise = np.random.default_rng(0).normal(0, 0.03, shape).astype(np.float32)
-    writer = ShardWriter(folder)
-    writer.add("train", noise, [{"place": index} for index in range(STORED)])
-    writer.close()
-    return TileDataset(TileSplit(folder, writer.shards["train"]))
+    path = folder / "train.npy"
+    with write_shard(path, noise.shape[1:], tile_set.dtype) as writer:
+        writer.add("1-1-1", noise)
+    return TileDataset(TileSplit(folder, [describe_shard(path, writer.fields)], noise.shape[1:], tile_set.dtype))
 
 
 if __name__ == "__main__":

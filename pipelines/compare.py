@@ -21,7 +21,7 @@ def main() -> None:
     comparison = compare(read_runs(REPORTS, params))
     write_json(REPORTS / "comparison.json", comparison)
     save_intervals(comparison["sets"], REPORTS / "figures/intervals.png")
-    for tiles in params.tiles:
+    for tiles in params.tiles.sets:
         save_picture(_real_and_generated(tiles, params), REPORTS / "figures" / f"{tiles}.png")
     with write_atomically(REPORTS / "comparison.md") as temporary:
         temporary.write_text(write_report(comparison), encoding="utf-8")

@@ -13,8 +13,7 @@ from skygen.files import write_json
 from skygen.measure.table import discriminator_accuracy, metrics
 from skygen.params import load
 from skygen.provenance import choose_device
-from skygen.tiles.split import Split
-from skygen.tiles.store import TileStore
+from skygen.tiles.store import Split, TileStore
 
 SEEDS: dict[Split, int] = {"validation": 20_190_000, "test": 20_190_001}  # of the generated tiles: no training's seed
 

@@ -1,25 +1,35 @@
 """What tests of several rooms are made of: the shipped recipes, frames on disk, tile stores and bundles."""
 
 import io
+import json
+import math
+import os
+import subprocess
+import sys
+import time
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from astropy.io import fits
+from astropy.wcs import WCS
 
 from skygen import bundle
 from skygen.gan.networks import Generator, initialise
 from skygen.gan.recipes import read_recipes
 from skygen.params import load
 from skygen.sky.field import parse_frame_name
-from skygen.tiles.split import SPLITS
-from skygen.tiles.store import ShardWriter, TileSetCard, TileStore, write_card
+from skygen.sky.frame import SHAPE
+from skygen.sky.frame_format import FullFrame, keep_significant_bits, sky_shape, write_frame
+from skygen.tiles.store import SPLITS, Survival, TileSetCard, TileStore
+from skygen.tiles.writer import data_hash, describe_shard, write_card, write_shard
 
 ROOT = Path(__file__).parents[1]
 # The astrometry of a real frame, whose axes lie a quarter turn from north.
 ASTROMETRY = {
-    "RADECSYS": "ICRS",
     "CTYPE1": "RA---TAN",
     "CTYPE2": "DEC--TAN",
     "CUNIT1": "deg",
@@ -41,6 +51,14 @@ def _one_thread():
     torch.set_num_threads(1)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _one_process():
+    """Worker processes would cost more time to start than tests give them work; the tests of workers start some."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SKYGEN_PROCESSES", "1")
+        yield
+
+
 @pytest.fixture(scope="session")
 def params():
     """The shipped parameters."""
@@ -54,57 +72,112 @@ def recipes(params):
 
 
 @pytest.fixture(scope="session")
-def frame_bytes():
-    """A function: the bytes of a FITS file like the survey's, named `name`; None in `changes` leaves a key out."""
+def cluster(tmp_path_factory):
+    """The address of a real Dask scheduler with two worker processes on this machine."""
+    place = tmp_path_factory.mktemp("dask") / "scheduler.json"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    common = ["--no-dashboard", "--scheduler-file", str(place)]
+    commands = [
+        ["scheduler", "--host", "tcp://127.0.0.1", "--port", "0", *common],
+        ["worker", "--nworkers", "2", "--nthreads", "1", "--local-directory", str(place.parent), *common],
+    ]
+    running = []
+    try:
+        for command in commands:
+            log = (place.parent / f"{command[0]}.log").open("w")
+            running.append(
+                subprocess.Popen([sys.executable, "-m", "dask", *command], env=environment, stdout=log, stderr=log)
+            )
+            log.close()
+        while not place.is_file():
+            assert running[0].poll() is None, (place.parent / "scheduler.log").read_text()
+            time.sleep(0.1)
+        yield json.loads(place.read_text())["address"]
+    finally:
+        for process in reversed(running):
+            process.terminate()
+            process.wait(30)
 
-    def make(name, flux, **changes):
+
+@pytest.fixture(scope="session")
+def frame_bytes(tmp_path_factory):
+    """A function: the bytes of a FITS file like the survey's, named `name`; None in `changes` leaves a key out.
+
+    Its four HDUs agree with each other, at `place_deg` (right ascension and declination of the centre); `changes` are
+    to the first one's header. Pixels of float32 keep ten binary digits.
+    """
+    written = tmp_path_factory.mktemp("frame") / "frame.fits"
+
+    def make(name, flux, place_deg=(ASTROMETRY["CRVAL1"], ASTROMETRY["CRVAL2"]), **changes):
         band, field_id = parse_frame_name(name)
-        stated = {"RUN": field_id.run, "CAMCOL": field_id.camcol, "FILTER": band, "BUNIT": "nanomaggy", "NMGY": 0.005}
-        cards = {**stated, **ASTROMETRY, **changes}
-        header = fits.Header([(key, value) for key, value in cards.items() if value is not None])
-        stream = io.BytesIO()
-        fits.PrimaryHDU(flux, header).writeto(stream)
+        shape = np.shape(flux) if np.ndim(flux) == 2 else SHAPE
+        calibration = np.full(shape[1], 0.005, np.float32)
+        sky = np.linspace(149, 150, math.prod(sky_shape(shape)), dtype=np.float32).reshape(sky_shape(shape))
+        centre = {
+            "CRPIX1": shape[1] // 2 + 1,
+            "CRPIX2": shape[0] // 2 + 1,
+            "CRVAL1": place_deg[0],
+            "CRVAL2": place_deg[1],
+        }
+        wcs = WCS(fits.Header({**ASTROMETRY, **centre}.items()))
+        like = FullFrame(field_id, band, np.zeros(shape, np.float32), wcs, 0.005, calibration, sky)
+        write_frame(written, like, "test")
+        with fits.open(written, memmap=False) as hdus:
+            header = hdus[0].header
+            for key, value in changes.items():
+                if value is None:
+                    del header[key]
+                else:
+                    header[key] = value
+            pixels = keep_significant_bits(flux) if getattr(flux, "dtype", None) == np.float32 else flux
+            stream = io.BytesIO()
+            fits.HDUList([fits.PrimaryHDU(pixels, header), *hdus[1:]]).writeto(stream)
         return stream.getvalue()
 
     return make
 
 
 @pytest.fixture(scope="session")
-def finish_store():
-    """A function: the store in `folder` of what `writer` took, with a card for `size` px, `bands` and its fields."""
+def write_fields():
+    """A function: the store in `folder` of tiles [N, bands, H, W] by split and field, `a_shard` of them in a shard."""
 
-    def finish(folder, writer, name, size, bands, fields):
-        writer.close()
+    def write(folder, bands, tiles, dtype="float32", a_shard=1000):
+        shards = {split: [] for split in SPLITS}
+        for split, of_fields in tiles.items():
+            named = [(field, tile) for field, flux in of_fields.items() for tile in flux]
+            for number, start in enumerate(range(0, len(named), a_shard)):
+                path, part = folder / f"{split}-{number}.npy", named[start : start + a_shard]
+                with write_shard(path, part[0][1].shape, dtype) as writer:
+                    for field, members in groupby(part, key=itemgetter(0)):
+                        writer.add(field, np.stack([tile for _, tile in members]))
+                shards[split].append(describe_shard(path, writer.fields))
         card = TileSetCard(
-            name=name,
-            size=size,
+            name=folder.name,
+            size=next(iter(tiles["test"].values())).shape[-1],
             bands=list(bands),
+            dtype=dtype,
             softening_nmgy=0.2,
             limit_nmgy=100.0,
             pixel_scale_arcsec=0.396,
-            fields=fields,
-            survival=dict.fromkeys(SPLITS, 1.0),
-            shards=writer.shards,
-            data_hash=writer.data_hash(),
+            fields={split: list(tiles.get(split, {})) for split in SPLITS},
+            left_out={},
+            survival=dict.fromkeys(SPLITS, Survival(tried=1, kept=1.0, spoilt={})),
+            shards=shards,
+            data_hash=data_hash(shards),
         )
         write_card(folder, card)
         return TileStore.open(folder)
 
-    return finish
+    return write
 
 
 @pytest.fixture(scope="session")
-def write_store(finish_store):
+def write_store(write_fields):
     """A function: the tile store in `folder` of tiles [N, bands, H, W] by split, each from the field of its split."""
 
-    def write(folder, tiles):
-        writer = ShardWriter(folder)
-        for number, split in enumerate(SPLITS):
-            rows = [{"run": 94, "camcol": 1, "field": number, "x": x, "y": 0} for x in range(len(tiles[split]))]
-            writer.add(split, tiles[split], rows)
-        _, bands, size, _ = tiles["train"].shape
-        fields = {split: [f"94-1-{number}"] for number, split in enumerate(SPLITS)}
-        return finish_store(folder, writer, "r64", size, "rgi"[:bands], fields)
+    def write(folder, tiles, dtype="float32", a_shard=1000):
+        of_fields = {split: {f"94-1-{number}": tiles[split]} for number, split in enumerate(SPLITS)}
+        return write_fields(folder, "rgi"[: tiles["train"].shape[1]], of_fields, dtype, a_shard)
 
     return write
 

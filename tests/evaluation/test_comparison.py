@@ -33,7 +33,7 @@ def nested(flat: dict) -> dict:
 
 
 def write_reports(folder: Path) -> None:
-    for tiles in PARAMS.tiles:
+    for tiles in PARAMS.tiles.sets:
         for recipe, times in (("gan", 4.0), ("improved", 2.0)):
             content = {"validation": nested(section(times)), "test": nested(section(times + 1))}
             write_json(folder / tiles / recipe / "0" / "metrics.json", content)

@@ -1,120 +1,116 @@
-import csv
+from itertools import combinations
 
 import numpy as np
+import pyarrow.compute as pc
 import pytest
+from astropy.coordinates import SkyCoord
 
-from skygen.files import sha256_folder, write_json
-from skygen.params import TileSetParams, TilesScale
+from skygen.files import sha256_folder
+from skygen.params import TilesScale
 from skygen.sky.camera import gain_e_per_count
-from skygen.sky.field import FieldId, frame_name
+from skygen.sky.field import FieldId, frame_name, sources_name
 from skygen.sky.frame import read_frame
+from skygen.sky.frame_format import write_frame
+from skygen.sky.inspection.defects import DEFECT
+from skygen.sky.inspection.detection import detect
+from skygen.sky.inspection.inspect import write_inspection
 from skygen.sky.manifest import Manifest, describe
+from skygen.sky.noise import sky_noise
+from skygen.sky.simulation.simulate import View, simulate_views
 from skygen.tiles.build import build_tile_set
-from skygen.tiles.split import SPLITS
-from skygen.tiles.store import TileStore
+from skygen.tiles.manifest import read_manifest
+from skygen.tiles.store import SPLITS, TileStore
 
 SHAPE, SIZE = (200, 264), 64
 FIELDS = [FieldId(94, 1, number) for number in range(12, 17)]
-
-
-@pytest.fixture(autouse=True)
-def small_frames(monkeypatch):
-    monkeypatch.setattr("skygen.sky.frame.SHAPE", SHAPE)
+ALL = [(field, band) for field in FIELDS for band in "gr"]
 
 
 @pytest.fixture
-def frames(tmp_path, frame_bytes):
-    """A function: a folder of frames of noise, with stars in it or not, and the manifest that their stage writes."""
+def build(tile_set):
+    def build(folder, out, train=10, held_out=8, **changes):
+        scale = TilesScale(train_a_field=train, held_out_a_field=held_out)
+        return build_tile_set(folder, out, "r64", tile_set(**changes), scale).card
 
-    def write(available=tuple((field, band) for field in FIELDS for band in "gr"), stars=20):
-        folder = tmp_path / "frames"
-        folder.mkdir()
-        rows = []
-        for field, band in available:
-            flux = noise_and_stars(field, stars)
-            path = folder / frame_name(band, field, compressed=False)
-            path.write_bytes(frame_bytes(path.name, flux))
-            rows.append(describe(path, read_frame(path), "test"))
-        write_json(folder / "manifest.json", Manifest(source="local", frames=rows, refused=[]).model_dump())
-        return folder
-
-    return write
+    return build
 
 
-def noise_and_stars(field, stars):
-    rng = np.random.default_rng(field.field)
-    flux = rng.normal(0, 0.025, SHAPE)
-    rows, columns = np.mgrid[: SHAPE[0], : SHAPE[1]]
-    for x, y in rng.uniform(0, SHAPE[::-1], (stars, 2)):
-        flux += 2.0 * np.exp(-((columns - x) ** 2 + (rows - y) ** 2) / (2 * 1.5**2))
-    return flux.astype(np.float32)
+def rows_of(folder):
+    return read_manifest(folder).to_pylist()
 
 
-def tile_set(**changes):
-    values = {
-        "size": SIZE,
-        "bands": ["g", "r"],
-        "softening_nmgy": 0.2,
-        "limit_nmgy": 100.0,
-        "require_source": True,
-        "source_snr": 10.0,
-        "validation": 0.2,
-        "test": 0.2,
-        "seed": 0,
-    }
-    return TileSetParams(**{**values, **changes})
-
-
-def build(folder, out, train=30, held_out=8, **changes):
-    return build_tile_set(folder, out, "r64", tile_set(**changes), TilesScale(train=train, held_out=held_out))
-
-
-def test_tiles_are_those_of_the_frames_that_the_manifest_names(tmp_path, frames):
+@pytest.mark.parametrize("dtype", ["float16", "float32"])
+def test_tiles_are_those_of_the_frames_that_the_manifest_names(tmp_path, frames, build, dtype):
     folder = frames()
-    build(folder, tmp_path / "r64")
+    build(folder, tmp_path / "r64", dtype=dtype)
+    rows = rows_of(tmp_path / "r64")
     store = TileStore.open(tmp_path / "r64")
-    for row in store.manifest():
-        x, y, field = int(row["x"]), int(row["y"]), FieldId(94, 1, int(row["field"]))
+    for row in rows:
+        x, y, field = row["x"], row["y"], FieldId(94, 1, row["field"])
         for index, band in enumerate("gr"):
             flux = read_frame(folder / frame_name(band, field, compressed=False)).flux_nmgy
-            tile = np.load(store.folder / row["shard"])[int(row["index"])]
-            assert np.array_equal(tile[index], flux[y : y + SIZE, x : x + SIZE])
+            tile = np.load(store.folder / row["shard"])[row["index"]]
+            assert np.array_equal(tile[index], flux[y : y + SIZE, x : x + SIZE].astype(dtype))
+    for split in SPLITS:
+        assert store.split(split).fields() == [f"94-1-{row['field']}" for row in rows if row["split"] == split]
 
 
-def test_no_field_is_in_two_splits_and_held_out_tiles_share_no_pixel(tmp_path, frames):
+def test_no_field_is_in_two_splits_and_held_out_tiles_share_no_pixel(tmp_path, frames, build):
     card = build(frames(), tmp_path / "r64")
-    rows = TileStore.open(tmp_path / "r64").manifest()
+    rows = rows_of(tmp_path / "r64")
     fields = {split: {row["field"] for row in rows if row["split"] == split} for split in SPLITS}
-    covered = {str(field): np.zeros(SHAPE, int) for field in FIELDS}
+    covered = {field.field: np.zeros(SHAPE, int) for field in FIELDS}
     for row in rows:
         if row["split"] != "train":
-            x, y = int(row["x"]), int(row["y"])
-            covered[f"94-1-{row['field']}"][y : y + SIZE, x : x + SIZE] += 1
+            covered[row["field"]][row["y"] : row["y"] + SIZE, row["x"] : row["x"] + SIZE] += 1
 
     assert sum(len(found) for found in fields.values()) == len(FIELDS) == len(set.union(*fields.values()))
     assert {f"94-1-{number}" for number in fields["test"]} == set(card.fields["test"])
     assert max(count.max() for count in covered.values()) == 1
 
 
-def test_every_training_field_gives_its_share(tmp_path, frames):
-    build(frames(), tmp_path / "r64", train=31)
-    rows = [row["field"] for row in TileStore.open(tmp_path / "r64").manifest() if row["split"] == "train"]
-    shares = {rows.count(field) for field in rows}
+def test_training_tiles_lie_anywhere_or_on_a_grid(tmp_path, frames, build):
+    folder = frames()
+    build(folder, tmp_path / "random")
+    build(folder, tmp_path / "grid", places="grid")
 
-    assert len(rows) >= 31
-    assert shares <= {10, 11}
+    def on_grid(name):
+        return [row["x"] % SIZE == row["y"] % SIZE == 0 for row in rows_of(tmp_path / name) if row["split"] == "train"]
+
+    assert sum(on_grid("random")) < 3
+    assert all(on_grid("grid"))
 
 
-def test_a_held_out_split_has_at_most_the_tiles_asked_for(tmp_path, frames):
-    build(frames(), tmp_path / "r64", held_out=9, validation=0.4, require_source=False)
+def test_a_field_gives_at_most_the_tiles_asked_for(tmp_path, frames, build):
+    build(frames(), tmp_path / "r64", train=31, held_out=9, require_source=False)
     store = TileStore.open(tmp_path / "r64")
+    given = {split: [n for shard in store.card.shards[split] for n in shard.fields.values()] for split in SPLITS}
 
-    assert len(store.card.fields["validation"]) == 2
-    assert len(store.split("validation")) <= 9
-    assert len(store.split("test")) == 9  # one field, whose grid has twelve places
+    assert given == {"train": [31] * 3, "validation": [9], "test": [9]}
 
 
-def test_the_same_parameters_make_the_same_bytes_and_another_seed_others(tmp_path, frames):
+def test_a_fields_tiles_are_the_same_whatever_others_there_are(tmp_path, frames, write_frames, build):
+    more = [*ALL, *((FieldId(94, 1, number), band) for number in (17, 18, 19) for band in "gr")]
+    build(frames(), tmp_path / "few")
+    build(write_frames(tmp_path / "more", more), tmp_path / "many")
+
+    def tiles_of(name):
+        store = TileStore.open(tmp_path / name)
+        return {
+            (split, field): store.split(split).batch(
+                [index for index, of in enumerate(store.split(split).fields()) if of == field]
+            )
+            for split in SPLITS
+            for field in store.card.fields[split]
+        }
+
+    few, many = tiles_of("few"), tiles_of("many")
+    both = few.keys() & many.keys()
+    assert len(both) >= 4
+    assert all(np.array_equal(few[key], many[key]) for key in both)
+
+
+def test_the_same_parameters_make_the_same_bytes_and_another_seed_others(tmp_path, frames, build):
     folder = frames()
     first, again, other = (
         build(folder, tmp_path / name, seed=seed) for name, seed in (("first", 0), ("again", 0), ("other", 1))
@@ -124,56 +120,165 @@ def test_the_same_parameters_make_the_same_bytes_and_another_seed_others(tmp_pat
     assert first.data_hash == again.data_hash != other.data_hash
 
 
-def test_the_manifest_says_what_the_noise_model_needs(tmp_path, frames):
+def test_the_manifest_says_what_the_noise_model_needs(tmp_path, frames, build):
     build(frames(), tmp_path / "r64")
-    with (tmp_path / "r64" / "manifest.csv").open(newline="") as stream:
-        row = next(csv.DictReader(stream))
+    table = read_manifest(tmp_path / "r64")
+    row = table.to_pylist()[0]
 
-    assert float(row["sky_noise_g_nmgy"]) == pytest.approx(0.025, rel=0.05)
-    assert float(row["gain_r_e_per_count"]) == gain_e_per_count(FIELDS[0], "r")
-    assert float(row["nmgy_per_count_r"]) == 0.005
-    assert float(row["dec_deg"]) == pytest.approx(-0.93, abs=0.2)
+    assert table.column_names == [
+        *("split", "shard", "index", "run", "camcol", "field", "x", "y", "ra_deg", "dec_deg"),
+        *("trail", "halo", "saturated", "masked"),
+        *("sky_noise_g_nmgy", "gain_g_e_per_count", "nmgy_per_count_g", "psf_fwhm_g_arcsec"),
+        *("sky_noise_r_nmgy", "gain_r_e_per_count", "nmgy_per_count_r", "psf_fwhm_r_arcsec"),
+    ]
+    assert row["sky_noise_g_nmgy"] == 0.025
+    assert row["gain_r_e_per_count"] == gain_e_per_count(FIELDS[0], "r")
+    assert row["nmgy_per_count_r"] == pytest.approx(0.005)
+    assert row["psf_fwhm_r_arcsec"] == 1.3
 
 
-def test_a_field_that_lacks_a_band_is_left_out(tmp_path, frames):
-    incomplete = [(field, band) for field in FIELDS for band in "gr" if (field, band) != (FIELDS[0], "g")]
-    card = build(frames(incomplete), tmp_path / "r64")
+def test_a_tiles_place_on_the_sky_is_that_of_its_middle(tmp_path, frames, build):
+    folder = frames()
+    build(folder, tmp_path / "r64")
+    for row in rows_of(tmp_path / "r64"):
+        wcs = read_frame(folder / frame_name("r", FieldId(94, 1, row["field"]), compressed=False)).wcs
+        place = [float(value) for value in wcs.all_pix2world(row["x"] + 31.5, row["y"] + 31.5, 0)]
+        assert [row["ra_deg"], row["dec_deg"]] == pytest.approx(place, abs=1e-9)
+
+
+def test_flagged_tiles_are_dropped_or_marked(tmp_path, frames, build):
+    trail = [("g", "trail", 0.0, 100.0, 263.0, 100.0, 3.0), ("r", "saturated", 200.0, 20.0, 200.0, 20.0, 5.0)]
+    folder = frames(spoilt=trail)
+    dropped, kept = build(folder, tmp_path / "dropped"), build(folder, tmp_path / "kept", drop=[])
+
+    for row in rows_of(tmp_path / "dropped"):
+        assert not row["trail"]
+        assert row["y"] > 103 or row["y"] + 63 < 97
+    for row in rows_of(tmp_path / "kept"):
+        assert row["trail"] == (97 - 63 <= row["y"] <= 103)
+        assert row["saturated"] == ((row["x"] - 200) * (row["x"] + 63 - 200) <= 0 and row["y"] <= 20)
+    assert all(dropped.survival[split].spoilt["trail"] > 0.3 for split in SPLITS)
+    assert set(dropped.survival["test"].spoilt) == {"outside", "trail", "halo", "masked", "no source"}
+    assert set(kept.survival["test"].spoilt) == {"outside", "no source"}
+
+
+def test_a_field_that_lacks_a_band_is_left_out(tmp_path, frames, build):
+    card = build(frames([pair for pair in ALL if pair != (FIELDS[0], "g")]), tmp_path / "r64")
 
     assert sorted(field for fields in card.fields.values() for field in fields) == [str(field) for field in FIELDS[1:]]
+    assert card.left_out == {"lacks a band": ["94-1-12"], "shares sky": []}
 
 
-def test_too_few_complete_fields_are_refused(tmp_path, frames):
+def test_too_few_complete_fields_are_refused(tmp_path, frames, build):
     folder = frames([(field, band) for field in FIELDS[:2] for band in "gr"])
     with pytest.raises(ValueError, match="2 complete fields; a split needs at least 3"):
         build(folder, tmp_path / "r64")
 
 
-def test_survival_is_the_share_of_places_that_hold_a_source(tmp_path, frames):
+def test_survival_is_the_share_of_places_that_hold_a_source(tmp_path, frames, build):
     folder = frames(stars=3)
     with_source, anywhere = build(folder, tmp_path / "source"), build(folder, tmp_path / "any", require_source=False)
 
-    assert all(0 < with_source.survival[split] < 1 for split in SPLITS)
-    assert all(anywhere.survival[split] == 1 for split in SPLITS)
+    for split in SPLITS:
+        found = with_source.survival[split]
+        assert 0 < found.kept < 1
+        assert found.spoilt["no source"] == pytest.approx(1 - found.kept)
+        assert anywhere.survival[split].kept == 1
+    assert with_source.survival["test"].tried == 12  # the places of the grid
+    assert with_source.survival["train"].tried == 3 * 16 * 10
 
 
-def test_a_sky_without_sources_is_refused_and_leaves_nothing(tmp_path, frames):
-    folder = frames(stars=0)
+def test_a_sky_without_sources_is_refused_and_leaves_the_former_store(tmp_path, frames, build):
+    build(frames(), tmp_path / "r64")
+    before = sha256_folder(tmp_path / "r64")
     with pytest.raises(ValueError, match=r"tile set r64: no tile in train, validation, test; give more fields"):
-        build(folder, tmp_path / "r64")
-    assert not (tmp_path / "r64").exists()
+        build(frames(stars=0), tmp_path / "r64")
+    assert sha256_folder(tmp_path / "r64") == before
 
 
-def test_a_build_that_fails_leaves_the_former_store(tmp_path, frames):
+def test_a_field_without_a_tile_is_no_harm(tmp_path, frames, inspection, build):
+    folder = frames()
+    build(folder, tmp_path / "before")
+    empty = FieldId.parse(TileStore.open(tmp_path / "before").card.fields["train"][0])
+    nothing = inspection(detect(np.zeros(SHAPE), 0.025, 5.0), np.zeros(0, DEFECT), "gr")
+    write_inspection(folder / sources_name(empty), nothing, empty)
+    card = build(folder, tmp_path / "r64")
+
+    assert sum(shard.fields.get(str(empty), 0) for shard in card.shards["train"]) == 0
+    assert str(empty) in card.fields["train"]
+    assert len(TileStore.open(tmp_path / "r64").split("train")) == 20
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda folder: (folder / frame_name("r", FIELDS[2], compressed=False)).write_bytes(b""), "the file is empty"),
+        (lambda folder: (folder / sources_name(FIELDS[2])).write_bytes(b"x" * 99), r"sources-000094-1-0014\.fits is"),
+        (lambda folder: (folder / sources_name(FIELDS[2])).unlink(), r"sources-000094-1-0014\.fits"),
+    ],
+)
+def test_a_build_that_fails_leaves_the_former_store_and_can_be_gone_on_with(tmp_path, frames, build, spoil, message):
     folder = frames()
     before = build(folder, tmp_path / "r64")
-    (folder / frame_name("r", FIELDS[2], compressed=False)).write_bytes(b"")
-    with pytest.raises(ValueError, match="the file is empty"):
+    spoil(folder)
+    with pytest.raises((ValueError, FileNotFoundError), match=message):
         build(folder, tmp_path / "r64")
 
     assert TileStore.open(tmp_path / "r64").card == before
+    frames()
+    assert build(folder, tmp_path / "r64") == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["frames", "r64"]
 
 
-def test_without_frames_there_is_no_tile_set(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"manifest\.json"):
+def test_without_frames_there_is_no_tile_set(tmp_path, build):
+    with pytest.raises(FileNotFoundError, match=r"frames\.parquet"):
         build(tmp_path / "nowhere", tmp_path / "r64")
+
+
+@pytest.fixture
+def overlapping(tmp_path, monkeypatch, inspection):
+    """Frames in r of six simulated skies, each seen by four fields: two that share rows, and two of another night."""
+    shape = (320, 300)
+    monkeypatch.setattr("skygen.sky.frame.SHAPE", shape)
+    folder, rows = tmp_path / "frames", []
+    folder.mkdir()
+    for index in range(6):
+        names = [FieldId(1000 + 10 * index + number, 1, 11) for number in range(4)]
+        shifts = [(0.0, 0.0), (0.0, 200.0), (3.3, 5.6), (-40.0, 190.0)]
+        views = [View(name, *shift) for name, shift in zip(names, shifts, strict=True)]
+        for name, seen in zip(names, simulate_views(0, index, views, shape), strict=True):
+            frame = next(frame for frame in seen if frame.band == "r")
+            path, noise = folder / frame_name("r", name, compressed=False), float(sky_noise(frame.flux_nmgy))
+            write_frame(path, frame, "test")
+            found = inspection(detect(frame.flux_nmgy, noise, 5.0), np.zeros(0, DEFECT), "r", noise)
+            write_inspection(folder / sources_name(name), found, name)
+            rows.append(describe(path, frame, "test", found))
+    Manifest("simulated", rows, []).write(folder)
+    return folder
+
+
+def test_no_sky_is_in_two_splits(tmp_path, overlapping, build):
+    card = build(overlapping, tmp_path / "r64", bands=["r"], train=60, held_out=20, require_source=False)
+    table = read_manifest(tmp_path / "r64")
+    diagonal_deg = np.hypot(SIZE, SIZE) * 0.396 / 3600
+    places = {split: sky_of(table.filter(pc.equal(table["split"], split))) for split in SPLITS}
+
+    assert all(len(places[split]) >= 20 for split in SPLITS)
+    for one, other in combinations(SPLITS, 2):
+        assert places[one].match_to_catalog_sky(places[other])[1].deg.min() > 10 * diagonal_deg
+    # The test can fail: fields of one sky, which a split by field would part, show each other's sky within a split.
+    for split in SPLITS:
+        skies = {int(field.split("-")[0]) // 10 for field in card.fields[split]}
+        assert len(card.fields[split]) == 4 * len(skies)
+        nights = [places[split][field_of(table, split) == int(field.split("-")[0])] for field in card.fields[split]]
+        first, again = nights[0], nights[2]
+        assert first.match_to_catalog_sky(again)[1].deg.min() < 0.5 * diagonal_deg
+    assert card.left_out["shares sky"] == []
+
+
+def sky_of(table):
+    return SkyCoord(table["ra_deg"].to_numpy(), table["dec_deg"].to_numpy(), unit="deg")
+
+
+def field_of(table, split):
+    return table.filter(pc.equal(table["split"], split))["run"].to_numpy()

@@ -7,7 +7,9 @@ from astropy.wcs import WCS
 from skygen.params import TileSetParams
 from skygen.sky.field import FieldId
 from skygen.sky.frame import Frame
-from skygen.tiles.cut import cut_field, grid_places, random_places
+from skygen.sky.inspection.defects import DEFECT
+from skygen.sky.inspection.detection import SOURCE
+from skygen.tiles.cut import FLAGS, cut_field, grid_places, random_places
 
 SHAPE, SIZE = (200, 300), 64
 FIELD = FieldId(94, 1, 12)
@@ -20,8 +22,11 @@ def tile_set(**changes):
         "bands": ["r"],
         "softening_nmgy": 0.2,
         "limit_nmgy": 100.0,
+        "dtype": "float32",
+        "places": "random",
         "require_source": False,
         "source_snr": 10.0,
+        "drop": ["trail", "halo", "masked"],
         "validation": 0.2,
         "test": 0.2,
         "seed": 0,
@@ -47,9 +52,20 @@ def noise(seed=0):
     return np.random.default_rng(seed).normal(0, NOISE_NMGY, SHAPE)
 
 
-def star(x, y, flux_nmgy=50.0):
-    rows, columns = np.mgrid[: SHAPE[0], : SHAPE[1]]
-    return flux_nmgy * np.exp(-((columns - x) ** 2 + (rows - y) ** 2) / (2 * 1.5**2)) / (2 * np.pi * 1.5**2)
+def sources(*found):
+    """Sources at (x, y, snr)."""
+    table = np.zeros(len(found), SOURCE)
+    for row, (x, y, snr) in zip(table, found, strict=True):
+        row["x"], row["y"], row["snr"] = x, y, snr
+    return table
+
+
+def defects(*found):
+    return np.array(list(found), DEFECT)
+
+
+def cut(frames, at, limit, tiles=None, found=(), spoilt=()):
+    return cut_field(frames, sources(*found), defects(*spoilt), tiles or tile_set(), at, limit)
 
 
 def places(*corners):
@@ -59,12 +75,22 @@ def places(*corners):
 
 def test_a_tile_is_the_frame_at_its_place():
     reference, rng = frame(noise()), np.random.default_rng(1)
-    tiles = cut_field({"r": reference}, tile_set(), random_places(SHAPE, SIZE, 30, rng), 30)
+    tiles = cut({"r": reference}, random_places(SHAPE, SIZE, 30, rng), 30)
 
     assert tiles.flux_nmgy.shape == (30, 1, SIZE, SIZE)
     assert tiles.flux_nmgy.dtype == np.float32
     for flux, x, y in zip(tiles.flux_nmgy, tiles.x, tiles.y, strict=True):
         assert np.array_equal(flux[0], reference.flux_nmgy[y : y + SIZE, x : x + SIZE])
+
+
+def test_blocks_are_the_tiles_in_turn(monkeypatch):
+    monkeypatch.setattr("skygen.tiles.cut._BLOCK_PX", 7 * 2 * SIZE**2)
+    at = random_places(SHAPE, SIZE, 30, np.random.default_rng(1))
+    tiles = cut(offset_bands(3, 11), at, 30, tile_set(bands=["g", "r"]))
+    blocks = [block.copy() for block in tiles.blocks()]
+
+    assert [len(block) for block in blocks[:-1]] == [7] * (len(blocks) - 1)
+    assert np.array_equal(np.concatenate(blocks), tiles.flux_nmgy)
 
 
 def test_random_places_fill_the_frame_and_stay_inside():
@@ -90,7 +116,7 @@ def test_grid_tiles_share_no_pixel_and_leave_no_room_for_another():
 
 def test_the_grid_s_tiles_reassemble_the_frame():
     reference = frame(noise())
-    tiles = cut_field({"r": reference}, tile_set(), grid_places(SHAPE, SIZE, np.random.default_rng(3)), 99)
+    tiles = cut({"r": reference}, grid_places(SHAPE, SIZE, np.random.default_rng(3)), 99)
     whole = np.full(SHAPE, np.nan, np.float32)
     for flux, x, y in zip(tiles.flux_nmgy, tiles.x, tiles.y, strict=True):
         whole[y : y + SIZE, x : x + SIZE] = flux[0]
@@ -99,7 +125,7 @@ def test_the_grid_s_tiles_reassemble_the_frame():
 
 
 def test_a_tile_s_centre_lies_where_its_frame_s_astrometry_and_its_own_say():
-    tiles = cut_field({"r": frame(noise())}, tile_set(), places((0, 0), (17, 5), (236, 136)), 3)
+    tiles = cut({"r": frame(noise())}, places((0, 0), (17, 5), (236, 136)), 3)
     for x, y, ra, dec in zip(tiles.x, tiles.y, tiles.ra_deg, tiles.dec_deg, strict=True):
         of_frame = astrometry().all_pix2world(x + 31.5, y + 31.5, 0)
         of_tile = astrometry(-x, -y).all_pix2world(31.5, 31.5, 0)
@@ -121,7 +147,7 @@ def offset_bands(dx, dy):
 @pytest.mark.parametrize(("dx", "dy"), [(0, 0), (3, 11), (-2, 14), (5, -7)])
 def test_bands_show_the_same_sky(dx, dy):
     frames = offset_bands(dx, dy)
-    tiles = cut_field(frames, tile_set(bands=["g", "r"]), random_places(SHAPE, SIZE, 40, np.random.default_rng(0)), 40)
+    tiles = cut(frames, random_places(SHAPE, SIZE, 40, np.random.default_rng(0)), 40, tile_set(bands=["g", "r"]))
 
     assert len(tiles.x) > 20
     assert np.array_equal(tiles.flux_nmgy[:, 0], tiles.flux_nmgy[:, 1])
@@ -131,7 +157,7 @@ def test_bands_show_the_same_sky(dx, dy):
 
 def test_bands_stand_in_the_order_of_the_tile_set():
     frames = {band: frame(np.full(SHAPE, value), band) for band, value in (("r", 1.0), ("i", 2.0), ("g", 3.0))}
-    tiles = cut_field(frames, tile_set(bands=["g", "r", "i"]), places((10, 20)), 1)
+    tiles = cut(frames, places((10, 20)), 1, tile_set(bands=["g", "r", "i"]))
 
     assert tiles.flux_nmgy[0, :, 0, 0].tolist() == [3.0, 1.0, 2.0]
 
@@ -140,10 +166,11 @@ def test_a_tile_that_leaves_the_frame_in_a_band_is_dropped():
     top, right = SHAPE[0] - SIZE, SHAPE[1] - SIZE
     corners = [(0, 0), (2, 0), (2, top), (2, top - 11), (2, top - 10), (right, 0), (right - 3, 0)]
     kept = [(2, 0), (2, top - 11), (right, 0), (right - 3, 0)]
-    tiles = cut_field(offset_bands(-2, 11), tile_set(bands=["g", "r"]), places(*corners), 9)
+    tiles = cut(offset_bands(-2, 11), places(*corners), 9, tile_set(bands=["g", "r"]))
 
     assert list(zip(tiles.x.tolist(), tiles.y.tolist(), strict=True)) == kept
-    assert tiles.survival == pytest.approx(4 / 7)
+    assert (tiles.tried, tiles.good) == (7, 4)
+    assert tiles.spoilt == {"outside": 3, "trail": 0, "halo": 0, "masked": 0}
 
 
 def test_a_band_may_turn_against_r():
@@ -153,43 +180,90 @@ def test_a_band_may_turn_against_r():
     turned.wcs.cd = turned.wcs.cd * 1.02  # pixels 2 % larger: from the centre, the same sky lies 2 % nearer
     turned.wcs.set()
     frames["i"] = replace(frames["i"], wcs=turned, flux_nmgy=(1000 * rows + columns).astype(np.float32))
-    tiles = cut_field(frames, tile_set(bands=["r", "i"]), places((0, 68), (118, 68), (236, 68)), 3)
+    tiles = cut(frames, places((0, 68), (118, 68), (236, 68)), 3, tile_set(bands=["r", "i"]))
     columns_in_i = tiles.flux_nmgy[:, 1, 0, 0] % 1000
 
     assert (columns_in_i - tiles.x).tolist() == [2, 0, -2]  # 2 % of the 118 px between a tile's centre and the frame's
 
 
+def kept_of(tiles):
+    return list(zip(tiles.x.tolist(), tiles.y.tolist(), strict=True))
+
+
 def test_only_tiles_that_hold_a_source_are_kept():
-    reference = frame(noise() + star(150, 100))
     inside = [(100, 50), (110, 90), (145, 95)]
     at_the_edge = [(148, 60), (150 - 62, 60)]  # 2 px from the left edge, 1 px from the right one
     outside = [(0, 0), (151, 60), (236, 136), (20, 101)]
     corners = [*outside[:2], *inside, *at_the_edge, *outside[2:]]
-    tiles = cut_field({"r": reference}, tile_set(require_source=True), places(*corners), 9)
+    tiles = cut({"r": frame(noise())}, places(*corners), 9, tile_set(require_source=True), [(150.2, 99.7, 12.0)])
 
-    assert list(zip(tiles.x.tolist(), tiles.y.tolist(), strict=True)) == inside
-    assert tiles.survival == pytest.approx(3 / 9)
-    assert (tiles.flux_nmgy.max(axis=(1, 2, 3)) > 2).all()
+    assert kept_of(tiles) == inside
+    assert (tiles.tried, tiles.good, tiles.spoilt["no source"]) == (9, 3, 6)
+
+
+def test_a_source_counts_from_four_pixels_off_the_edge():
+    corners = [(146, 60), (147, 60), (150 - 59, 60), (150 - 60, 60), (100, 96), (100, 97), (100, 41), (100, 40)]
+    tiles = cut({"r": frame(noise())}, places(*corners), 9, tile_set(require_source=True), [(150, 100, 12.0)])
+
+    assert kept_of(tiles) == [(146, 60), (150 - 59, 60), (100, 96), (100, 41)]
 
 
 def test_a_source_under_the_asked_ratio_does_not_count():
-    reference = frame(noise() + star(150, 100, flux_nmgy=2.0))  # 2 nmgy: a ratio of about 12
-    for snr, kept in ((10.0, 1), (15.0, 0)):
-        tiles = cut_field({"r": reference}, tile_set(require_source=True, source_snr=snr), places((120, 70)), 1)
+    for snr, kept in ((10.0, 1), (12.5, 1), (15.0, 0)):
+        asked = tile_set(require_source=True, source_snr=snr)
+        tiles = cut({"r": frame(noise())}, places((120, 70)), 1, asked, [(150, 100, 12.5), (290, 190, 99.0)])
         assert len(tiles.x) == kept
 
 
-def test_a_source_is_looked_for_in_r_alone():
-    frames = {"r": frame(noise()), "g": frame(noise(1) + star(150, 100), "g")}
-    tiles = cut_field(frames, tile_set(bands=["g", "r"], require_source=True), places((120, 70)), 1)
+def test_a_sky_without_sources_gives_no_tile():
+    tiles = cut({"r": frame(noise())}, places((120, 70)), 1, tile_set(require_source=True))
 
-    assert tiles.flux_nmgy.shape == (0, 2, SIZE, SIZE)
-    assert tiles.survival == 0
+    assert tiles.flux_nmgy.shape == (0, 1, SIZE, SIZE)
+    assert (tiles.good, tiles.spoilt["no source"]) == (0, 1)
+    assert cut({"r": frame(noise())}, places((120, 70)), 1).good == 1
 
 
-def test_the_first_tiles_that_are_kept_are_taken_up_to_the_limit():
+def test_tiles_that_a_dropped_flag_touches_are_dropped_and_others_carry_their_flags():
+    trail = ("r", "trail", 0.0, 150.0, 299.0, 150.0, 5.0)  # along a row
+    saturated = ("r", "saturated", 30.0, 30.0, 30.0, 30.0, 4.0)
+    at = places((0, 0), (0, 130), (100, 20), (200, 86))
+    tiles = cut({"r": frame(noise())}, at, 9, spoilt=[trail, saturated])
+
+    assert kept_of(tiles) == [(0, 0), (100, 20)]
+    assert tiles.spoilt == {"outside": 0, "trail": 2, "halo": 0, "masked": 0}
+    assert tiles.flags["saturated"].tolist() == [True, False]
+    everything = cut({"r": frame(noise())}, at, 9, tile_set(drop=[]), spoilt=[trail, saturated])
+    assert everything.flags["trail"].tolist() == [False, True, False, True]
+    assert set(everything.flags) == set(FLAGS)
+    nothing_saturated = tile_set(drop=["saturated"])
+    assert kept_of(cut({"r": frame(noise())}, at, 9, nothing_saturated, spoilt=[trail, saturated])) == [
+        (0, 130),
+        (100, 20),
+        (200, 86),
+    ]
+
+
+def test_a_defect_counts_where_the_registered_tile_lies_in_its_own_band():
+    frames = offset_bands(3, 11)  # what r shows at (x, y) stands in g at (x + 3, y + 11)
+    masked = [("g", "masked", 153.0, 111.0, 153.0, 111.0, 0.5)]  # in r: (150, 100)
+    at = places((150, 100), (151, 100), (150 - 63, 100), (150 - 64, 100), (150, 101), (150, 100 - 63))
+    asked = tile_set(bands=["g", "r"])
+
+    assert kept_of(cut(frames, at, 9, asked, spoilt=masked)) == [(151, 100), (150 - 64, 100), (150, 101)]
+    elsewhere = [("i", *masked[0][1:])]  # in a band that the tile set does not hold
+    assert len(cut(frames, at, 9, asked, spoilt=elsewhere).x) == 6
+
+
+def test_a_halo_spoils_tiles_beside_its_star_and_not_the_one_that_shows_it():
+    halo = [("r", "halo", 150.0, 100.0, 150.0, 100.0, 40.0)]
+    tiles = cut({"r": frame(noise())}, places((120, 70), (160, 70), (200, 70)), 9, spoilt=halo)
+
+    assert kept_of(tiles) == [(120, 70), (200, 70)]
+
+
+def test_the_first_tiles_that_are_fit_are_taken_up_to_the_limit():
     corners = places((5, 5), (1, 1), (3, 3), (4, 4))
-    tiles = cut_field({"r": frame(noise())}, tile_set(), corners, 2)
+    tiles = cut({"r": frame(noise())}, corners, 2)
 
     assert tiles.x.tolist() == [5, 1]
-    assert tiles.survival == 1
+    assert (tiles.tried, tiles.good) == (4, 4)

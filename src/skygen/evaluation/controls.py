@@ -6,8 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skygen.measure.score import halves
-from skygen.tiles.split import Split
-from skygen.tiles.store import TileStore
+from skygen.tiles.store import Split, TileStore
 
 SEED = 2019  # of the halves and of nothing else: every recipe meets the same real tiles
 
@@ -25,9 +24,9 @@ def controls(store: TileStore, split: Split) -> Controls:
 
     Held-out tiles lie on a grid, so that the halves share no pixel; both hold the same mix of fields.
     """
-    fields = [(row["run"], row["camcol"], row["field"]) for row in store.manifest() if row["split"] == split]
-    first, second = halves(fields, SEED)
-    tiles = store.split(split).array()
+    real = store.split(split)
+    first, second = halves(real.fields(), SEED)
+    tiles = real.array()
     return Controls(tiles[first], tiles[second], collapse(tiles[first]))
 
 

@@ -1,110 +1,162 @@
-"""From a folder of frames to a tile store: split the fields, cut each, write shards, manifest and card."""
+"""From a folder of frames to a tile store: split the fields, have the shards made, write manifest and card."""
 
-import math
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+import hashlib
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
-import numpy as np
-
-from skygen.files import read_json, replace_folder
-from skygen.params import TileSetParams, TilesScale, validate
+from skygen.files import resume_folder, sha256_folder
+from skygen.params import TileSetParams, TilesScale
 from skygen.sky.field import FieldId
-from skygen.sky.frame import PIXEL_SCALE_ARCSEC, Frame, read_frame
+from skygen.sky.frame import PIXEL_SCALE_ARCSEC
 from skygen.sky.manifest import FrameRow, Manifest
-from skygen.tiles.cut import FieldTiles, cut_field, grid_places, random_places
-from skygen.tiles.split import SPLITS, Split, split_fields
-from skygen.tiles.store import ShardWriter, TileSetCard, write_card
+from skygen.tiles.cut import REFERENCE
+from skygen.tiles.manifest import MANIFEST, FieldReport, ShardReport, manifest_schema, merge_parts
+from skygen.tiles.plan import plan_shards
+from skygen.tiles.shard import ShardJob, make_shard, part_path
+from skygen.tiles.split import Splits, split_fields
+from skygen.tiles.store import CARD, SPLITS, Shard, Split, Survival, TileSetCard
+from skygen.tiles.writer import data_hash, write_card
+from skygen.workers import work_on
 
-_TRIES = 16  # random places tried for each training tile wanted: enough where one tile in eight holds a source
+_CODE = Path(__file__).parents[1]
+Known = dict[FieldId, dict[str, FrameRow]]  # the frames of a field by band
 
-Progress = Callable[[Sequence[tuple[Split, FieldId]]], Iterable[tuple[Split, FieldId]]]
+
+class FieldSummary(NamedTuple):
+    """A row of the summary of a tile set: a field's split, what it gave, and its noise and sharpness in r."""
+
+    split: Split
+    report: FieldReport
+    reference: FrameRow
+
+
+class Built(NamedTuple):
+    """A tile set that was built: its card, and a summary a field, by split and field."""
+
+    card: TileSetCard
+    fields: list[FieldSummary]
 
 
 def build_tile_set(
-    frames: Path, folder: Path, name: str, tile_set: TileSetParams, scale: TilesScale, progress: Progress = iter
-) -> TileSetCard:
+    frames: Path,
+    folder: Path,
+    name: str,
+    tile_set: TileSetParams,
+    scale: TilesScale,
+    scheduler: str | None = None,
+) -> Built:
     """Build the tile set `name` in `folder` from the folder `frames` that the stage of that name wrote.
 
-    Training tiles lie at random places, held-out tiles on a grid, so that these share no pixel. Every field of a split
-    gives the same number of tiles where it can. `progress` wraps the work list. Raises `FileNotFoundError` where there
-    are no frames, and `ValueError` where there are too few fields or a split gets no tile.
+    Training tiles lie at random places or on a grid, held-out tiles on a grid, so that these share no pixel. Each field
+    gives as many tiles as the scale says, at most, whatever other fields there are. Shards are made by the workers of
+    `scheduler`, or by processes of this machine: the same bytes. A build that was stopped, even by kill -9, goes on
+    with the shards that it had finished. Raises `FileNotFoundError` where there are no frames, and `ValueError` where
+    there are too few fields, a split gets no tile, or a frame is damaged: a store that was in `folder` then stays.
     """
-    manifest = frames / "manifest.json"
-    known: dict[FieldId, dict[str, FrameRow]] = defaultdict(dict)
-    for row in validate(Manifest, read_json(manifest), str(manifest)).frames:
-        known[row.field_id][row.band] = row
-    complete = [field for field, bands in known.items() if set(tile_set.bands) <= set(bands)]
-    splits = split_fields(complete, tile_set.validation, tile_set.test, tile_set.seed)
-    survival: dict[Split, list[float]] = {split: [] for split in SPLITS}
-    with replace_folder(folder) as building:
-        writer = ShardWriter(building)
-        lacking = {split: scale.train if split == "train" else scale.held_out for split in SPLITS}
-        for split, field in progress(_work(splits)):
-            wanted = math.ceil(lacking[split] / (len(splits[split]) - len(survival[split])))
-            tiles = _cut(_read(frames, known[field], tile_set), field, split, tile_set, wanted)
-            survival[split].append(tiles.survival)
-            lacking[split] -= len(tiles.flux_nmgy)
-            writer.add(split, tiles.flux_nmgy, _rows(tiles, field, known[field], tile_set))
-        writer.close()
-        _check_no_split_is_empty(name, writer)
-        card = TileSetCard(
-            name=name,
-            size=tile_set.size,
-            bands=list(tile_set.bands),
-            softening_nmgy=tile_set.softening_nmgy,
-            limit_nmgy=tile_set.limit_nmgy,
-            pixel_scale_arcsec=PIXEL_SCALE_ARCSEC,
-            fields={split: [str(field) for field in splits[split]] for split in SPLITS},
-            survival={split: float(np.mean(survival[split])) for split in SPLITS},
-            shards=writer.shards,
-            data_hash=writer.data_hash(),
-        )
+    known = _by_field(Manifest.read(frames).frames, tile_set.bands)
+    whole = {field: of_bands for field, of_bands in known.items() if len(of_bands) == len(tile_set.bands)}
+    places = {field: (row[REFERENCE].ra_deg, row[REFERENCE].dec_deg) for field, row in whole.items()}
+    splits = split_fields(places, tile_set.validation, tile_set.test, tile_set.seed)
+    jobs = _jobs(splits, whole, tile_set, scale)
+    with resume_folder(folder.resolve(), _key(tile_set, scale, jobs)) as building:
+        work = partial(make_shard, frames.resolve(), building, tile_set)
+        reports = list(work_on(jobs, work, scheduler, f"tiles {name}", "shard"))
+        left_out = {"lacks a band": sorted(known.keys() - whole.keys()), "shares sky": splits.left_out}
+        card = _card(name, tile_set, splits, left_out, reports)
+        _check_no_split_is_empty(name, card)
+        merge_parts(building, [part_path(building, job.name) for job in jobs], manifest_schema(tile_set.bands))
         write_card(building, card)
-    return card
+        _tidy(building, card)
+    summary = [
+        FieldSummary(report.split, field, whole[FieldId.parse(field.field)][REFERENCE])
+        for report in reports
+        for field in report.fields
+    ]
+    return Built(card, sorted(summary, key=lambda row: (SPLITS.index(row.split), row.reference.field_id)))
 
 
-def _work(splits: Mapping[Split, Sequence[FieldId]]) -> list[tuple[Split, FieldId]]:
-    return [(split, field) for split in SPLITS for field in splits[split]]
+def _by_field(rows: Iterable[FrameRow], bands: Sequence[str]) -> Known:
+    known: Known = defaultdict(dict)
+    for row in rows:
+        known[row.field_id] |= {row.band: row} if row.band in bands else {}
+    return {field: {band: found[band] for band in bands if band in found} for field, found in known.items()}
 
 
-def _read(frames: Path, known: Mapping[str, FrameRow], tile_set: TileSetParams) -> dict[str, Frame]:
-    with ThreadPoolExecutor(max_workers=len(tile_set.bands)) as pool:  # bz2 releases the interpreter's lock
-        read = pool.map(lambda band: read_frame(frames / known[band].name), tile_set.bands)
-        return dict(zip(tile_set.bands, read, strict=True))
-
-
-def _cut(frames: Mapping[str, Frame], field: FieldId, split: Split, tile_set: TileSetParams, wanted: int) -> FieldTiles:
-    rng = np.random.default_rng([tile_set.seed, field.run, field.camcol, field.field])
-    shape = (frames["r"].flux_nmgy.shape[0], frames["r"].flux_nmgy.shape[1])
-    if split == "train":
-        places = random_places(shape, tile_set.size, wanted * _TRIES, rng)
-    else:
-        places = grid_places(shape, tile_set.size, rng)
-    return cut_field(frames, tile_set, places, wanted)
-
-
-def _rows(
-    tiles: FieldTiles, field: FieldId, known: Mapping[str, FrameRow], tile_set: TileSetParams
-) -> list[dict[str, Any]]:
-    of_field: dict[str, Any] = {"run": field.run, "camcol": field.camcol, "field": field.field}
-    of_bands: dict[str, Any] = {}
-    for band in tile_set.bands:
-        of_bands[f"sky_noise_{band}_nmgy"] = known[band].sky_noise_nmgy
-        of_bands[f"gain_{band}_e_per_count"] = known[band].gain_e_per_count
-        of_bands[f"nmgy_per_count_{band}"] = known[band].nmgy_per_count
+def _jobs(splits: Splits, known: Known, tile_set: TileSetParams, scale: TilesScale) -> list[ShardJob]:
+    most = {split: scale.train_a_field if split == "train" else scale.held_out_a_field for split in SPLITS}
     return [
-        {**of_field, "x": int(x), "y": int(y), "ra_deg": float(ra), "dec_deg": float(dec), **of_bands}
-        for x, y, ra, dec in zip(tiles.x, tiles.y, tiles.ra_deg, tiles.dec_deg, strict=True)
+        ShardJob(plan.split, plan.name, most[plan.split], {field: known[field] for field in plan.fields})
+        for plan in plan_shards(splits.fields, most, tile_set.seed)
     ]
 
 
-def _check_no_split_is_empty(name: str, writer: ShardWriter) -> None:
-    empty = [split for split in SPLITS if not writer.shards[split]]
+def _key(tile_set: TileSetParams, scale: TilesScale, jobs: Iterable[ShardJob]) -> str:
+    """The hash of all that decides the content of the store: parameters, frames and code."""
+    digest = hashlib.sha256(tile_set.model_dump_json().encode() + scale.model_dump_json().encode())
+    for room in ("sky", "tiles"):
+        digest.update(sha256_folder(_CODE / room, "*.py").encode())
+    for job in jobs:
+        rows = [row.model_dump(mode="json") for of_bands in job.fields.values() for row in of_bands.values()]
+        digest.update(json.dumps([job.name, rows]).encode())
+    return digest.hexdigest()
+
+
+def _card(
+    name: str,
+    tile_set: TileSetParams,
+    splits: Splits,
+    left_out: Mapping[str, Sequence[FieldId]],
+    reports: Sequence[ShardReport],
+) -> TileSetCard:
+    shards: dict[Split, list[Shard]] = {split: [] for split in SPLITS}
+    for report in reports:
+        if report.shard is not None:
+            shards[report.split].append(report.shard)
+    return TileSetCard(
+        name=name,
+        size=tile_set.size,
+        bands=list(tile_set.bands),
+        dtype=tile_set.dtype,
+        softening_nmgy=tile_set.softening_nmgy,
+        limit_nmgy=tile_set.limit_nmgy,
+        pixel_scale_arcsec=PIXEL_SCALE_ARCSEC,
+        fields={split: [str(field) for field in splits.fields[split]] for split in SPLITS},
+        left_out={cause: [str(field) for field in fields] for cause, fields in left_out.items()},
+        survival={split: _survival(report for report in reports if report.split == split) for split in SPLITS},
+        shards=shards,
+        data_hash=data_hash(shards),
+    )
+
+
+def _survival(reports: Iterable[ShardReport]) -> Survival:
+    fields = [field for report in reports for field in report.fields]
+    tried = sum(field.tried for field in fields)
+    spoilt: Counter[str] = Counter()
+    for field in fields:
+        spoilt.update(field.spoilt)
+    return Survival(
+        tried=tried,
+        kept=sum(field.good for field in fields) / tried,
+        spoilt={cause: count / tried for cause, count in spoilt.items()},
+    )
+
+
+def _check_no_split_is_empty(name: str, card: TileSetCard) -> None:
+    empty = [split for split in SPLITS if not card.shards[split]]
     if empty:
         raise ValueError(
-            f"tile set {name}: no tile in {', '.join(empty)}; give more fields, lower source_snr, "
+            f"tile set {name}: no tile in {', '.join(empty)}; give more fields, lower source_snr, drop less, "
             "or set require_source to false"
         )
+
+
+def _tidy(folder: Path, card: TileSetCard) -> None:
+    """Remove all that is no part of the store: the manifest's parts, and what a killed worker left half written."""
+    wanted = {CARD, MANIFEST} | {shard.name for shards in card.shards.values() for shard in shards}
+    for path in folder.iterdir():
+        if path.name not in wanted:
+            path.unlink()

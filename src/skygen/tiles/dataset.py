@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-import numpy as np
 import torch
 from torch.utils.data import Dataset
 
@@ -19,11 +18,11 @@ class TileDataset(Dataset[torch.Tensor]):
         return len(self._split)
 
     def __getitem__(self, index: int) -> torch.Tensor:
-        return torch.from_numpy(np.array(self._split[index]))
+        return torch.from_numpy(self._split[index])
 
     def __getitems__(self, indices: Sequence[int]) -> torch.Tensor:
         """The tiles at `indices` as one tensor [N, bands, H, W]."""
-        return torch.from_numpy(np.stack([self._split[index] for index in indices]))
+        return torch.from_numpy(self._split.batch(indices))
 
 
 def turn(tile: torch.Tensor, symmetry: int) -> torch.Tensor:

@@ -1,29 +1,51 @@
-"""The tile store: memory-mapped `.npy` shards of tiles in nanomaggies, a card, and a manifest row a tile."""
+"""The tile store: memory-mapped `.npy` shards of tiles in nanomaggies, and the card that says what they are.
 
-import csv
-import hashlib
-from collections.abc import Mapping, Sequence
+Training reads a store with this file alone; the manifest, a row a tile, is `skygen.tiles.manifest`'s.
+"""
+
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, Self, get_args
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import model_validator
 
-from skygen.files import read_json, sha256_file, write_atomically, write_json
+from skygen.files import read_json
 from skygen.params import Section, validate
 from skygen.sky.stretch import Stretch
-from skygen.tiles.split import SPLITS, Split
 
-TILES_A_SHARD = 1000
-CARD, MANIFEST = "tiles.json", "manifest.csv"
+Split = Literal["train", "validation", "test"]
+SPLITS: tuple[Split, ...] = get_args(Split)
+CARD = "tiles.json"
+HEADER_BYTES = 128  # of a shard, however many tiles it holds
+_OPEN_SHARDS = 400  # mapped at once by a split: each holds a file open, of which a process has about a thousand
 
 
 class Shard(Section):
-    """One `.npy` file of the store: its name, how many tiles it holds and its hash."""
+    """One `.npy` file of the store: its name, how many tiles it holds, how many of each field in turn, and its hash."""
 
     name: str
     tiles: int
+    fields: dict[str, int]
     sha256: str
+
+    @model_validator(mode="after")
+    def _fields_add_up(self) -> Self:
+        if sum(self.fields.values()) != self.tiles:
+            raise ValueError(f"its fields give {sum(self.fields.values())} tiles, not {self.tiles}")
+        return self
+
+
+class Survival(Section):
+    """What became of the places tried: how many, the share kept, and the share that each cause spoils.
+
+    A place may be spoilt by several causes, so that the shares add up to 1 or more.
+    """
+
+    tried: int
+    kept: float
+    spoilt: dict[str, float]
 
 
 class TileSetCard(Section):
@@ -32,11 +54,13 @@ class TileSetCard(Section):
     name: str
     size: int
     bands: list[str]
+    dtype: Literal["float16", "float32"]  # on disk; read back as float32
     softening_nmgy: float
     limit_nmgy: float
     pixel_scale_arcsec: float
     fields: dict[Split, list[str]]
-    survival: dict[Split, float]  # share of the tried places that the tile set's rules kept
+    left_out: dict[str, list[str]]  # fields in no split, by cause
+    survival: dict[Split, Survival]
     shards: dict[Split, list[Shard]]
     data_hash: str  # SHA-256 over the shards' hashes
 
@@ -46,70 +70,65 @@ class TileSetCard(Section):
         return Stretch(self.softening_nmgy, self.limit_nmgy)
 
 
-class ShardWriter:
-    """Writes the tiles of a store in the order in which they come, and their manifest rows, a shard at a time."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._waiting: dict[Split, list[NDArray[np.float32]]] = {split: [] for split in SPLITS}
-        self._rows: list[dict[str, Any]] = []
-        self._written: dict[Split, int] = dict.fromkeys(SPLITS, 0)
-        self.shards: dict[Split, list[Shard]] = {split: [] for split in SPLITS}
-
-    def add(self, split: Split, flux_nmgy: NDArray[np.float32], rows: Sequence[Mapping[str, Any]]) -> None:
-        """Append tiles [N, bands, H, W] with a manifest row each; full shards go to disk."""
-        for tile, row in zip(flux_nmgy, rows, strict=True):
-            shard, index = divmod(self._written[split], TILES_A_SHARD)
-            self._rows.append({"split": split, "shard": _shard_name(split, shard), "index": index, **row})
-            self._waiting[split].append(tile)
-            self._written[split] += 1
-            if len(self._waiting[split]) == TILES_A_SHARD:
-                self._flush(split)
-
-    def close(self) -> None:
-        """Write what is left and the manifest."""
-        for split in SPLITS:
-            if self._waiting[split]:
-                self._flush(split)
-        with write_atomically(self._folder / MANIFEST) as temporary, temporary.open("w", newline="") as stream:
-            writer = csv.DictWriter(stream, fieldnames=list(next(iter(self._rows), {})))
-            writer.writeheader()
-            writer.writerows(self._rows)
-
-    def data_hash(self) -> str:
-        """The SHA-256 over the hashes of all shards, in the order of splits and shards."""
-        hashes = [shard.sha256 for split in SPLITS for shard in self.shards[split]]
-        return hashlib.sha256("\n".join(hashes).encode()).hexdigest()
-
-    def _flush(self, split: Split) -> None:
-        tiles = np.stack(self._waiting[split])
-        path = self._folder / _shard_name(split, len(self.shards[split]))
-        with write_atomically(path) as temporary, temporary.open("wb") as stream:
-            np.save(stream, tiles)
-        self.shards[split].append(Shard(name=path.name, tiles=len(tiles), sha256=sha256_file(path)))
-        self._waiting[split] = []
-
-
 class TileSplit:
-    """The tiles of one split, memory-mapped: indexing reads only the tiles asked for."""
+    """The tiles of one split, memory-mapped: indexing reads only the tiles asked for, as float32."""
 
-    def __init__(self, folder: Path, shards: Sequence[Shard]) -> None:
-        self._maps = [_map(folder / shard.name) for shard in shards]
-        self._ends = np.cumsum([0] + [len(tiles) for tiles in self._maps])
+    def __init__(self, folder: Path, shards: Sequence[Shard], tile: tuple[int, int, int], dtype: str) -> None:
+        """Raises `ValueError` where a shard has not the size that the card says."""
+        self._folder, self._shards, self._tile, self._dtype = folder, shards, tile, np.dtype(dtype)
+        self._ends = np.cumsum([0] + [shard.tiles for shard in shards])
+        self._open: dict[int, NDArray[Any]] = {}
+        for shard in shards:
+            self._check_size(shard)
 
     def __len__(self) -> int:
         return int(self._ends[-1])
 
     def __getitem__(self, index: int) -> NDArray[np.float32]:
         """Tile `index` as flux [bands, H, W] in nmgy; raises `IndexError` outside the split."""
-        if not 0 <= index < len(self):
-            raise IndexError(f"tile {index} of a split of {len(self)}")
-        shard = int(np.searchsorted(self._ends, index, side="right")) - 1
-        return np.asarray(self._maps[shard][index - self._ends[shard]])
+        return np.asarray(self.batch([index])[0])
+
+    def batch(self, indices: Sequence[int] | NDArray[np.integer]) -> NDArray[np.float32]:
+        """The tiles at `indices` as flux [N, bands, H, W] in nmgy; raises `IndexError` outside the split."""
+        wanted = np.asarray(indices, dtype=np.int64)
+        outside = wanted[(wanted < 0) | (wanted >= len(self))]
+        if outside.size:
+            raise IndexError(f"tile {outside[0]} of a split of {len(self)}")
+        shards = np.searchsorted(self._ends, wanted, side="right") - 1
+        within = wanted - self._ends[shards]
+        tiles = np.empty((len(wanted), *self._tile), dtype=np.float32)
+        order = np.argsort(wanted, kind="stable")  # as they lie on disk
+        for place, shard, index in zip(order.tolist(), shards[order].tolist(), within[order].tolist(), strict=True):
+            # Looked up here, too: a call takes as long as copying a small tile.
+            on_disk = self._open.get(shard)
+            tiles[place] = (self._tiles(shard) if on_disk is None else on_disk)[index]
+        return tiles
 
     def array(self) -> NDArray[np.float32]:
         """All tiles as one array [N, bands, H, W] in nmgy, read into memory."""
-        return np.concatenate([np.asarray(tiles) for tiles in self._maps])
+        tiles = np.empty((len(self), *self._tile), dtype=np.float32)
+        for number, (start, end) in enumerate(zip(self._ends[:-1], self._ends[1:], strict=True)):
+            tiles[start:end] = self._tiles(number)
+        return tiles
+
+    def fields(self) -> list[str]:
+        """The field (run-camcol-field) of every tile, in the order of the tiles."""
+        return [name for shard in self._shards for name, tiles in shard.fields.items() for _ in range(tiles)]
+
+    def _tiles(self, number: int) -> NDArray[Any]:
+        tiles = self._open.get(number)
+        if tiles is None:
+            if len(self._open) >= _OPEN_SHARDS:
+                self._open.pop(next(iter(self._open)))  # the one opened first
+            shard = self._shards[number]
+            tiles = self._open[number] = _map(self._folder / shard.name, (shard.tiles, *self._tile), self._dtype)
+        return tiles
+
+    def _check_size(self, shard: Shard) -> None:
+        path = self._folder / shard.name
+        wanted = HEADER_BYTES + shard.tiles * int(np.prod(self._tile)) * self._dtype.itemsize
+        if path.stat().st_size != wanted:
+            raise ValueError(f"{path} is damaged ({path.stat().st_size} bytes, not {wanted}); make the tile store anew")
 
 
 class TileStore:
@@ -132,26 +151,16 @@ class TileStore:
         return cls(folder, card)
 
     def split(self, split: Split) -> TileSplit:
-        """The tiles of one split."""
-        return TileSplit(self.folder, self.card.shards[split])
-
-    def manifest(self) -> list[dict[str, str]]:
-        """The manifest: a row a tile, values as text."""
-        with (self.folder / MANIFEST).open(newline="") as stream:
-            return list(csv.DictReader(stream))
+        """The tiles of one split; raises `ValueError` where a shard is damaged."""
+        tile = (len(self.card.bands), self.card.size, self.card.size)
+        return TileSplit(self.folder, self.card.shards[split], tile, self.card.dtype)
 
 
-def _map(path: Path) -> NDArray[np.float32]:
+def _map(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
     try:
-        return np.asanyarray(np.load(path, mmap_mode="r"))
+        tiles = np.asarray(np.load(path, mmap_mode="r"))
     except (ValueError, EOFError) as error:
         raise ValueError(f"{path} is damaged ({error}); make the tile store anew") from error
-
-
-def write_card(folder: Path, card: TileSetCard) -> None:
-    """Write the card, which makes the store whole: call it last."""
-    write_json(folder / CARD, card.model_dump())
-
-
-def _shard_name(split: Split, shard: int) -> str:
-    return f"{split}-{shard:05d}.npy"
+    if tiles.shape != shape or tiles.dtype != dtype:
+        raise ValueError(f"{path} holds {tiles.dtype} {tiles.shape}, not {dtype} {shape}; make the tile store anew")
+    return tiles

@@ -42,9 +42,9 @@ class _Validation:
     """What a checkpoint is chosen by: the cheap metrics against one half of the validation tiles."""
 
     def __init__(self, store: TileStore) -> None:
-        fields = [(row["run"], row["camcol"], row["field"]) for row in store.manifest() if row["split"] == "validation"]
-        real = store.split("validation").array()
-        first, second = halves(fields)
+        tiles = store.split("validation")
+        real = tiles.array()
+        first, second = halves(tiles.fields())
         self.tiles = len(first)
         self._score = ValidationScore(real[first], real[second])
 

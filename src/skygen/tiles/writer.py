@@ -1,0 +1,76 @@
+"""Writing a tile store: shards field by field, and the card, which makes the store whole."""
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skygen.files import sha256_file, write_atomically, write_json
+from skygen.tiles.store import CARD, SPLITS, Shard, Split, TileSetCard
+
+
+class ShardWriter:
+    """Takes the tiles of a shard field by field, straight to its file, so that memory stays flat; see `write_shard`."""
+
+    def __init__(self, stream: BinaryIO, tile: tuple[int, int, int], dtype: str) -> None:
+        self._stream, self._tile, self._dtype = stream, tile, np.dtype(dtype).newbyteorder("<")
+        self.fields: dict[str, int] = {}
+        self._write_header()
+
+    def add(self, field: str, flux_nmgy: NDArray[np.floating]) -> None:
+        """Append tiles [N, bands, H, W] of `field`: a new one, or the one last added to.
+
+        Raises `ValueError` where they are of another shape or field, or hold a flux that the shard's type cannot.
+        """
+        if flux_nmgy.shape[1:] != self._tile:
+            raise ValueError(f"field {field}: tiles of shape {flux_nmgy.shape[1:]} for a shard of {self._tile}")
+        if field in self.fields and field != next(reversed(self.fields)):
+            raise ValueError(f"field {field} is in the shard already, before {next(reversed(self.fields))}")
+        limit = np.finfo(self._dtype).max
+        if flux_nmgy.size and not max(-flux_nmgy.min(), flux_nmgy.max()) <= limit:
+            raise ValueError(
+                f"field {field}: fluxes from {flux_nmgy.min()} to {flux_nmgy.max()} nmgy; {self._dtype.name} holds "
+                f"finite ones up to {limit}: set dtype to float32, or leave the frame out"
+            )
+        self._stream.write(np.ascontiguousarray(flux_nmgy, dtype=self._dtype).data)
+        self.fields[field] = self.fields.get(field, 0) + len(flux_nmgy)
+
+    def finish(self) -> None:
+        """Write the number of tiles into the header: numpy leaves room for it."""
+        self._stream.seek(0)
+        self._write_header()
+
+    def _write_header(self) -> None:
+        np.lib.format.write_array_header_1_0(
+            self._stream,
+            {"descr": self._dtype.str, "fortran_order": False, "shape": (sum(self.fields.values()), *self._tile)},
+        )
+
+
+@contextmanager
+def write_shard(path: Path, tile: tuple[int, int, int], dtype: str) -> Iterator[ShardWriter]:
+    """A writer of the shard at `path` for tiles shaped `tile` (bands, H, W): the file is there whole or not at all."""
+    with write_atomically(path) as temporary, temporary.open("wb") as stream:
+        writer = ShardWriter(stream, tile, dtype)
+        yield writer
+        writer.finish()
+
+
+def describe_shard(path: Path, fields: Mapping[str, int]) -> Shard:
+    """The card's entry of the shard at `path`, whose tiles are of `fields`."""
+    return Shard(name=path.name, tiles=sum(fields.values()), fields=dict(fields), sha256=sha256_file(path))
+
+
+def data_hash(shards: Mapping[Split, Sequence[Shard]]) -> str:
+    """The SHA-256 over the hashes of all shards, in the order of splits and shards."""
+    hashes = [shard.sha256 for split in SPLITS for shard in shards[split]]
+    return hashlib.sha256("\n".join(hashes).encode()).hexdigest()
+
+
+def write_card(folder: Path, card: TileSetCard) -> None:
+    """Write the card, which makes the store whole: call it last."""
+    write_json(folder / CARD, card.model_dump())

@@ -1,0 +1,183 @@
+"""A tile set made in spite of kills, a full disk and lost workers: the same bytes as by an undisturbed run."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+from distributed import Client
+from PIL import Image
+from ruamel.yaml import YAML
+
+from skygen.files import sha256_folder
+from skygen.params import load
+from skygen.sky.field import FieldId
+from skygen.sky.frame import SHAPE
+from skygen.tiles.build import build_tile_set
+from skygen.tiles.store import TileStore
+
+ROOT = Path(__file__).parents[2]
+FIELDS = [FieldId(94, 1, number) for number in range(12, 20)]
+SHARDS = 6  # four of a training field each, one of two fields for each held-out split
+
+
+@pytest.fixture(scope="module")
+def frames(tmp_path_factory, write_frames):
+    """Whole frames of eight fields in r."""
+    folder = tmp_path_factory.mktemp("whole") / "frames"
+    return write_frames(folder, [(field, "r") for field in FIELDS], stars=400, shape=SHAPE)
+
+
+@pytest.fixture
+def project(tmp_path, frames):
+    """A folder like the project's, with the frames and a params.yaml of which a test may change values."""
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "frames").symlink_to(frames)
+    shutil.copy(ROOT / "params.yaml", tmp_path)
+    set_param(tmp_path, "tiles", "r64", "dtype", value="float32")
+    return tmp_path
+
+
+def set_param(project, *keys, value):
+    yaml, path = YAML(), project / "params.yaml"
+    content = yaml.load(path)
+    section = content
+    for key in keys[:-1]:
+        section = section[key]
+    section[keys[-1]] = value
+    yaml.dump(content, path)
+
+
+def start(project, code="", processes=1):
+    """The stage tiles@r64 in `project`, as a process."""
+    code += "; from pipelines.tiles import main; main('r64')"
+    environment = {**os.environ, "SKYGEN_PROCESSES": str(processes), "PYTHONPATH": str(ROOT)}
+    return subprocess.Popen(
+        [sys.executable, "-c", code.lstrip("; ")],
+        cwd=project,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def run(project, code=""):
+    process = start(project, code)
+    _, errors = process.communicate(timeout=120)
+    return process.returncode, errors
+
+
+def wait_for(condition, process=None):
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        assert process is None or process.poll() is None, process.communicate()[1]
+        time.sleep(0.002)
+
+
+def parts(folder):
+    return sorted(folder.glob(".r64.*.part/[a-z]*.part.parquet"))
+
+
+@pytest.fixture
+def undisturbed(tmp_path_factory, project, frames):
+    """The hash of the store that `project` asks for, made in this process."""
+    params = load(project / "params.yaml")
+    folder = tmp_path_factory.mktemp("undisturbed") / "r64"
+    build_tile_set(frames, folder, "r64", params.tiles["r64"], params.chosen.tiles["r64"])
+    return sha256_folder(folder)
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_run_that_was_killed_goes_on_to_the_same_bytes(project, undisturbed, processes):
+    tiles = project / "data" / "tiles"
+    process = start(project, processes=processes)
+    wait_for(lambda: len(parts(tiles)) >= 2, process)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    finished = parts(tiles)
+    assert process.returncode == -signal.SIGKILL
+    assert 2 <= len(finished) < SHARDS
+    assert not (tiles / "r64").exists()
+    made = {path.name.removesuffix(".part.parquet"): shard_of(path).stat().st_ino for path in finished}
+    (finished[0].parent / ".leftover.npy").write_bytes(b"half a shard")
+
+    assert run(project)[0] == 0
+    assert sha256_folder(tiles / "r64") == undisturbed
+    assert {name: (tiles / "r64" / f"{name}.npy").stat().st_ino for name in made} == made  # not made again
+    assert [path.name for path in tiles.iterdir()] == ["r64"]
+    reports = project / "reports" / "tiles"
+    assert (reports / "r64.csv").read_text().count("\n") == 1 + len(FIELDS)
+    with Image.open(reports / "r64.png") as panel:
+        assert panel.size == (12 * 66 - 2, 8 * 66 - 2)
+
+
+def shard_of(part):
+    return part.with_name(part.name.replace(".part.parquet", ".npy"))
+
+
+def test_other_parameters_do_not_go_on_with_what_was_left(project):
+    tiles = project / "data" / "tiles"
+    process = start(project)
+    wait_for(lambda: parts(tiles), process)
+    process.kill()
+    process.communicate()
+    set_param(project, "tiles", "r64", "seed", value=7)
+
+    assert run(project)[0] == 0
+    assert [path.name for path in tiles.iterdir()] == ["r64"]
+    assert TileStore.open(tiles / "r64").card.data_hash
+
+
+def test_a_full_disk_leaves_the_former_store_and_says_so(project, undisturbed):
+    tiles = project / "data" / "tiles"
+    assert run(project)[0] == 0
+    assert sha256_folder(tiles / "r64") == undisturbed
+    set_param(project, "tiles", "r64", "seed", value=7)
+    full = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (3_000_000, 3_000_000))"
+
+    code, errors = run(project, full)
+    assert code == 1
+    last = errors.strip().splitlines()[-1]
+    assert last.startswith("tiles r64: no room to write in data/tiles (File too large); make some")
+    assert "Traceback" not in errors
+    assert sha256_folder(tiles / "r64") == undisturbed
+    assert TileStore.open(tiles / "r64").split("train").array().size
+    assert run(project)[0] == 0
+    assert sha256_folder(tiles / "r64") != undisturbed
+    assert [path.name for path in tiles.iterdir()] == ["r64"]
+
+
+def build_over(cluster, project, frames):
+    params = load(project / "params.yaml")
+    folder = project / "data" / "tiles" / "r64"
+    return build_tile_set(frames, folder, "r64", params.tiles["r64"], params.chosen.tiles["r64"], cluster)
+
+
+def test_the_workers_of_a_scheduler_make_the_same_bytes(project, frames, undisturbed, cluster):
+    build_over(cluster, project, frames)
+
+    assert sha256_folder(project / "data" / "tiles" / "r64") == undisturbed
+
+
+def test_a_worker_that_is_killed_in_mid_run_changes_nothing(project, frames, undisturbed, cluster):
+    with Client(cluster, set_as_default=False) as client:
+        workers = client.run(os.getpid)
+    tiles = project / "data" / "tiles"
+    building = threading.Thread(target=build_over, args=(cluster, project, frames))
+    building.start()
+    wait_for(lambda: parts(tiles))
+    psutil.Process(next(iter(workers.values()))).kill()
+    killed_in_mid_run = len(parts(tiles)) < SHARDS
+    building.join(120)
+
+    assert killed_in_mid_run
+    assert sha256_folder(tiles / "r64") == undisturbed
+    assert [path.name for path in tiles.iterdir()] == ["r64"]
