@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from skygen.measure import sources
-from skygen.sky.detection import detect
+from skygen.sky.inspection.detection import detect
 
 NOISE_NMGY = 0.025
 SIGMA_TO_HALF_LIGHT = math.sqrt(2 * math.log(2))  # of a round Gaussian

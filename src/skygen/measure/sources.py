@@ -13,7 +13,7 @@ import sep
 from numpy.typing import NDArray
 from scipy.stats import wasserstein_distance
 
-from skygen.sky.detection import detect
+from skygen.sky.inspection.detection import detect
 from skygen.sky.noise import sky_noise
 
 SNR = 10.0  # a source's least signal-to-noise ratio, as where tiles with a source are chosen
