@@ -70,6 +70,8 @@ def _stars(
     )
     ratio = inner / np.maximum(outer, 1e-9)
     sample = ratio[(mag > 15.5) & (mag < 19)]
+    if len(sample) < 3:
+        return np.zeros(len(mag), dtype=bool), float("nan")
     widths = np.sort(sample)
     window = max(3, len(widths) // 4)  # the stars are where the ratios lie closest
     start = int(np.argmin(widths[window - 1 :] - widths[: len(widths) - window + 1]))

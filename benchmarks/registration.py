@@ -109,7 +109,7 @@ def measure(reference: Frame, other: Frame, bring: Bring) -> Measured:
     blank = _blank(reference.flux_nmgy) & np.isfinite(brought)
     sky = np.where(blank, brought - np.median(brought[blank]), np.nan)
     sky = np.where(np.abs(sky) < 4 * np.nanstd(sky), sky, np.nan)
-    before = float(sky_noise(other.flux_nmgy))
+    before = float(sky_noise(other.flux_nmgy[_blank(other.flux_nmgy)][None, None]))
     return Measured(
         offsets=source_offsets(reference.flux_nmgy, brought),
         correlation={name: _correlation(sky, lag) for name, lag in LAGS.items()},

@@ -8,6 +8,7 @@ import argparse
 import sys
 import time
 import tracemalloc
+from itertools import pairwise
 from multiprocessing import get_context
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -49,14 +50,15 @@ def main() -> None:
     pool = options.frames or _simulate(params, options.folder, max(options.fields))
     print(f"{processes()} processes; a field gives up to {_wanted(params)}\n")
     print("fields  " + "  ".join(f"{stage:>8} s/field  peak GB" for stage in STAGES) + "   tiles r64, gri128")
-    found: Measured = {}
-    for count in options.fields:
-        found = _measure(params, options.folder, pool, count)
+    measured: dict[int, Measured] = {}
+    for count in sorted(options.fields):
+        found = measured[count] = _measure(params, options.folder, pool, count)
         cells = [
             f"{found[stage]['seconds'] / count:16.2f}  {found[stage]['peak_bytes'] / GIGABYTE:7.2f}" for stage in STAGES
         ]
         print(f"{count:6}  " + "  ".join(cells) + f"   {found['r64']['tiles']:.0f}, {found['gri128']['tiles']:.0f}")
-    _project(params, found, options.fields[-1])
+    _print_growth(measured)
+    _project(params, measured[max(measured)], max(measured))
 
 
 def _wanted(params: Params) -> str:
@@ -85,6 +87,7 @@ def _measure(params: Params, folder: Path, pool: Path, count: int) -> Measured:
     result = folder / f"{count}.json"
     if not result.is_file():
         work = folder / f"work-{count}"
+        rmtree(work, ignore_errors=True)  # a stage that went on where another had stopped would seem quick
         linked = _link(pool, work / "local", count)
         local = _sized(params, count, {"source": "local", "folder": str(linked)})
         found = {"frames": _watch(_frames, local, work / "frames")}
@@ -94,6 +97,15 @@ def _measure(params: Params, folder: Path, pool: Path, count: int) -> Measured:
         rmtree(work)
     measured: Measured = read_json(result)
     return measured
+
+
+def _print_growth(measured: dict[int, Measured]) -> None:
+    """Seconds for each field more: starting processes takes a few seconds, however many fields follow."""
+    counts = list(measured)
+    for few, many in pairwise(counts):
+        more = [(measured[many][stage]["seconds"] - measured[few][stage]["seconds"]) / (many - few) for stage in STAGES]
+        cells = ", ".join(f"{stage} {seconds:.2f}" for stage, seconds in zip(STAGES, more, strict=True))
+        print(f"each field more, from {few} to {many}: {cells}, together {sum(more):.2f} s")
 
 
 def _link(pool: Path, folder: Path, count: int) -> Path:
@@ -144,8 +156,15 @@ def _resident(process: BaseProcess) -> int:
     try:
         parent = psutil.Process(process.pid)
         family = [parent, *parent.children(recursive=True)]
-        return sum(member.memory_full_info().pss for member in family)
-    except (psutil.NoSuchProcess, psutil.AccessDenied):  # one of them just ended
+    except psutil.NoSuchProcess:
+        return 0
+    return sum(_unshared(member) for member in family)
+
+
+def _unshared(process: psutil.Process) -> int:
+    try:
+        return int(process.memory_full_info().pss)
+    except (psutil.NoSuchProcess, psutil.AccessDenied):  # it just ended
         return 0
 
 

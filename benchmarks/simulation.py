@@ -175,7 +175,7 @@ def _draw(path: Path, real: Sequence[Statistics], simulated: Sequence[Statistics
     upper.axes[0].legend(fontsize=9)
     frames = [("real", read_frame(picture)) for picture in pictures]
     frames += [("simulated", simulate_field(SEED, index)[1]) for index in range(2)]
-    for axis, (kind, frame) in zip(lower.subplots(1, 4).flat, frames, strict=True):
+    for axis, (kind, frame) in zip(lower.subplots(1, len(frames), squeeze=False).flat, frames, strict=True):
         shown = np.arcsinh(frame.flux_nmgy[CUTOUT] / 0.05)
         axis.imshow(shown, cmap="gray", vmin=-1, vmax=6, origin="lower", interpolation="none")
         axis.set_title(f"{kind}: {frame.field_id}, r, asinh stretch")

@@ -25,8 +25,12 @@ def main(tiles: str) -> None:
         params = load(Path("params.yaml"))
         tile_set, scale = params.tiles[tiles], params.chosen.tiles[tiles]
         built = build_tile_set(Path("data/frames"), folder, tiles, tile_set, scale, params.tiles.scheduler)
+    except KeyError:
+        sys.exit(f"tiles {tiles}: params.yaml has no such set under tiles")
     except (ValueError, FileNotFoundError) as error:
         sys.exit(f"tiles {tiles}: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)  # what is finished is kept
     except OSError as error:
         if error.errno not in _FULL:
             raise

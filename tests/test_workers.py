@@ -162,10 +162,12 @@ def test_a_scheduler_without_workers_is_said_to_have_none(tmp_path, monkeypatch)
     place = tmp_path / "scheduler.json"
     arguments = ["--host", "tcp://127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", str(place)]
     with subprocess.Popen([sys.executable, "-m", "dask", "scheduler", *arguments], stderr=subprocess.DEVNULL) as alone:
-        while not place.is_file():
-            assert alone.poll() is None
-            time.sleep(0.1)
-        address = json.loads(place.read_text())["address"]
-        with pytest.raises(WorkersError, match=r"has no workers; start some with `dask worker tcp://"):
-            done(range(2), square, address)
-        alone.terminate()
+        try:
+            while not place.is_file():
+                assert alone.poll() is None
+                time.sleep(0.1)
+            address = json.loads(place.read_text())["address"]
+            with pytest.raises(WorkersError, match=r"has no workers; start some with `dask worker --nthreads 1 tcp://"):
+                done(range(2), square, address)
+        finally:  # or a failure would wait for it for ever
+            alone.terminate()

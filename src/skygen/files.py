@@ -59,7 +59,7 @@ def resume_folder(folder: Path, key: str) -> Iterator[Path]:
             retired.rename(folder)
     for left in folder.parent.glob(f".{folder.name}.*.part"):
         if left != building:
-            shutil.rmtree(left)
+            shutil.rmtree(left, ignore_errors=True)
     building.mkdir(exist_ok=True)
     yield building
     _take_place(building, folder)

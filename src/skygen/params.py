@@ -67,7 +67,7 @@ def _kind_of_region(value: Any) -> str:
 class SelectionParams(Section):
     """What a field must be like to be selected from the survey's list."""
 
-    galactic_latitude_deg: Annotated[float, Field(ge=0, lt=90)]  # at least, on either side of the plane
+    galactic_latitude_deg: Annotated[float, Field(ge=15, lt=90)]  # at least; nearer the plane clusters are not listed
     seeing_arcsec: Positive  # at most, of the PSF in r
     score: Annotated[float, Field(ge=0, le=1)]  # at least, of the survey's own score
     reserved: list[FieldName]  # fields kept for tests: none that overlaps them is selected
@@ -143,7 +143,7 @@ class TilesParams(Section):
 class FramesScale(Section):
     """How much sky is simulated, or selected from the survey: at least one field a split."""
 
-    fields: Annotated[int, Field(ge=3)]
+    fields: Annotated[int, Field(ge=3, lt=100_000)]  # a simulated field has a run of its own, of six digits
 
 
 class TilesScale(Section):

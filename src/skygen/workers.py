@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import connection, get_context, parent_process
-from typing import Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from tqdm import tqdm
 
 WAITING_A_WORKER = 4  # items handed out and not yet collected, so that memory does not grow with their number
 SCHEDULER_TIMEOUT_S = 10
+LOST_S = 60  # without a result and without a worker: the workers are not coming back
 
 ItemT = TypeVar("ItemT")
 ResultT = TypeVar("ResultT")
@@ -25,6 +26,7 @@ class WorkersError(ValueError):
 
 class _Pending(Protocol[ResultT_co]):
     def result(self) -> ResultT_co: ...
+    def cancel(self) -> object: ...
 
 
 def processes() -> int:
@@ -66,7 +68,7 @@ def _on_this_machine(items: Sequence[ItemT], work: Callable[[ItemT], ResultT]) -
     # Spawned, not forked: the same on every system, and safe beside threads.
     pool = ProcessPoolExecutor(count, mp_context=get_context("spawn"), initializer=_end_with_parent)
     try:
-        yield from _in_order(items, lambda item: pool.submit(work, item), WAITING_A_WORKER * count)
+        yield from _in_order(items, lambda item: pool.submit(work, item), lambda: WAITING_A_WORKER * count)
     except BrokenProcessPool as error:
         raise WorkersError(
             "a worker process was killed, most often for want of memory; run again, with SKYGEN_PROCESSES "
@@ -92,28 +94,65 @@ def _by_scheduler(items: Sequence[ItemT], work: Callable[[ItemT], ResultT], sche
             client.wait_for_workers(1, timeout=SCHEDULER_TIMEOUT_S)
         except TimeoutError as error:
             raise WorkersError(
-                f"the Dask scheduler at {scheduler} has no workers; start some with `dask worker {scheduler}`"
+                f"the Dask scheduler at {scheduler} has no workers; start some with "
+                f"`dask worker --nthreads 1 {scheduler}`"
             ) from error
-        waiting = WAITING_A_WORKER * sum(client.nthreads().values())  # type: ignore[no-untyped-call]
-        try:
+
+        def threads() -> int:
+            return sum(client.nthreads().values())  # type: ignore[no-untyped-call]
+
+        def submit(item: ItemT) -> _Pending[ResultT]:
             # Not pure: a result that the scheduler remembers from an earlier run would not have written its file.
-            yield from _in_order(items, lambda item: client.submit(work, item, pure=False), waiting)
+            return _OfScheduler(client.submit(work, item, pure=False), scheduler, threads)
+
+        try:
+            yield from _in_order(items, submit, lambda: WAITING_A_WORKER * max(1, threads()))
         except (KilledWorker, FutureCancelledError) as error:
             raise WorkersError(
                 f"the workers of {scheduler} were lost ({error}); see their logs, then run again"
             ) from error
 
 
+class _OfScheduler(Generic[ResultT]):
+    """A result that a scheduler's workers owe."""
+
+    def __init__(self, future: Any, scheduler: str, threads: Callable[[], int]) -> None:
+        self._future, self._scheduler, self._threads = future, scheduler, threads
+
+    def result(self) -> ResultT:
+        """The result; raises `WorkersError` where all workers are gone and stay away."""
+        while True:
+            try:
+                result: ResultT = self._future.result(timeout=LOST_S)
+            except TimeoutError:
+                if self._future.done():  # the work itself timed out
+                    raise
+                if not self._threads():
+                    raise WorkersError(
+                        f"the scheduler at {self._scheduler} has lost all its workers; start new ones, then run again"
+                    ) from None
+            else:
+                return result
+
+    def cancel(self) -> object:
+        """Give the work up where it has not begun."""
+        return self._future.cancel()
+
+
 def _in_order(
-    items: Sequence[ItemT], submit: Callable[[ItemT], _Pending[ResultT]], waiting_at_most: int
+    items: Sequence[ItemT], submit: Callable[[ItemT], _Pending[ResultT]], waiting_at_most: Callable[[], int]
 ) -> Iterator[ResultT]:
     waiting: deque[_Pending[ResultT]] = deque()
-    for item in items:
-        if len(waiting) == waiting_at_most:
+    try:
+        for item in items:
+            if len(waiting) >= waiting_at_most():  # asked each time: workers come and go
+                yield waiting.popleft().result()
+            waiting.append(submit(item))
+        while waiting:
             yield waiting.popleft().result()
-        waiting.append(submit(item))
-    while waiting:
-        yield waiting.popleft().result()
+    finally:
+        for pending in waiting:
+            pending.cancel()
 
 
 def _end_with_parent() -> None:

@@ -16,6 +16,7 @@ from astropy.io import fits
 from mlflow import MlflowClient
 
 from skygen.bundle import Bundle
+from skygen.files import sha256_folder
 from tests.e2e.conftest import Project
 
 SETS, RECIPES = ("r64", "gri128"), ("gan", "improved")
@@ -49,6 +50,25 @@ def test_frames_folder_is_what_dvc_compares(project: Project) -> None:
     note.write_text("new")
     assert project.repro("--dry") == {"frames"}
     note.unlink()
+    assert project.repro("--dry") == set()
+
+
+def test_a_stage_that_refuses_leaves_what_was_there(project: Project) -> None:
+    frames = project.folder / "data/frames"
+    before = sha256_folder(frames)
+    project.set_param(9, "frames", "min_fields")
+    refused = subprocess.run(
+        ["dvc", "repro", "frames"],
+        cwd=project.folder,
+        env=project.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert refused.returncode != 0
+    assert "frames.min_fields asks for 9" in refused.stderr
+    assert sha256_folder(frames) == before
+    project.set_param(3, "frames", "min_fields")
     assert project.repro("--dry") == set()
 
 

@@ -215,8 +215,9 @@ def test_how_many_fields_are_enough_is_a_parameter(survey, tmp_path):
         collect(survey, tmp_path / "frames", min_fields=5)
 
 
-def test_a_run_that_was_stopped_goes_on_with_the_fields_it_had_done(survey, tmp_path, monkeypatch):
-    """The third field's inspection stops the first run; the second must not inspect the first two again."""
+@pytest.mark.parametrize("lost", [0, 1])
+def test_a_run_that_was_stopped_goes_on_with_the_fields_it_had_done(survey, tmp_path, monkeypatch, lost):
+    """The third field's inspection stops the first run; the second inspects of the first two what has lost a file."""
     inspected = []
     inspect_field = field_job.inspect_field
 
@@ -232,8 +233,10 @@ def test_a_run_that_was_stopped_goes_on_with_the_fields_it_had_done(survey, tmp_
         with pytest.raises(KeyboardInterrupt):
             collect(survey, out)
         assert not out.exists()
+        for path in [*out.parent.glob(f".frames.*.part/{sources_name(FIELDS[0])}")][:lost]:
+            path.unlink()
         collect(survey, out)
-    assert inspected == [*FIELDS[:3], *FIELDS[2:]]
+    assert inspected == [*FIELDS[:3], *FIELDS[:lost], *FIELDS[2:]]
     assert [path.name for path in out.parent.iterdir()] == ["frames"]
     collect(survey, tmp_path / "whole")
     assert sha256_folder(out) == sha256_folder(tmp_path / "whole")

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from skygen.files import resume_folder, sha256_folder
-from skygen.params import Params
+from skygen.params import SOURCE_SNR_FLOOR, Params
 from skygen.sky.archive.download import download_frames
 from skygen.sky.archive.fields import choose_fields
 from skygen.sky.field import FieldId, parse_frame_name, sources_name
@@ -84,7 +84,14 @@ def _local(folder: Path, bands: Sequence[str]) -> Plan:
 
 def _key(params: Params, bands: Sequence[str], shape: tuple[int, int]) -> str:
     """The hash of what decides a field's frames and sources; what decides which fields there are is in the jobs."""
-    parts = [params.frames.source, params.frames.seed, bands, shape, sha256_folder(Path(__file__).parent, "*.py")]
+    parts = [
+        params.frames.source,
+        params.frames.seed,
+        SOURCE_SNR_FLOOR,
+        bands,
+        shape,
+        sha256_folder(Path(__file__).parent, "*.py"),
+    ]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 

@@ -31,6 +31,10 @@ class Outcome(Section):
     rows: list[FrameRow]
     refused: list[Refusal]
 
+    def files(self, field_id: FieldId) -> list[str]:
+        """The names of the files that were kept of the field."""
+        return [*(row.name for row in self.rows), sources_name(field_id)] if self.rows else []
+
 
 @dataclass(frozen=True)
 class SimulatedField:
@@ -88,7 +92,7 @@ def work_on_field(folder: Path, bands: Sequence[str], job: Job) -> Outcome:
     record = folder / RECORDS / f"{job.field_id}.json"
     if record.exists():
         known = Outcome.model_validate(read_json(record))
-        if known.job == digest:
+        if known.job == digest and all((folder / name).is_file() for name in known.files(job.field_id)):
             return known
     found = _simulate(folder, bands, job) if isinstance(job, SimulatedField) else _take(folder, job)
     outcome = Outcome(job=digest, rows=_keep(folder, bands, job, found), refused=found.refused)
@@ -117,7 +121,9 @@ def _take(folder: Path, job: ListedField) -> _Found:
         try:
             frame = _read(candidate)
         except FrameError as error:
-            found.refused.append(Refusal(file=candidate.shown, cause=error.cause, remedy=error.remedy))
+            # What was downloaded is not asked for again while it is there.
+            remedy = f"remove {candidate.path} and run again" if job.linked and error.remedy == AGAIN else error.remedy
+            found.refused.append(Refusal(file=candidate.shown, cause=error.cause, remedy=remedy))
         else:
             found.add(frame, _place(candidate.path, folder, job.linked), candidate.shown)
     return found
@@ -134,19 +140,24 @@ def _read(candidate: Candidate) -> Frame:
 
 
 def _place(source: Path, folder: Path, linked: bool) -> Path:
-    """The path of `source` in `folder`, after linking or copying it there."""
+    """The path of `source` in `folder`, after linking or copying it there: at no time is it there in part."""
     path = folder / source.name
-    path.unlink(missing_ok=True)
-    if linked:
-        try:
-            path.hardlink_to(source.resolve())
-        except OSError:  # another file system, or one without links
-            pass
-        else:
-            return path
+    if linked and path.exists() and path.samefile(source):
+        return path
     with write_atomically(path) as temporary:
-        shutil.copyfile(source, temporary)
+        if not (linked and _link(source, temporary)):
+            shutil.copyfile(source, temporary)
     return path
+
+
+def _link(source: Path, temporary: Path) -> bool:
+    """Whether the file system could make `temporary` a hard link to `source`."""
+    try:
+        temporary.unlink()
+        temporary.hardlink_to(source.resolve())
+    except OSError:  # another file system, or one without links
+        return False
+    return True
 
 
 def _keep(folder: Path, bands: Sequence[str], job: Job, found: _Found) -> list[FrameRow]:
@@ -166,6 +177,6 @@ def _keep(folder: Path, bands: Sequence[str], job: Job, found: _Found) -> list[F
 
 def _refuse(found: _Found, cause: str, remedy: str) -> list[FrameRow]:
     for band, path in found.paths.items():
-        path.unlink()
+        path.unlink(missing_ok=True)
         found.refused.append(Refusal(file=found.shown[band], cause=cause, remedy=remedy))
     return []

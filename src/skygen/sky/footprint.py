@@ -22,14 +22,14 @@ def groups(ra_deg: Degrees, dec_deg: Degrees, reach_deg: float = REACH_DEG) -> N
     Centres in one small cell of sky stand for each other, so that repeated scans do not make pairs by the million:
     beside such a cell the reach is longer, by less than half a reach. Centres alone in theirs are linked exactly.
     """
-    points = _on_sphere(ra_deg, dec_deg)
+    points = on_sphere(ra_deg, dec_deg)
     cell = np.unique(sky_cells(ra_deg, dec_deg, min(_CELL_DEG, reach_deg / 3)), return_inverse=True)[1]
     middle = np.stack([np.bincount(cell, axis) for axis in points.T], axis=-1) / np.bincount(cell)[:, None]
     radius = np.zeros(len(middle))
     np.maximum.at(radius, cell, np.linalg.norm(points - middle[cell], axis=-1))
-    pairs = cKDTree(middle).query_pairs(_chord(reach_deg) + 2 * radius.max(initial=0), output_type="ndarray")
+    pairs = cKDTree(middle).query_pairs(float(chord(reach_deg)) + 2 * radius.max(initial=0), output_type="ndarray")
     apart = np.linalg.norm(middle[pairs[:, 0]] - middle[pairs[:, 1]], axis=-1)
-    pairs = pairs[apart <= _chord(reach_deg) + radius[pairs].sum(axis=1) + 1e-12]
+    pairs = pairs[apart <= chord(reach_deg) + radius[pairs].sum(axis=1) + 1e-12]
     links = coo_array((np.ones(len(pairs), np.int8), pairs.T), shape=(len(middle), len(middle)))
     return np.asarray(connected_components(links, directed=False)[1][cell], dtype=np.int64)
 
@@ -40,8 +40,8 @@ def near_any(
     """Whether each centre [N] lies within `reach_deg` of any of the others [M]."""
     if not (len(ra_deg) and len(other_ra_deg)):
         return np.zeros(len(ra_deg), dtype=bool)
-    others = cKDTree(_on_sphere(other_ra_deg, other_dec_deg))
-    nearest, _ = others.query(_on_sphere(ra_deg, dec_deg), distance_upper_bound=_chord(reach_deg) + 1e-12)
+    others = cKDTree(on_sphere(other_ra_deg, other_dec_deg))
+    nearest, _ = others.query(on_sphere(ra_deg, dec_deg), distance_upper_bound=float(chord(reach_deg)) + 1e-12)
     return np.asarray(np.isfinite(nearest))
 
 
@@ -56,11 +56,12 @@ def sky_cells(ra_deg: Degrees, dec_deg: Degrees, width_deg: float) -> NDArray[np
     return np.asarray(ring * 1_000_000 + np.floor(ra_deg / 360 * in_ring).astype(np.int64))
 
 
-def _on_sphere(ra_deg: Degrees, dec_deg: Degrees) -> Degrees:
+def on_sphere(ra_deg: Degrees, dec_deg: Degrees) -> Degrees:
+    """The unit vectors [N, 3] towards places on the sky [N]."""
     ra, dec = np.radians(ra_deg), np.radians(dec_deg)
     return np.stack([np.cos(dec) * np.cos(ra), np.cos(dec) * np.sin(ra), np.sin(dec)], axis=-1)
 
 
-def _chord(angle_deg: float) -> float:
-    """The distance through the unit sphere of two places `angle_deg` apart."""
-    return 2 * float(np.sin(np.radians(angle_deg) / 2))
+def chord(angle_deg: float | Degrees) -> Degrees:
+    """The distance through the unit sphere of places `angle_deg` apart."""
+    return np.asarray(2 * np.sin(np.radians(angle_deg) / 2))

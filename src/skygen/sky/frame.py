@@ -15,10 +15,11 @@ from skygen.sky.astrometry import PIXEL_SCALE_ARCSEC, SOLUTION, read_wcs
 from skygen.sky.field import FieldId, frame_name, parse_frame_name, parse_raw_name
 from skygen.sky.frame_file import MAX_BYTES, Hdu, Kind, Row, UnusableError, decode, image, row, take_apart
 
-__all__ = ["PIXEL_SCALE_ARCSEC", "SHAPE", "Frame", "FrameError", "is_raw", "read_frame"]
+__all__ = ["PIXEL_SCALE_ARCSEC", "SHAPE", "SIGNIFICANT_BITS", "Frame", "FrameError", "is_raw", "read_frame"]
 
 SHAPE = (1489, 2048)  # rows, columns
-_DROPPED_BITS = 14  # of a flux's 32: the survey keeps 10 binary digits, so that bz2 can pack it
+SIGNIFICANT_BITS = 10  # that the survey keeps of every flux, so that bz2 can pack it
+_DROPPED_BITS = 24 - SIGNIFICANT_BITS  # of a flux's 32
 _FULL_WELL_COUNTS = 65535  # of a 16-bit converter
 _MARGIN = 1.2  # over it: the brightest of 24 frames of the survey reach 0.91 of it
 _BELOW_DARK_COUNTS = 100  # that the electronics' noise may take a pixel below no light at all

@@ -181,7 +181,7 @@ def row(hdu: Hdu, wanted: Mapping[str, Kind]) -> Row:
 
 def _column(hdu: Hdu, number: int) -> tuple[str, str, tuple[int, ...]]:
     name, form = hdu.value(f"TTYPE{number}"), hdu.value(f"TFORM{number}")
-    found = re.fullmatch(r"([0-9]{0,6})([AJED])", str(form))
+    found = re.fullmatch(r"((?:[1-9][0-9]{0,5})?)([AJED])", str(form))
     if not isinstance(name, str) or not name or found is None:
         raise UnusableError(f"its table's column {number} is {name!r} of the form {form!r}, not the survey's")
     length, kind = int(found.group(1) or 1), found.group(2)

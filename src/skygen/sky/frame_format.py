@@ -10,10 +10,9 @@ from astropy.io import fits
 from numpy.typing import NDArray
 
 from skygen.files import write_atomically
-from skygen.sky.frame import Frame
+from skygen.sky.frame import SIGNIFICANT_BITS, Frame
 
 SKY_BINNING = 8  # pixels of the image along a side of a pixel of the sky table
-SIGNIFICANT_BITS = 10  # that the survey keeps of every flux, so that bz2 can pack it
 
 
 @dataclass(frozen=True)

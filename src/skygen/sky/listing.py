@@ -33,8 +33,8 @@ def list_folder(folder: Path, bands: Sequence[str]) -> tuple[dict[FieldId, list[
     sums = read_sums(folder / SUMS)
     known: dict[FieldId, list[Candidate]] = defaultdict(list)
     refused = []
-    for path in sorted(path for path in folder.rglob("*") if _FITS.fullmatch(path.name) and path.is_file()):
-        shown = path.relative_to(folder).as_posix()
+    for path in sorted(path for path in folder.rglob("*") if _FITS.fullmatch(path.name) and not path.is_dir()):
+        shown = path.relative_to(folder).as_posix().encode("utf-8", "backslashreplace").decode()
         try:
             band, field_id = parse_frame_name(path.name)
         except ValueError:

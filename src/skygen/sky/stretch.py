@@ -2,13 +2,15 @@
 
 import math
 from dataclasses import dataclass
-from typing import TypeVar, cast
+from typing import TYPE_CHECKING, TypeVar, cast
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-ArrayT = TypeVar("ArrayT", NDArray[np.floating], torch.Tensor)
+if TYPE_CHECKING:  # the stage tiles starts many processes that need no torch, which takes longer to import than a field
+    import torch
+
+ArrayT = TypeVar("ArrayT", NDArray[np.floating], "torch.Tensor")
 
 
 @dataclass(frozen=True)
@@ -23,15 +25,15 @@ class Stretch:
 
     def stretch(self, flux_nmgy: ArrayT) -> ArrayT:
         """Flux as network values in [-1, 1], same shape; flux beyond the limit is clipped to it."""
-        if isinstance(flux_nmgy, torch.Tensor):
-            return torch.asinh(flux_nmgy / self.softening_nmgy).div(self._scale).clamp(-1, 1)
+        if not isinstance(flux_nmgy, np.ndarray):
+            return (flux_nmgy / self.softening_nmgy).asinh().div(self._scale).clamp(-1, 1)
         values = np.arcsinh(flux_nmgy / self.softening_nmgy) / self._scale
         return cast(ArrayT, np.clip(values, -1, 1).astype(flux_nmgy.dtype, copy=False))
 
     def unstretch(self, values: ArrayT) -> ArrayT:
         """Network values as flux in nmgy, same shape: the exact inverse of `stretch` inside the limit."""
-        if isinstance(values, torch.Tensor):
-            return torch.sinh(values * self._scale) * self.softening_nmgy
+        if not isinstance(values, np.ndarray):
+            return (values * self._scale).sinh() * self.softening_nmgy
         return cast(ArrayT, (np.sinh(values * self._scale) * self.softening_nmgy).astype(values.dtype, copy=False))
 
     @property

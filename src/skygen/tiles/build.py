@@ -8,9 +8,9 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from skygen.files import resume_folder, sha256_folder
+from skygen.files import resume_folder, sha256_file, sha256_folder
 from skygen.params import TileSetParams, TilesScale
-from skygen.sky.field import FieldId
+from skygen.sky.field import FieldId, sources_name
 from skygen.sky.frame import PIXEL_SCALE_ARCSEC
 from skygen.sky.manifest import FrameRow, Manifest
 from skygen.tiles.cut import REFERENCE
@@ -62,7 +62,7 @@ def build_tile_set(
     places = {field: (row[REFERENCE].ra_deg, row[REFERENCE].dec_deg) for field, row in whole.items()}
     splits = split_fields(places, tile_set.validation, tile_set.test, tile_set.seed)
     jobs = _jobs(splits, whole, tile_set, scale)
-    with resume_folder(folder.resolve(), _key(tile_set, scale, jobs)) as building:
+    with resume_folder(folder.resolve(), _key(frames, tile_set, scale, jobs)) as building:
         work = partial(make_shard, frames.resolve(), building, tile_set)
         reports = list(work_on(jobs, work, scheduler, f"tiles {name}", "shard"))
         left_out = {"lacks a band": sorted(known.keys() - whole.keys()), "shares sky": splits.left_out}
@@ -94,14 +94,15 @@ def _jobs(splits: Splits, known: Known, tile_set: TileSetParams, scale: TilesSca
     ]
 
 
-def _key(tile_set: TileSetParams, scale: TilesScale, jobs: Iterable[ShardJob]) -> str:
-    """The hash of all that decides the content of the store: parameters, frames and code."""
+def _key(frames: Path, tile_set: TileSetParams, scale: TilesScale, jobs: Iterable[ShardJob]) -> str:
+    """The hash of all that decides the content of the store: parameters, frames, what was found in them, and code."""
     digest = hashlib.sha256(tile_set.model_dump_json().encode() + scale.model_dump_json().encode())
     for room in ("sky", "tiles"):
         digest.update(sha256_folder(_CODE / room, "*.py").encode())
     for job in jobs:
         rows = [row.model_dump(mode="json") for of_bands in job.fields.values() for row in of_bands.values()]
-        digest.update(json.dumps([job.name, rows]).encode())
+        found = [sha256_file(frames / sources_name(field)) for field in job.fields]  # other bands' light is in it
+        digest.update(json.dumps([job.name, rows, found]).encode())
     return digest.hexdigest()
 
 

@@ -48,10 +48,10 @@ def make_shard(frames: Path, folder: Path, tile_set: TileSetParams, job: ShardJo
             for block in tiles.blocks():
                 writer.add(str(field), block)
             reports.append(FieldReport(str(field), len(tiles.x), tiles.tried, tiles.good, tiles.spoilt))
-    shard = describe_shard(path, writer.fields)
-    if not shard.tiles:
-        path.unlink()
-    report = ShardReport(job.split, shard if shard.tiles else None, reports)
+    shard = describe_shard(path, writer.fields) if any(writer.fields.values()) else None
+    if shard is None:
+        path.unlink(missing_ok=True)  # a second worker may be at it, where the first was taken for lost
+    report = ShardReport(job.split, shard, reports)
     write_part(part, rows, schema, report)
     return report
 

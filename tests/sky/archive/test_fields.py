@@ -101,6 +101,11 @@ def test_listed_fields_need_no_server(survey, server, tmp_path):
     assert server.requests == []
 
 
+def test_a_field_that_is_listed_in_two_spellings_is_one(survey, tmp_path):
+    wanted = survey("fields", fields=["94-1-12", "000094-1-0012"])
+    assert choose_fields(wanted, 5, tmp_path) == [FieldId(94, 1, 12)]
+
+
 def test_a_listed_field_that_is_none_is_named(survey, tmp_path):
     with pytest.raises(SurveyError, match=r"frames\.sdss\.fields: '94-7-12'"):
         choose_fields(survey("fields", fields=["94-7-12"]), 1, tmp_path)

@@ -87,6 +87,19 @@ def test_stars_that_lie_elsewhere_than_expected_say_by_how_much(dx, dy):
     assert measure_psf(image, x - dx, y - dy).offset_px == pytest.approx((dx, dy), abs=0.02)
 
 
+@pytest.mark.parametrize("dy", [-40.0, 40.0])
+def test_stars_that_a_band_has_at_its_edge_or_beyond_are_left_out(dy):
+    image = field(galsim.Moffat(beta=3, fwhm=3.2))
+    stars = choose_stars(detect(image, NOISE_NMGY, 5.0), image.shape)
+    x, y, _ = centre(image, stars["x"], stars["y"])
+    moved = np.vstack([np.zeros((40, SHAPE[1]), np.float32), image])[: SHAPE[0]] if dy > 0 else image
+    expected = y + dy if dy > 0 else np.concatenate([y, y[:10] - y[:10].max() + dy])
+    at_x = x if dy > 0 else np.concatenate([x, x[:10]])
+    psf = measure_psf(moved, at_x, expected)
+    assert psf is not None
+    assert psf.fwhm_arcsec == pytest.approx(measure_psf(image, x, y).fwhm_arcsec, rel=0.02)
+
+
 def test_too_few_stars_give_none():
     assert measured(field(galsim.Moffat(beta=3, fwhm=3.0), stars=4)) is None
     assert len(choose_stars(np.zeros(0, SOURCE), SHAPE)) == 0

@@ -23,6 +23,7 @@ from skygen.sky.archive.crowded import CROWDED
 from skygen.sky.archive.download import RERUN, SurveyError, UnreachableError, download_field_list
 from skygen.sky.archive.transfer import PAUSE_S
 from skygen.sky.field import FieldId
+from skygen.sky.footprint import chord, on_sphere
 
 HALF_DIAGONAL_DEG = 0.15  # of a frame (2048 by 1489 px), with 36" for the bands' offsets and the list's trimmed centres
 _R = 2  # the place of r among the bands
@@ -106,9 +107,9 @@ def in_region(fields: FieldList, region: Circle | Box) -> list[FieldId]:
     does.
     """
     if isinstance(region, Circle):
-        centre = _directions(np.array([region.ra_deg]), np.array([region.dec_deg]))
-        chords = np.linalg.norm(_directions(fields.ra_deg, fields.dec_deg) - centre, axis=1)
-        inside = chords <= _chord(region.radius_deg)
+        centre = on_sphere(np.array([region.ra_deg]), np.array([region.dec_deg]))
+        chords = np.linalg.norm(on_sphere(fields.ra_deg, fields.dec_deg) - centre, axis=1)
+        inside = chords <= chord(region.radius_deg)
     else:
         west, east = region.ra_deg
         south, north = region.dec_deg
@@ -133,11 +134,11 @@ def select(fields: FieldList, wanted: SelectionParams, count: int) -> list[Field
     good = np.abs(latitude_deg) >= wanted.galactic_latitude_deg
     good &= (fields.seeing_arcsec > 0) & (fields.seeing_arcsec <= wanted.seeing_arcsec) & (fields.score >= wanted.score)
     rows = np.flatnonzero(good)
-    places = _directions(fields.ra_deg[rows], fields.dec_deg[rows])
+    places = on_sphere(fields.ra_deg[rows], fields.dec_deg[rows])
     tree = cKDTree(places)
     free = np.ones(len(rows), bool)
     centres, radii_deg = _kept_clear(fields, wanted)
-    for neighbours in tree.query_ball_point(centres, _chord(radii_deg)):
+    for neighbours in tree.query_ball_point(centres, chord(radii_deg)):
         free[neighbours] = False
     chosen: list[int] = []
     for row in _spread(fields, rows):
@@ -145,7 +146,7 @@ def select(fields: FieldList, wanted: SelectionParams, count: int) -> list[Field
             break
         if free[row]:
             chosen.append(row)
-            free[tree.query_ball_point(places[row], _chord(2 * HALF_DIAGONAL_DEG))] = False
+            free[tree.query_ball_point(places[row], chord(2 * HALF_DIAGONAL_DEG))] = False
     if len(chosen) < count:
         raise SurveyError(
             f"{count} fields are asked for; of the {len(good)} listed {len(rows)} are as frames.sdss.selection asks, "
@@ -166,7 +167,7 @@ def _kept_clear(fields: FieldList, wanted: SelectionParams) -> tuple[NDArray[np.
     ra_deg = np.concatenate([fields.ra_deg[rows], [place.ra_deg for place in CROWDED]])
     dec_deg = np.concatenate([fields.dec_deg[rows], [place.dec_deg for place in CROWDED]])
     radii_deg = np.concatenate([np.full(len(rows), HALF_DIAGONAL_DEG), [place.radius_arcmin / 60 for place in CROWDED]])
-    return _directions(ra_deg, dec_deg), radii_deg + HALF_DIAGONAL_DEG
+    return on_sphere(ra_deg, dec_deg), radii_deg + HALF_DIAGONAL_DEG
 
 
 def _number(run: IntegerT, camcol: IntegerT, field: IntegerT) -> IntegerT:
@@ -196,21 +197,9 @@ def _scramble(numbers: NDArray[np.uint64]) -> NDArray[np.uint64]:
     return mixed ^ (mixed >> np.uint64(31))
 
 
-def _directions(ra_deg: NDArray[np.float64], dec_deg: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Unit vectors [N, 3]."""
-    ra, dec = np.radians(ra_deg), np.radians(dec_deg)
-    return np.stack([np.cos(dec) * np.cos(ra), np.cos(dec) * np.sin(ra), np.sin(dec)], axis=1)
-
-
-def _chord(angle_deg: NDArray[np.float64] | float) -> NDArray[np.float64]:
-    """The straight distance on the unit sphere between directions so far apart."""
-    chord: NDArray[np.float64] = 2 * np.sin(np.radians(np.asarray(angle_deg)) / 2)
-    return chord
-
-
 def _parse(key: str, names: Sequence[str]) -> list[FieldId]:
     """The fields that a list in params.yaml names; raises `SurveyError` for one that is no name."""
     try:
-        return [FieldId.parse(name) for name in dict.fromkeys(names)]
+        return list(dict.fromkeys(FieldId.parse(name) for name in names))
     except ValueError as error:
         raise SurveyError(f"frames.sdss.{key}: {error}") from error

@@ -18,7 +18,7 @@ class Sums:
         self._folder = folder
         self._unwritten = 0
         path = folder / SUMS
-        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []
         # A line that is none does no harm: the file that it stood for is checked and hashed again.
         pairs = [line.split("  ", 1) for line in lines if "  " in line]
         self._by_name = {name: digest for digest, name in pairs}
@@ -46,7 +46,8 @@ class Sums:
     def write(self) -> None:
         """Write the records, whole or not at all, where there are new ones."""
         if self._unwritten:
-            lines = [f"{digest}  {name}\n" for name, digest in sorted(self._by_name.items())]
+            there = {name: digest for name, digest in self._by_name.items() if (self._folder / name).exists()}
+            lines = [f"{digest}  {name}\n" for name, digest in sorted(there.items())]
             with write_atomically(self._folder / SUMS) as temporary:
                 temporary.write_text("".join(lines), encoding="utf-8")
             self._unwritten = 0

@@ -62,7 +62,10 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Patience:
-    """How long to go on: attempts in a row that bring nothing, seconds without data, seconds of the first pause."""
+    """How long to go on: attempts that bring under a mebibyte, seconds for an answer, the first pause in seconds.
+
+    As many seconds are left for each further 64 KiB.
+    """
 
     attempts: int
     timeout_s: float

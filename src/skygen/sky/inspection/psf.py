@@ -66,11 +66,14 @@ def centre(
 
 
 def measure_psf(image: NDArray[np.floating], x: NDArray[np.float64], y: NDArray[np.float64]) -> Psf | None:
-    """The PSF of `image` [H, W] from the stars expected at `x`, `y` (0-based px, far enough from its edges).
+    """The PSF of `image` [H, W] from the stars expected at `x`, `y` (0-based px) and not too near its edges.
 
-    None where fewer than 5 do. A star whose core is cut off by saturation, or that has a companion, stands out by its
+    None where fewer than 5 are. A star whose core is cut off by saturation, or that has a companion, stands out by its
     peak and is left out.
     """
+    height, width = image.shape
+    inside = (x >= _STAMP_PX) & (y >= _STAMP_PX) & (x < width - 1 - _STAMP_PX) & (y < height - 1 - _STAMP_PX)
+    x, y = x[inside], y[inside]
     if len(x) < MIN_STARS:
         return None
     column, row = np.rint(x).astype(int), np.rint(y).astype(int)
@@ -88,9 +91,9 @@ def measure_psf(image: NDArray[np.floating], x: NDArray[np.float64], y: NDArray[
         return None
     from_x = offset[None, None, :] + (column - centre_x)[:, None, None]
     from_y = offset[None, :, None] + (row - centre_y)[:, None, None]
-    width, beta = _fit(np.hypot(from_x, from_y)[good], stamps[good] / flux[good, None, None])
+    fwhm_px, beta = _fit(np.hypot(from_x, from_y)[good], stamps[good] / flux[good, None, None])
     return Psf(
-        fwhm_arcsec=width * PIXEL_SCALE_ARCSEC,
+        fwhm_arcsec=fwhm_px * PIXEL_SCALE_ARCSEC,
         beta=beta,
         peak=float(np.median(peak[good])),
         stars=int(good.sum()),
