@@ -1,6 +1,6 @@
 """The simulated survey: frames a minute beside its limit, and with a folder of real fields how like them it is.
 
-python -m benchmarks.simulation [FOLDER_OF_REAL_FRAMES] [--fields 10] [--figure docs/pictures/simulation.png]
+python -m benchmarks.simulation [FOLDER_OF_REAL_FRAMES] [--fields 10] [--figure docs/pictures/simulation.jpg]
 """
 
 import argparse

@@ -21,28 +21,29 @@ def small_frames(monkeypatch):
     monkeypatch.setattr("skygen.sky.frame.SHAPE", SMALL)
 
 
+def make_tile_set(**changes):
+    """The parameters of a tile set of 64 px in g and r, but for `changes`."""
+    values = {
+        "size": 64,
+        "bands": ["g", "r"],
+        "softening_nmgy": 0.2,
+        "limit_nmgy": 100.0,
+        "dtype": "float32",
+        "places": "random",
+        "require_source": True,
+        "source_snr": 10.0,
+        "drop": ["trail", "halo", "masked"],
+        "validation": 0.2,
+        "test": 0.2,
+        "seed": 0,
+    }
+    return TileSetParams(**{**values, **changes})
+
+
 @pytest.fixture(scope="session")
 def tile_set():
-    """A function: the parameters of a tile set of 64 px in g and r, but for `changes`."""
-
-    def make(**changes):
-        values = {
-            "size": 64,
-            "bands": ["g", "r"],
-            "softening_nmgy": 0.2,
-            "limit_nmgy": 100.0,
-            "dtype": "float32",
-            "places": "random",
-            "require_source": True,
-            "source_snr": 10.0,
-            "drop": ["trail", "halo", "masked"],
-            "validation": 0.2,
-            "test": 0.2,
-            "seed": 0,
-        }
-        return TileSetParams(**{**values, **changes})
-
-    return make
+    """The function `make_tile_set`."""
+    return make_tile_set
 
 
 @pytest.fixture(scope="session")

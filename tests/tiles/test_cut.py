@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from astropy.wcs import WCS
 
-from skygen.params import TileSetParams
 from skygen.sky.field import FieldId
 from skygen.sky.frame import Frame
 from skygen.sky.inspection.defects import DEFECT
 from skygen.sky.inspection.detection import SOURCE
 from skygen.tiles.cut import FLAGS, cut_field, grid_places, random_places
+from tests.tiles.conftest import make_tile_set
 
 SHAPE, SIZE = (200, 300), 64
 FIELD = FieldId(94, 1, 12)
@@ -17,21 +17,7 @@ NOISE_NMGY = 0.025
 
 
 def tile_set(**changes):
-    values = {
-        "size": SIZE,
-        "bands": ["r"],
-        "softening_nmgy": 0.2,
-        "limit_nmgy": 100.0,
-        "dtype": "float32",
-        "places": "random",
-        "require_source": False,
-        "source_snr": 10.0,
-        "drop": ["trail", "halo", "masked"],
-        "validation": 0.2,
-        "test": 0.2,
-        "seed": 0,
-    }
-    return TileSetParams(**{**values, **changes})
+    return make_tile_set(**{"size": SIZE, "bands": ["r"], "require_source": False, **changes})
 
 
 def astrometry(dx=0, dy=0):
