@@ -1,6 +1,7 @@
 """Tiles a second from a bundle, against its bare network and against the machine's matrix product."""
 
 from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -9,52 +10,61 @@ import torch
 from benchmarks.limits import flop, matmul_flop_per_second, print_machine, seconds
 from skygen import bundle
 from skygen.gan.networks import Generator
+from skygen.gan.recipes import Recipe, read_recipes
+from skygen.gan.view import generator_shape
 from skygen.params import Size, load
+from skygen.sky.conditions import BandConditions
 
 TILES = 32
+FIELD = BandConditions(sky_noise_nmgy=0.03, nmgy_per_electron=0.001, psf_fwhm_arcsec=1.3)
 
 
 def main() -> None:
-    """Print a row a tile set and width."""
+    """Print a row a tile set, width and compared recipe; scenes are blurred and given noise beside their network."""
     print_machine()
     params = load(Path("params.yaml"))
-    print("tiles    width  GFLOP/tile  bundle tiles/s  network tiles/s  bundle/network  network/matrix product")
-    for name, tile_set in params.tiles.sets.items():
-        for scale in params.scales.values():
-            _row(name, tile_set.size, tile_set.bands, scale.training[name].width)
+    recipes = {name: recipe for name, recipe in read_recipes(params.recipes).items() if name in params.compared}
+    print(
+        "tiles    recipe    width  GFLOP/tile  bundle tiles/s  network tiles/s  bundle/network  network/matrix product"
+    )
+    for (name, tile_set), scale in product(params.tiles.sets.items(), params.scales.values()):
+        for recipe_name, recipe in recipes.items():
+            card = _card(name, recipe_name, recipe, tile_set.size, tile_set.bands, scale.training[name].width)
+            _row(card)
 
 
-def _row(name: str, size: Size, bands: Sequence[str], width: int) -> None:
-    network = Generator(size, len(bands), width, 100).eval()
-    latents = torch.randn(TILES, 100)
+def _row(card: bundle.Card) -> None:
+    network = Generator(card.generator).eval()
+    latents = torch.randn(TILES, card.generator.latent_size)
     with TemporaryDirectory() as folder, torch.inference_mode():
-        bundle.save(Path(folder), network.state_dict(), _card(name, size, bands, width))
+        bundle.save(Path(folder), network.state_dict(), card)
         ready = bundle.Bundle.load(Path(folder))
         bare = seconds(lambda: network(latents))
         whole = seconds(lambda: ready.generate(7, TILES))
         work = flop(lambda: network(latents))
     share = work / bare / matmul_flop_per_second()
     print(
-        f"{name:8} {width:5}  {work / TILES / 1e9:10.3f}  {TILES / whole:14.0f}  {TILES / bare:15.0f}"
-        f"  {bare / whole:14.2f}  {share:22.2f}"
+        f"{card.tiles:8} {card.recipe:9} {card.generator.width:5}  {work / TILES / 1e9:10.3f}  {TILES / whole:14.0f}"
+        f"  {TILES / bare:15.0f}  {bare / whole:14.2f}  {share:22.2f}"
     )
 
 
-def _card(name: str, size: Size, bands: Sequence[str], width: int) -> bundle.Card:
+def _card(name: str, recipe_name: str, recipe: Recipe, size: Size, bands: Sequence[str], width: int) -> bundle.Card:
     return bundle.Card(
         tiles=name,
-        recipe="untrained",
+        recipe=recipe_name,
         seed=0,
         scale="laptop",
-        row={},
+        row=recipe.model_dump(),
         size=size,
         bands=list(bands),
         softening_nmgy=0.2,
         limit_nmgy=100.0,
         pixel_scale_arcsec=0.396,
-        latent_size=100,
-        latents="normal",
-        width=width,
+        generator=generator_shape(recipe, size, len(bands), width),
+        latents=recipe.latents,
+        psf_share=recipe.psf_share,
+        conditions=[[FIELD] * len(bands)] if recipe.noise == "survey" else None,
         iteration=0,
         images_seen=0,
         validation={},

@@ -26,12 +26,12 @@ from skygen.sky.inspection.detection import detect
 from skygen.sky.inspection.inspect import inspect_field, write_inspection
 from skygen.sky.inspection.psf import choose_stars, measure_psf
 from skygen.sky.inspection.trails import find_trails
-from skygen.sky.noise import sky_noise
+from skygen.sky.noise import pixel_noise
 from skygen.sky.simulation.simulate import simulate_field
 
 RUNS = 3
 PARTS: dict[str, tuple[Callable[..., object], ...]] = {
-    "noise": (sky_noise,),
+    "noise": (pixel_noise,),
     "detection": (detect,),
     "PSF": (choose_stars, measure_psf),
     "trails": (bin_pixels, flatten, align, find_trails),

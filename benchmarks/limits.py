@@ -4,27 +4,48 @@ import platform
 import statistics
 import time
 from collections.abc import Callable
+from typing import Self
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.module_tracker import ModuleTracker
 
 
 def seconds(work: Callable[[], object], runs: int = 7) -> float:
     """The median wall time of `work` over `runs` runs, after one that is not counted."""
-    work()
-    measured = []
+    return side_by_side(work, runs=runs)[0]
+
+
+def side_by_side(*works: Callable[[], object], runs: int = 7) -> list[float]:
+    """The median wall time of each of `works`, which run in turn: what disturbs the machine meets them all."""
+    measured: list[list[float]] = [[] for _ in works]
+    for work in works:
+        work()  # not counted: the first run fills caches
     for _ in range(runs):
-        started = time.perf_counter()
-        work()
-        measured.append(time.perf_counter() - started)
-    return statistics.median(measured)
+        for work, times in zip(works, measured, strict=True):
+            started = time.perf_counter()
+            work()
+            times.append(time.perf_counter() - started)
+    return [statistics.median(times) for times in measured]
 
 
 def flop(work: Callable[[], object]) -> int:
     """The floating point operations of the matrix products and convolutions in `work`, forward and backward."""
-    with FlopCounterMode(display=False) as counter:
+    counter = FlopCounterMode(display=False)
+    counter.mod_tracker = _NoModules()  # torch's own fails at gradients by a network's input
+    with counter:
         work()
     return int(counter.get_total_flops())
+
+
+class _NoModules(ModuleTracker):
+    """Counts for no module in particular."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
 
 
 def matmul_flop_per_second(size: int = 2048) -> float:

@@ -32,7 +32,7 @@ def main() -> None:
     champions = {tiles: champion["recipe"] for tiles, champion in comparison["champions"].items()}
     with TemporaryDirectory(prefix="skygen-package-") as temporary:
         stage = Path(temporary) / "stage"
-        lay_out(stage, champions, seeds)
+        hashes = lay_out(stage, champions, seeds)
         exported = build(stage, Path(temporary) / "bentoml")
         with write_atomically(BENTO) as target:
             shutil.copyfile(exported, target)
@@ -40,7 +40,7 @@ def main() -> None:
     for tiles, recipe in champions.items():
         seed = seeds[tiles][recipe]
         folder = bundle_folder(tiles, recipe, seed)
-        version = register_champion(tiles, recipe, seed, folder, Bundle.load(folder).sha256)
+        version = register_champion(tiles, recipe, seed, folder, hashes[f"{tiles}.{recipe}"])
         print(f"skygen-{tiles}@champion: {recipe}, seed {seed}, version {version}")
 
 
@@ -49,8 +49,11 @@ def bundle_folder(tiles: str, recipe: str, seed: int) -> Path:
     return Path("models") / tiles / recipe / str(seed) / "bundle"
 
 
-def lay_out(stage: Path, champions: dict[str, str], seeds: dict[str, dict[str, int]]) -> None:
-    """Put all that the Bento holds into `stage`: the service, the package `skygen`, bundles and a bentofile."""
+def lay_out(stage: Path, champions: dict[str, str], seeds: dict[str, dict[str, int]]) -> dict[str, str]:
+    """Put all that the Bento holds into `stage`: the service, the package `skygen`, bundles and a bentofile.
+
+    Gives back the bundles' hashes by SET.RECIPE.
+    """
     without_caches = shutil.ignore_patterns("__pycache__")
     shutil.copytree("serving", stage / "serving", ignore=without_caches)
     shutil.copytree(Path(skygen.__file__).parent, stage / "skygen", ignore=without_caches)
@@ -62,6 +65,7 @@ def lay_out(stage: Path, champions: dict[str, str], seeds: dict[str, dict[str, i
             shutil.copytree(folder, stage / "bundles" / tiles / recipe)
     write_json(stage / "bundles" / "champions.json", champions)
     write_json(stage / "bentofile.yaml", bentofile(champions, hashes))  # JSON is YAML
+    return hashes
 
 
 def bentofile(champions: dict[str, str], hashes: dict[str, str]) -> dict[str, Any]:

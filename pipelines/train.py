@@ -1,8 +1,10 @@
 """DVC stage train@SET-RECIPE-SEED: a tile set → a bundle. Usage: python pipelines/train.py SET RECIPE SEED
 
-A training that was interrupted goes on from its checkpoint when the same configuration is run again.
+A training that was interrupted goes on from its checkpoint when the same configuration is run again. On several
+devices: torchrun --standalone --nproc_per_node N --max-restarts 3 pipelines/train.py SET RECIPE SEED
 """
 
+import math
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,11 +12,18 @@ from pathlib import Path
 from skygen import bundle, tracking
 from skygen.files import replace_folder, sha256_folder, write_json
 from skygen.gan.recipes import Recipe, read_recipes
+from skygen.gan.view import generator_shape, view_of
 from skygen.params import Params, TrainingScale, load
 from skygen.provenance import choose_device, device_name, git_commit, versions
+from skygen.sky.conditions import BandConditions
 from skygen.tiles.store import TileSetCard, TileStore
+from skygen.training.generations import remove
 from skygen.training.loop import train
-from skygen.training.state import Checkpoint, State, configuration_hash
+from skygen.training.measurements import Silent
+from skygen.training.state import Checkpoint, State, configuration_hash, configuration_of, weights_of
+from skygen.training.team import join_team
+
+MOST_CONDITIONS = 256  # fields whose conditions a bundle carries
 
 
 def main(tiles: str, recipe_name: str, seed: str) -> None:
@@ -23,23 +32,29 @@ def main(tiles: str, recipe_name: str, seed: str) -> None:
     scale = params.chosen.training[tiles]
     recipe = read_recipes(params.recipes)[recipe_name].at_scale(scale)
     store = TileStore.open(Path("data/tiles") / tiles)
-    configuration = [tiles, recipe.model_dump(), scale.model_dump(), seed, store.card.data_hash, device.type]
-    checkpoint = Path(".checkpoints") / f"{configuration_hash(*configuration)}.pt"
-    run = tracking.training_run(
-        name=f"{tiles}-{recipe_name}-{seed}",
-        params=_logged_params(tiles, recipe_name, int(seed), recipe, params, store.card),
-        tags=_tags(params.scale, scale, store.card, device_name(device)),
-        data=store.folder,
-        data_hash=store.card.data_hash,
-        bands=store.card.bands,
-    )
-    with run as log:
-        state = train(recipe, scale, store, int(seed), device, checkpoint, log)
-        output = Path("models") / tiles / recipe_name / seed
-        card = _card(tiles, recipe_name, int(seed), recipe, params, store.card, _best(state))
-        _write(output, state, card)
-        log.bundle(output / "bundle", sha256_folder(output / "bundle"), [output / "history.json"])
-    checkpoint.unlink()
+    configuration = configuration_of(recipe, scale, store.card, int(seed), device)
+    checkpoint = tracking.JOURNALS / f"{configuration_hash(configuration)}.pt"
+    with join_team(device) as team:
+        if not team.writes:
+            train(recipe, scale, store, int(seed), device, checkpoint, Silent(), team)
+            return
+        run = tracking.training_run(
+            checkpoint,
+            name=f"{tiles}-{recipe_name}-{seed}",
+            params=_logged_params(tiles, recipe_name, int(seed), recipe, params, store.card),
+            tags=_tags(tiles, recipe_name, params.scale, scale, store.card, device_name(device)),
+            data=store.folder,
+            data_hash=store.card.data_hash,
+            bands=store.card.bands,
+        )
+        with run as log:
+            state = train(recipe, scale, store, int(seed), device, checkpoint, log, team)
+            output = Path("models") / tiles / recipe_name / seed
+            card = _card(tiles, recipe_name, int(seed), recipe, params, store.card, _best(state))
+            _write(output, state, card)
+            log.curves(state.history)
+            log.bundle(output / "bundle", sha256_folder(output / "bundle"), [output / "history.json"])
+            remove(checkpoint)  # before the run ends, which may wait for a server: finished is finished
 
 
 def _logged_params(
@@ -55,11 +70,15 @@ def _logged_params(
     return {**named, "tiles.train": training_tiles, **of_recipe, **of_scale, **of_tiles}
 
 
-def _tags(scale_name: str, scale: TrainingScale, card: TileSetCard, device: str) -> dict[str, str]:
+def _tags(
+    tiles: str, recipe_name: str, scale_name: str, scale: TrainingScale, card: TileSetCard, device: str
+) -> dict[str, str]:
     """Where the run comes from, and by how much its scale departs from the recipe's row in params.yaml."""
     factors = {key: value for key, value in scale.model_dump().items() if key.endswith("_factor") and value != 1}
     departs = ", ".join(f"{key} {value}" for key, value in factors.items())
     return {
+        "tiles": tiles,
+        "recipe": recipe_name,
         "git_commit": git_commit(),
         "data_hash": card.data_hash,
         "device": device,
@@ -78,6 +97,7 @@ def _card(
     tiles: str, recipe_name: str, seed: int, recipe: Recipe, params: Params, card: TileSetCard, best: Checkpoint
 ) -> bundle.Card:
     measured = {key: value for key, value in best.measured.items() if key.startswith("validation_")}
+    stretch = view_of(recipe, card.stretch).stretch
     return bundle.Card(
         tiles=tiles,
         recipe=recipe_name,
@@ -86,12 +106,13 @@ def _card(
         row=recipe.model_dump(),
         size=params.tiles[tiles].size,
         bands=card.bands,
-        softening_nmgy=card.softening_nmgy,
-        limit_nmgy=card.limit_nmgy,
+        softening_nmgy=stretch.softening_nmgy,
+        limit_nmgy=stretch.limit_nmgy,
         pixel_scale_arcsec=card.pixel_scale_arcsec,
-        latent_size=recipe.latent_size,
+        generator=generator_shape(recipe, card.size, len(card.bands), params.chosen.training[tiles].width),
         latents=recipe.latents,
-        width=params.chosen.training[tiles].width,
+        psf_share=recipe.psf_share,
+        conditions=_conditions(card) if recipe.noise == "survey" else None,
         iteration=best.iteration,
         images_seen=best.images_seen,
         validation=measured,
@@ -102,11 +123,18 @@ def _card(
     )
 
 
+def _conditions(card: TileSetCard) -> list[list[BandConditions]]:
+    """The conditions of the training fields, evenly thinned where there are many."""
+    fields = list(dict.fromkeys(field for shard in card.shards["train"] for field in shard.fields))
+    return [card.conditions[field] for field in fields[:: math.ceil(len(fields) / MOST_CONDITIONS)]]
+
+
 def _write(output: Path, state: State, card: bundle.Card) -> None:
     best = _best(state)
     with replace_folder(output) as folder:
         bundle.save(folder / "bundle", best.generator, card)
         bundle.save_weights(folder / "discriminator.safetensors", best.discriminator)
+        bundle.save_weights(folder / "last.safetensors", weights_of(state.ema_generator))
         write_json(folder / "history.json", state.history)
 
 

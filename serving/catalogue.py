@@ -7,8 +7,8 @@ from typing import Any, Self
 
 import torch
 
-from serving.requests import CHAMPION, refused
-from skygen.bundle import Bundle
+from serving.requests import CHAMPION, GenerateRequest, refused
+from skygen.bundle import SURVEY, Bundle
 from skygen.files import read_json
 
 CHAMPIONS = "champions.json"
@@ -51,6 +51,16 @@ class Catalogue:
         if recipe not in recipes:
             raise refused("model", model, f"no such recipe for {tiles} here; there is {_listed([CHAMPION, *recipes])}")
         return recipes[recipe]
+
+    def choose(self, request: GenerateRequest) -> Bundle:
+        """The bundle that a request asks for; raises as `find`, and where it has no such noise or seeing to give."""
+        bundle = self.find(request.tiles, request.model)
+        card = bundle.card
+        asked = {"noise": (request.noise, card.conditions), "seeing": (request.seeing, card.psf_share)}
+        for field, (value, model) in asked.items():
+            if value != SURVEY and model is None:
+                raise refused(field, value, f"recipe {card.recipe} paints its {field}; it takes 'survey' alone")
+        return bundle
 
     def cards(self) -> list[dict[str, Any]]:
         """Every card, with the bundle's hash and whether it is its set's champion."""

@@ -1,11 +1,12 @@
 """What a client may ask for; anything else is refused with a sentence that names the field."""
 
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, cast
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, ValidationError
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
+from skygen.bundle import Noise, Seeing, check_noise, check_seeing
 from skygen.formats.encode import Format
 
 MAX_TILES = 256
@@ -24,13 +25,14 @@ def _decimal(value: Any) -> Any:
     return int(value)
 
 
-def _survey(value: Any) -> Any:
-    if value != "survey":
-        raise ValueError("must be 'survey': no recipe served here models noise or seeing apart from the scene")
-    return value
+def _noise(value: Any) -> Noise:
+    check_noise(value)
+    return cast(Noise, value)
 
 
-SurveyAlone = Annotated[Literal["survey"], BeforeValidator(_survey)]
+def _seeing(value: Any) -> Seeing:
+    check_seeing(value)
+    return cast(Seeing, value)
 
 
 class GenerateRequest(BaseModel):
@@ -45,11 +47,15 @@ class GenerateRequest(BaseModel):
     )
     format: Format = Field(default="png", description="npy, fits and json hold nanomaggies, png is for looking")
     model: Name = Field(default=CHAMPION, description="a recipe, or champion")
-    noise: SurveyAlone = Field(default="survey", description="survey: the noise that the recipe learned")
-    seeing: SurveyAlone = Field(default="survey", description="survey: the seeing that the recipe learned")
+    noise: Annotated[Noise, PlainValidator(_noise, json_schema_input_type=Noise)] = Field(
+        default="survey", description="of scenes: the survey's, none, or a level in nmgy for r, others in proportion"
+    )
+    seeing: Annotated[Seeing, PlainValidator(_seeing, json_schema_input_type=Seeing)] = Field(
+        default="survey", description="of scenes: the survey's, or the full width of the PSF at half maximum in arcsec"
+    )
 
 
-def refused(field: str, value: str, message: str) -> ValidationError:
+def refused(field: str, value: object, message: str) -> ValidationError:
     """The error with which a value is refused that only the loaded models can judge; it answers 400 as others do."""
     problem = PydanticCustomError("unknown_model", "{message}", {"message": message})
     return ValidationError.from_exception_data(

@@ -13,14 +13,17 @@ from skygen.formats.origin import Origin
 def tiles_response(tiles: NDArray[np.float32], bundle: Bundle, request: GenerateRequest) -> Response:
     """The response that carries tiles `[n, bands, H, W]` in nmgy in the format asked for."""
     card = bundle.card
+    sky = bundle.conditions(request.seed, request.n, noise=request.noise, seeing=request.seeing)
     origin = Origin(
         tiles=card.tiles,
         recipe=card.recipe,
         model_sha256=bundle.sha256,
         seed=request.seed,
         noise=request.noise,
+        seeing=request.seeing,
         bands=card.bands,
         pixel_scale_arcsec=card.pixel_scale_arcsec,
+        sky_noise_nmgy=None if sky is None else sky.sky_noise_nmgy.numpy(),
     )
     name = f"skygen-{card.tiles}-{card.recipe}-{request.seed}-{request.n}.{request.format}"
     disposition = "attachment" if request.format in ("npy", "fits") else "inline"

@@ -67,11 +67,11 @@ class Skygen:
     @bentoml.api(route="/v1/generate")  # type: ignore[untyped-decorator]
     def generate(self, request: GenerateRequest, /) -> TilesFile:
         """Tiles of a seed, in nanomaggies as npy, FITS or JSON, or as a PNG to look at."""
-        bundle = self.catalogue.find(request.tiles, request.model)
+        bundle = self.catalogue.choose(request)
         recipe = bundle.card.recipe
         BATCH_TILES.labels(request.tiles).observe(request.n)
         with GENERATION_SECONDS.labels(request.tiles, recipe).time():
-            tiles = bundle.generate(request.seed, request.n)
+            tiles = bundle.generate(request.seed, request.n, noise=request.noise, seeing=request.seeing)
         TILES_GENERATED.labels(request.tiles, recipe).inc(request.n)
         return tiles_response(tiles, bundle, request)
 

@@ -19,8 +19,10 @@ from astropy.wcs import WCS
 
 from skygen import bundle
 from skygen.gan.networks import Generator, initialise
-from skygen.gan.recipes import read_recipes
+from skygen.gan.recipes import Recipe, read_recipes
+from skygen.gan.view import generator_shape
 from skygen.params import load
+from skygen.sky.conditions import BandConditions
 from skygen.sky.field import parse_frame_name
 from skygen.sky.frame import SHAPE
 from skygen.sky.frame_format import FullFrame, keep_significant_bits, sky_shape, write_frame
@@ -137,11 +139,21 @@ def frame_bytes(tmp_path_factory):
     return make
 
 
+def conditions_of(field, bands):
+    """Conditions of the `field`th field in so many bands, like the survey's and all different."""
+    names = BandConditions.model_fields
+    values = [(0.02 + 0.002 * field + 0.005 * band, 0.001 + 0.0002 * band, 1.2 + 0.1 * field) for band in range(bands)]
+    return [BandConditions(**dict(zip(names, of_band, strict=True))) for of_band in values]
+
+
 @pytest.fixture(scope="session")
 def write_fields():
-    """A function: the store in `folder` of tiles [N, bands, H, W] by split and field, `a_shard` of them in a shard."""
+    """A function: the store in `folder` of tiles [N, bands, H, W] by split and field, `a_shard` of them in a shard.
 
-    def write(folder, bands, tiles, dtype="float32", a_shard=1000):
+    The fields' conditions are `conditions`, or differ from each other.
+    """
+
+    def write(folder, bands, tiles, dtype="float32", a_shard=1000, conditions=None):
         shards = {split: [] for split in SPLITS}
         for split, of_fields in tiles.items():
             named = [(field, tile) for field, flux in of_fields.items() for tile in flux]
@@ -151,6 +163,8 @@ def write_fields():
                     for field, members in groupby(part, key=itemgetter(0)):
                         writer.add(field, np.stack([tile for _, tile in members]))
                 shards[split].append(describe_shard(path, writer.fields))
+        fields = dict.fromkeys(field for of_split in shards.values() for shard in of_split for field in shard.fields)
+        conditions = conditions or {field: conditions_of(row, len(bands)) for row, field in enumerate(fields)}
         card = TileSetCard(
             name=folder.name,
             size=next(iter(tiles["test"].values())).shape[-1],
@@ -162,8 +176,9 @@ def write_fields():
             fields={split: list(tiles.get(split, {})) for split in SPLITS},
             left_out={},
             survival=dict.fromkeys(SPLITS, Survival(tried=1, kept=1.0, spoilt={})),
+            conditions=conditions,
             shards=shards,
-            data_hash=data_hash(shards),
+            data_hash=data_hash(shards, conditions),
         )
         write_card(folder, card)
         return TileStore.open(folder)
@@ -183,24 +198,30 @@ def write_store(write_fields):
 
 
 @pytest.fixture(scope="session")
-def write_bundle():
-    """A function: a bundle in `folder` with a narrow generator of random weights drawn from `seed`; its card."""
+def write_bundle(recipes):
+    """A function: a bundle in `folder` with a narrow generator of random weights drawn from `seed`; its card.
 
-    def write(folder, seed=0, **changes):
+    `row` are changes to the shipped recipe; a recipe that paints scenes gets the conditions of two fields.
+    """
+
+    def write(folder, seed=0, recipe="gan", size=64, bands=("r",), width=2, row=None, **changes):
+        ran = Recipe(**{**recipes[recipe].model_dump(), "latent_size": 10, **(row or {})})
+        fields = [conditions_of(field, len(bands)) for field in range(2)]
         values = {
             "tiles": "r64",
-            "recipe": "gan",
+            "recipe": recipe,
             "seed": seed,
             "scale": "laptop",
-            "row": {"logit_slope": 0.2},
-            "size": 64,
-            "bands": ["r"],
-            "softening_nmgy": 0.2,
+            "row": ran.model_dump(),
+            "size": size,
+            "bands": list(bands),
+            "softening_nmgy": ran.softening_nmgy or 0.2,
             "limit_nmgy": 100.0,
             "pixel_scale_arcsec": 0.396,
-            "latent_size": 10,
-            "latents": "normal",
-            "width": 2,
+            "generator": generator_shape(ran, size, len(bands), width),
+            "latents": ran.latents,
+            "psf_share": ran.psf_share,
+            "conditions": fields if ran.noise == "survey" else None,
             "iteration": 1,
             "images_seen": 32,
             "validation": {"validation_score": 2.0},
@@ -210,8 +231,8 @@ def write_bundle():
             "versions": {"torch": "2.13.0"},
         }
         card = bundle.Card(**{**values, **changes})
-        generator = Generator(card.size, len(card.bands), card.width, card.latent_size)
-        initialise(generator, "normal", 0.1, torch.Generator().manual_seed(seed))
+        generator = Generator(card.generator)
+        initialise(generator, "normal", 0.1 if ran.norm == "batch" else 0.25, torch.Generator().manual_seed(seed))
         bundle.save(folder, generator.state_dict(), card)
         return card
 

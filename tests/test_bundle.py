@@ -18,10 +18,11 @@ from skygen.params import ParamsError, validate
 from skygen.sky.stretch import Stretch
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory, write_bundle):
+@pytest.fixture(scope="module", params=["gan", "scene"])
+def folder(request, tmp_path_factory, write_bundle):
+    """A bundle that paints tiles, and one that paints scenes."""
     folder = tmp_path_factory.mktemp("bundle")
-    write_bundle(folder)
+    write_bundle(folder, recipe=request.param)
     return folder
 
 
@@ -32,8 +33,9 @@ def spoiled(tmp_path, write_bundle):
     return tmp_path / "bundle"
 
 
-def test_a_bundle_comes_back(tmp_path, write_bundle):
-    card = write_bundle(tmp_path / "bundle", size=128, bands=["g", "r", "i"], tiles="gri128", latents="uniform")
+@pytest.mark.parametrize("recipe", ["gan", "scene"])
+def test_a_bundle_comes_back(tmp_path, write_bundle, recipe):
+    card = write_bundle(tmp_path / "bundle", 0, recipe, 128, ["g", "r", "i"], tiles="gri128", latents="uniform")
     loaded = Bundle.load(tmp_path / "bundle")
 
     assert loaded.card == card
@@ -44,7 +46,7 @@ def test_a_bundle_comes_back(tmp_path, write_bundle):
 
 def test_tiles_are_the_generator_s_in_flux(tmp_path, write_bundle):
     card = write_bundle(tmp_path / "bundle", seed=3, latents="uniform", limit_nmgy=50.0)
-    generator = Generator(64, 1, 2, 10)
+    generator = Generator(card.generator)
     generator.load_state_dict(load_file(tmp_path / "bundle" / WEIGHTS))
     with torch.no_grad():
         expected = Stretch(0.2, 50.0).unstretch(generator.eval()(latents_of("uniform", 10, 5, range(3)))).numpy()
@@ -53,8 +55,9 @@ def test_tiles_are_the_generator_s_in_flux(tmp_path, write_bundle):
     assert Bundle.load(tmp_path / "bundle").generate(5, 3) == pytest.approx(expected, rel=1e-6)
 
 
-def test_flux_stays_within_the_limit(folder):
-    flux = Bundle.load(folder).generate(0, 8)
+def test_flux_stays_within_the_limit(tmp_path, write_bundle):
+    write_bundle(tmp_path)
+    flux = Bundle.load(tmp_path).generate(0, 8)
 
     assert np.abs(flux).max() <= 100.001
     assert np.ptp(flux) > 0
@@ -78,6 +81,7 @@ def test_a_first_tile_may_be_any(folder, seed, first, n):
 
 
 def test_threads_do_not_change_a_byte(folder):
+    torch.set_num_threads(1)
     one = Bundle.load(folder).generate(1, 40)
     torch.set_num_threads(2)
     try:
@@ -106,13 +110,14 @@ def test_drawing_leaves_torch_s_randomness_and_its_own_weights_alone(folder):
     assert loaded.generate(0, 2).tobytes() == before
 
 
-def test_the_hash_names_weights_and_card(tmp_path, write_bundle, folder):
+def test_the_hash_names_weights_and_card(tmp_path, write_bundle):
+    write_bundle(tmp_path / "first")
     write_bundle(tmp_path / "same")
     write_bundle(tmp_path / "seed", seed=1)
     write_bundle(tmp_path / "card", commit="another")
     hashes = [Bundle.load(tmp_path / name).sha256 for name in ("same", "seed", "card")]
 
-    assert hashes[0] == Bundle.load(folder).sha256 == sha256_folder(folder)
+    assert hashes[0] == Bundle.load(tmp_path / "first").sha256 == sha256_folder(tmp_path / "first")
     assert len(set(hashes)) == 3
 
 
@@ -137,9 +142,11 @@ def test_a_damaged_file_is_named(spoiled, name, spoil):
 @pytest.mark.parametrize(
     ("key", "value", "words"),
     [
-        ("width", 3, WEIGHTS),  # the weights do not fit
-        ("latent_size", 11, WEIGHTS),
-        ("bands", ["g", "r"], WEIGHTS),
+        ("generator.width", 3, WEIGHTS),  # the weights do not fit
+        ("generator.latent_size", 11, WEIGHTS),
+        ("generator.bands", 2, WEIGHTS),
+        ("generator.last", "sine", "generator.last"),
+        ("conditions", [[{"sky_noise_nmgy": 0.0}]], "sky_noise_nmgy"),
         ("latents", "cauchy", "latents = 'cauchy'"),
         ("limit_nmgy", "100", "limit_nmgy = '100'"),
         ("colour", "blue", "colour: unknown key"),
@@ -147,7 +154,10 @@ def test_a_damaged_file_is_named(spoiled, name, spoil):
     ],
 )
 def test_a_card_that_does_not_fit_is_refused(spoiled, key, value, words):
-    write_json(spoiled / CARD, {**read_json(spoiled / CARD), key: value})
+    card = read_json(spoiled / CARD)
+    section = card["generator"] if key.startswith("generator.") else card
+    section[key.removeprefix("generator.")] = value
+    write_json(spoiled / CARD, card)
 
     with pytest.raises(BundleError, match=words):
         Bundle.load(spoiled)
@@ -162,7 +172,8 @@ def test_a_card_is_strict(write_bundle, tmp_path):
 
 
 def test_the_discriminator_comes_back(tmp_path, write_bundle):
-    card, discriminator = write_bundle(tmp_path / "bundle", row={"logit_slope": 0.3}), Discriminator(64, 1, 2, 0.3)
+    card = write_bundle(tmp_path / "bundle", row={"logit_slope": 0.3})
+    discriminator = Discriminator(64, 1, 2, "batch", 0.3)
     save_weights(tmp_path / "d.safetensors", discriminator.state_dict())
     loaded, tiles = load_discriminator(tmp_path / "d.safetensors", card), torch.randn(3, 1, 64, 64)
 
@@ -173,7 +184,7 @@ def test_the_discriminator_comes_back(tmp_path, write_bundle):
 @pytest.mark.parametrize("spoil", [lambda path: path.unlink(), lambda path: path.write_bytes(b"x")])
 def test_a_discriminator_that_cannot_be_had_is_named(tmp_path, write_bundle, spoil):
     card, path = write_bundle(tmp_path / "bundle"), tmp_path / "d.safetensors"
-    save_weights(path, Discriminator(64, 1, 2, 0.2).state_dict())
+    save_weights(path, Discriminator(64, 1, 2, "batch", 0.2).state_dict())
     spoil(path)
 
     with pytest.raises(BundleError, match=r"d\.safetensors: .*train it anew"):
@@ -198,9 +209,10 @@ print(*(hashlib.sha256(bundle.generate(7, n)[0].tobytes()).hexdigest() for n in 
 """
 
 
-def test_a_tile_is_the_same_in_new_processes_with_any_number_of_threads(write_bundle, tmp_path):
+@pytest.mark.parametrize("recipe", ["gan", "scene"])
+def test_a_tile_is_the_same_in_new_processes_with_any_number_of_threads(write_bundle, tmp_path, recipe):
     """In a new process torch chooses its kernels by the first batch it sees and by the number of threads."""
-    write_bundle(tmp_path, width=8)
+    write_bundle(tmp_path, recipe=recipe, width=8)
     found = set()
     for threads in ("1", "2", "3"):
         environment = {**os.environ, "OMP_NUM_THREADS": threads}

@@ -3,9 +3,11 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from astropy.io import fits
 from click.testing import CliRunner, Result
 from PIL import Image
 
@@ -21,6 +23,7 @@ def bundles(tmp_path_factory: pytest.TempPathFactory, write_bundle: Callable[...
     folder = tmp_path_factory.mktemp("bundles")
     write_bundle(folder / "r64/gan")
     write_bundle(folder / "gri128/gan", tiles="gri128", size=128, bands=["g", "r", "i"])
+    write_bundle(folder / "r64/scene", recipe="scene")
     return folder
 
 
@@ -52,12 +55,48 @@ def test_same_seed_same_file(bundles: Path, tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("arguments", "choice"),
+    [
+        ([], {}),
+        (["--noise", "survey", "--seeing", "survey"], {}),
+        (["--noise", "none"], {"noise": "none"}),
+        (["--noise", "0.05", "--seeing", "1.2"], {"noise": 0.05, "seeing": 1.2}),
+    ],
+)
+def test_scenes_are_seen_as_asked(bundles: Path, tmp_path: Path, arguments: list[str], choice: dict[str, Any]) -> None:
+    output = tmp_path / "tiles.fits"
+    run = skygen("generate", "--bundle", bundles / "r64/scene", "--n", 2, *arguments, "--output", output)
+    assert run.exit_code == 0, run.output
+    loaded = Bundle.load(bundles / "r64/scene")
+    observed = loaded.conditions(0, 2, **choice)
+    assert observed is not None
+    with fits.open(output) as hdus:
+        for hdu, flux, noise in zip(hdus[1:], loaded.generate(0, 2, **choice), observed.sky_noise_nmgy, strict=True):
+            assert hdu.data.astype("<f4").tobytes() == flux[0].tobytes()
+            assert hdu.header["NOISE"] == choice.get("noise", "survey")
+            assert hdu.header["SEEING"] == choice.get("seeing", "survey")
+            assert hdu.header["SKYSIG_R"] == pytest.approx(float(noise[0]), abs=1e-6)
+
+
+def test_deliver_says_what_it_delivered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert skygen("deliver").output == "0 journals delivered\n"
+
+
+@pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["--output", "tiles.jpg"], "its suffix names no format"),
         (["--output", "tiles.npy", "--bundle", "nowhere"], "generator.safetensors: missing"),
         (["--output", "tiles.npy", "--seed", "-1"], "Invalid value for '--seed'"),
         (["--output", "tiles.npy", "--n", "0"], "Invalid value for '--n'"),
+        (["--output", "tiles.npy", "--noise", "much"], "'much' is neither survey nor none nor a number"),
+        (["--output", "tiles.npy", "--noise", "0"], "noise is 0.0; it must be 'survey', 'none' or a level above 0"),
+        (["--output", "tiles.npy", "--noise", "nan"], "noise is nan; it must be"),
+        (["--output", "tiles.npy", "--noise", "none"], "recipe gan paints its noise: noise must be 'survey'"),
+        (["--output", "tiles.npy", "--seeing", "none"], "'none' is neither survey nor a number"),
+        (["--output", "tiles.npy", "--seeing", "5"], "a FWHM from 0.6 to 3.0 arcsec"),
+        (["--output", "tiles.npy", "--seeing", "1.2"], "recipe gan has no PSF"),
     ],
 )
 def test_bad_arguments_end_in_a_sentence(

@@ -49,7 +49,7 @@ def test_the_chosen_section_follows_the_switch():
 @pytest.mark.parametrize(
     ("key", "value", "legal"),
     [
-        ("scale", "desktop", "'laptop' or 'paper'"),
+        ("scale", "desktop", "'laptop', 'workstation' or 'paper'"),
         ("seeds", [], "at least 1 item"),
         ("compared", [], "at least 1 item"),
         ("frames.source", "web", "'simulated', 'sdss' or 'local'"),
@@ -142,8 +142,8 @@ def test_a_missing_key_is_named(key):
         ("tiles.r64.bands", ["g", "i"], "bands must be distinct and hold r"),
         ("tiles.r64.bands", ["r", "r"], "got ['r', 'r']"),
         ("tiles.r64.limit_nmgy", 0.2, "limit_nmgy must exceed softening_nmgy; got 0.2 and 0.2"),
-        ("compared", ["gan", "scene"], "compared names ['scene'], but recipes holds ['gan', 'improved']"),
-        ("scales.laptop", LEAVE_OUT, "scale is 'laptop', but scales holds ['paper']"),
+        ("compared", ["gan", "wgan"], "compared names ['wgan'], but recipes holds ['gan', 'improved', 'scene']"),
+        ("scales.laptop", LEAVE_OUT, "scale is 'laptop', but scales holds ['paper', 'workstation']"),
         ("scales.paper.tiles.r64", LEAVE_OUT, "scales.paper names ['gri128'], but tiles holds ['gri128', 'r64']"),
         ("scales.laptop.training.gri128", LEAVE_OUT, "scales.laptop names ['r64'], but tiles holds"),
         ("tiles.r64.drop", ["cloud"], "'trail', 'halo', 'saturated' or 'masked'"),

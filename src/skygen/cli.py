@@ -8,7 +8,7 @@ from typing import ParamSpec
 
 import click
 
-from skygen.bundle import Bundle
+from skygen.bundle import Bundle, Noise, Seeing
 from skygen.files import write_atomically
 from skygen.formats.encode import MEDIA_TYPES, Format, encode
 from skygen.formats.origin import Origin
@@ -17,6 +17,23 @@ from skygen.params import load
 from skygen.provenance import choose_device
 
 P = ParamSpec("P")
+
+
+class _WordOrNumber(click.ParamType[str | float]):
+    """One of some words, or a number; whether it is in range is for its user to say."""
+
+    def __init__(self, *words: str, number: str) -> None:
+        self.name = "|".join([*words, number])
+        self._words = words
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str | float:
+        """The word, or the number; ends the command where `value` is neither."""
+        if value in self._words:
+            return value
+        try:
+            return float(value)
+        except ValueError:
+            self.fail(f"{value!r} is neither {' nor '.join(self._words)} nor a number", param, ctx)
 
 
 def _says_errors(command: Callable[P, None]) -> Callable[P, None]:
@@ -44,14 +61,29 @@ def main() -> None:
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True, help="Same seed, same tiles.")
 @click.option("--format", "name", type=click.Choice(list(MEDIA_TYPES)), help="[default: the suffix of --output]")
 @click.option("--output", type=click.Path(path_type=Path, dir_okay=False), required=True, help="File to write.")
+@click.option(
+    "--noise",
+    type=_WordOrNumber("survey", "none", number="LEVEL"),
+    default="survey",
+    show_default=True,
+    help="Of scenes: the survey's noise, none, or a level in nmgy for r, the other bands in proportion.",
+)
+@click.option(
+    "--seeing",
+    type=_WordOrNumber("survey", number="ARCSEC"),
+    default="survey",
+    show_default=True,
+    help="Of scenes: the survey's point-spread function, or one of this full width at half maximum.",
+)
 @_says_errors
-def generate(bundle: Path, count: int, seed: int, name: Format | None, output: Path) -> None:
+def generate(
+    bundle: Path, count: int, seed: int, name: Format | None, output: Path, noise: Noise, seeing: Seeing
+) -> None:
     """Write tiles of a seed to a file: flux in nanomaggies as npy, fits or json, or a png to look at."""
     name = name or _format_of(output)
     loaded = Bundle.load(bundle, choose_device())
-    card = loaded.card
-    origin = Origin(card.tiles, card.recipe, loaded.sha256, seed, "survey", card.bands, card.pixel_scale_arcsec)
-    content = encode(loaded.generate(seed, count), name, origin)
+    tiles = loaded.generate(seed, count, noise=noise, seeing=seeing)
+    content = encode(tiles, name, _origin(loaded, seed, count, noise, seeing))
     with write_atomically(output) as temporary:
         temporary.write_bytes(content)
 
@@ -73,6 +105,30 @@ def params(path: Path) -> None:
     checked = load(path)
     read_recipes(checked.recipes)
     click.echo(checked.chosen.model_dump_json(indent=2))
+
+
+@main.command()
+@_says_errors
+def deliver() -> None:
+    """Bring to MLflow what trainings and evaluations reported while it could not be reached."""
+    from skygen import tracking
+
+    click.echo(f"{tracking.deliver(tracking.JOURNALS)} journals delivered")
+
+
+def _origin(bundle: Bundle, seed: int, count: int, noise: Noise, seeing: Seeing) -> Origin:
+    card, sky = bundle.card, bundle.conditions(seed, count, noise=noise, seeing=seeing)
+    return Origin(
+        tiles=card.tiles,
+        recipe=card.recipe,
+        model_sha256=bundle.sha256,
+        seed=seed,
+        noise=noise,
+        seeing=seeing,
+        bands=card.bands,
+        pixel_scale_arcsec=card.pixel_scale_arcsec,
+        sky_noise_nmgy=None if sky is None else sky.sky_noise_nmgy.numpy(),
+    )
 
 
 def _format_of(output: Path) -> Format:

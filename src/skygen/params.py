@@ -182,7 +182,7 @@ class Scale(Section):
 class Params(Section):
     """The whole of params.yaml. `recipes` holds raw rows: `skygen.gan.recipes.read_recipes` types them."""
 
-    scale: Literal["laptop", "paper"]
+    scale: Literal["laptop", "workstation", "paper"]
     seeds: Annotated[list[Seed], Field(min_length=1)]
     compared: Annotated[list[str], Field(min_length=1)]
     frames: FramesParams

@@ -19,7 +19,7 @@ from skygen.bundle import Bundle
 from skygen.files import sha256_folder
 from tests.e2e.conftest import Project
 
-SETS, RECIPES = ("r64", "gri128"), ("gan", "improved")
+SETS, RECIPES = ("r64", "gri128"), ("gan", "improved", "scene")
 
 
 def test_repro_again_does_nothing(project: Project) -> None:
@@ -74,12 +74,12 @@ def test_a_stage_that_refuses_leaves_what_was_there(project: Project) -> None:
 
 @pytest.mark.parametrize("tiles", SETS)
 @pytest.mark.parametrize("recipe", RECIPES)
-def test_every_run_reports_every_metric_with_both_controls(project: Project, tiles: str, recipe: str) -> None:
+def test_every_run_reports_every_metric_with_its_controls(project: Project, tiles: str, recipe: str) -> None:
     sections = json.loads((project.folder / "reports" / tiles / recipe / "0" / "metrics.json").read_text())
     for section in ("validation", "test"):
         keys = set(sections[section])
         assert {"pixel_w1", "power_spectrum", "sky_noise", "sources", "diversity", "discriminator_accuracy"} <= keys
-        assert set(sections[section]["diversity"]) == {"value", "interval", "real_real", "collapsed"}
+        assert set(sections[section]["diversity"]) == {"value", "interval", "real_real", "between_fields", "collapsed"}
         assert sections[section]["diversity"]["collapsed"] == pytest.approx(0, abs=1e-4)
 
 
@@ -91,7 +91,7 @@ def store(project: Project, monkeypatch: pytest.MonkeyPatch) -> Iterator[MlflowC
     mlflow.set_tracking_uri(before)
 
 
-def test_mlflow_compares_four_runs_of_one_experiment(store: MlflowClient) -> None:
+def test_mlflow_compares_the_runs_of_one_experiment(store: MlflowClient) -> None:
     experiment = store.get_experiment_by_name("skygen")
     runs = store.search_runs([experiment.experiment_id])
     assert {run.info.run_name for run in runs} == {f"{tiles}-{recipe}-0" for tiles in SETS for recipe in RECIPES}

@@ -12,13 +12,20 @@ from skygen.measure.table import MEANINGS
 from skygen.params import load
 
 PARAMS = load(Path(__file__).parents[2] / "params.yaml")
+TIMES = {"gan": 4.0, "improved": 2.0, "scene": 1.0}  # the real-real distance
 
 
 def section(times: float, diversity: float = 0.9, per_tile: float = 1.0) -> dict:
     """Metrics whose distances are `times` the real-real ones."""
     values = dict.fromkeys(MEANINGS, 0.1 * times) | {"diversity": diversity, "sources.per_tile": per_tile}
     return {
-        key: {"value": value, "interval": [0.9 * value, 1.1 * value], "real_real": 0.1, "collapsed": 0.7}
+        key: {
+            "value": value,
+            "interval": [0.9 * value, 1.1 * value],
+            "real_real": 0.1,
+            "between_fields": 0.4,
+            "collapsed": 0.7,
+        }
         for key, value in values.items()
     }
 
@@ -34,7 +41,7 @@ def nested(flat: dict) -> dict:
 
 def write_reports(folder: Path) -> None:
     for tiles in PARAMS.tiles.sets:
-        for recipe, times in (("gan", 4.0), ("improved", 2.0)):
+        for recipe, times in TIMES.items():
             content = {"validation": nested(section(times)), "test": nested(section(times + 1))}
             write_json(folder / tiles / recipe / "0" / "metrics.json", content)
 
@@ -101,7 +108,7 @@ def test_seeds_are_averaged_with_their_spread_and_the_hull_of_their_intervals():
     assert metric["mean"] == pytest.approx(0.2)
     assert metric["spread"] == pytest.approx(0.1)
     assert metric["interval"] == pytest.approx([0.09, 0.33])
-    assert (metric["real_real"], metric["collapsed"]) == pytest.approx((0.1, 0.7))
+    assert (metric["real_real"], metric["between_fields"], metric["collapsed"]) == pytest.approx((0.1, 0.4, 0.7))
 
 
 def test_one_seed_has_no_spread():
@@ -113,9 +120,9 @@ def test_reports_are_read_for_every_run_that_the_parameters_name(tmp_path):
     runs = read_runs(tmp_path, PARAMS)
 
     assert [(run.tiles, run.recipe, run.seed) for run in runs] == [
-        (tiles, recipe, 0) for tiles in ("r64", "gri128") for recipe in ("gan", "improved")
+        (tiles, recipe, 0) for tiles in ("r64", "gri128") for recipe in TIMES
     ]
-    assert [run.score for run in runs] == pytest.approx([4, 2, 4, 2])
+    assert [run.score for run in runs] == pytest.approx(2 * list(TIMES.values()))
 
 
 def test_a_missing_report_names_its_file_and_its_stage(tmp_path):
@@ -145,9 +152,11 @@ def test_the_report_shows_every_metric_of_both_sets_with_links_that_hold(tmp_pat
         table = text.split(f"(figures/{tiles}.png)\n\n")[1].split("\n\n")[0]
         assert [row.split("|")[1].strip(" `") for row in table.splitlines()[2:]] == list(MEANINGS)
         assert f"[`gan`, seed 0]({tiles}/gan/0/metrics.json)" in text
-    assert "| `pixel_w1` | 0.5 [0.45, 0.55] | 0.3 [0.27, 0.33] | 0.1 | 0.7 |" in text
-    assert "Champion: **`improved`**, seed 0, at 2 times" in text
+    assert "| `pixel_w1` | 0.5 [0.45, 0.55] | 0.3 [0.27, 0.33] | 0.2 [0.18, 0.22] | 0.1 | 0.4 | 0.7 |" in text
+    assert "Champion: **`scene`**, seed 0, at 1 times" in text
     assert "`improved` is nearer to perfect than `gan` in 8 of 12 metrics, in 8 of them" in text
+    assert "`gan` has 1.25 in `pixel_w1`, 1.25 in `power_spectrum`, 1.25 in `sources.number`." in text
+    assert "`scene` has 0.5 in `pixel_w1`, 0.5 in `power_spectrum`, 0.5 in `sources.number`." in text
 
 
 def test_controls_that_differ_by_recipe_are_both_shown():
@@ -158,7 +167,7 @@ def test_controls_that_differ_by_recipe_are_both_shown():
 
 
 def test_figures_are_written_as_png(tmp_path):
-    runs = [run(recipe, 1.0, tiles=tiles) for tiles in ("r64", "gri128") for recipe in ("gan", "improved")]
+    runs = [run(recipe, 1.0, tiles=tiles) for tiles in ("r64", "gri128") for recipe in TIMES]
     runs[0].test["diversity"] |= {"value": 0.0, "interval": [0.0, 0.0]}
     save_intervals(compare(runs)["sets"], tmp_path / "figures/intervals.png")
 
@@ -182,8 +191,9 @@ def test_sheets_side_by_side_keep_every_pixel(tmp_path, size, bands):
     real, fake = sheet(tiles, bands), sheet(-tiles, bands)
 
     assert SHEET_PX <= real.width == real.height < 1.1 * SHEET_PX
-    save_picture(side_by_side({"real": real, "gan": fake}), tmp_path / "row.png")
-    with Image.open(tmp_path / "row.png") as row:
-        bottom, right = row.height - real.height, row.width - fake.width
-        assert row.crop((0, bottom, real.width, row.height)).tobytes() == real.convert("RGB").tobytes()
-        assert row.crop((right, bottom, row.width, row.height)).tobytes() == fake.convert("RGB").tobytes()
+    save_picture(side_by_side({"real": real, "gan": fake, "scene": real, "other": fake}), tmp_path / "page.png")
+    with Image.open(tmp_path / "page.png") as page:
+        bottom, right = page.height - real.height, page.width - fake.width
+        assert page.width < 2.1 * real.width
+        assert page.crop((0, bottom, real.width, page.height)).tobytes() == real.convert("RGB").tobytes()
+        assert page.crop((right, bottom, page.width, page.height)).tobytes() == fake.convert("RGB").tobytes()

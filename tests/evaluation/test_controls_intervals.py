@@ -3,17 +3,29 @@ import math
 import numpy as np
 import pytest
 
-from skygen.evaluation.controls import collapse, controls
+from skygen.evaluation.controls import between_fields, collapse, collapse_scene, controls, evenly
 from skygen.evaluation.intervals import interval, resampled
+from skygen.gan.view import Conditions
+from skygen.sky.conditions import BandConditions
+from skygen.sky.noise import sky_noise
 from skygen.tiles.store import TileStore
 
 
 @pytest.fixture
 def store(tmp_path, write_store) -> TileStore:
-    """Test tiles of two fields that differ by their run, 12 and 9, each of a flux that is its run and a number."""
-    numbers = {run: np.arange(run, run + tiles, dtype=np.float32) for run, tiles in ((100, 12), (200, 9))}
-    flux = {run: number[:, None, None, None] * np.ones((1, 1, 8, 8), np.float32) for run, number in numbers.items()}
-    return write_store(tmp_path, "r", {"test": flux})
+    """Tiles of fields that differ by their run, each of a flux that is its run and a number.
+
+    12 and 9 test tiles of two fields, and 2, 30 and 40 training tiles of three.
+    """
+
+    def flux(tiles: dict[int, int]) -> dict[int, np.ndarray]:
+        return {run: np.full((count, 1, 8, 8), run, np.float32) + _numbers(count) for run, count in tiles.items()}
+
+    return write_store(tmp_path, "r", {"train": flux({300: 2, 400: 30, 500: 40}), "test": flux({100: 12, 200: 9})})
+
+
+def _numbers(count: int) -> np.ndarray:
+    return np.arange(count, dtype=np.float32)[:, None, None, None]
 
 
 def test_real_halves_are_disjoint_and_mix_the_fields_alike(store):
@@ -23,10 +35,47 @@ def test_real_halves_are_disjoint_and_mix_the_fields_alike(store):
     assert found.real_a.shape == found.real_b.shape == found.collapsed.shape == (10, 1, 8, 8)
     assert not set(first) & set(second)
     assert abs((first >= 200).sum() - (second >= 200).sum()) <= 1
+    assert found.fields == [f"{flux // 100 * 100:.0f}-1-1" for flux in second]
+
+
+def test_between_fields_are_as_many_training_tiles_of_each_field_as_it_has(store):
+    drawn = controls(store, "test").between_fields
+    runs = drawn[:, 0, 0, 0] // 100 * 100
+
+    assert drawn.shape == (10, 1, 8, 8)
+    assert len(np.unique(drawn)) == 10
+    assert {run: int((runs == run).sum()) for run in (300, 400, 500)} == {300: 2, 400: 4, 500: 4}
+
+
+def test_too_few_training_tiles_are_named(store):
+    with pytest.raises(ValueError, match=r"holds 72 tiles, but half of a held-out split holds 73; raise train_a_field"):
+        between_fields(store.split("train"), 73)
+
+
+@pytest.mark.parametrize("count", [1, 3, 7, 12])
+def test_groups_are_drawn_evenly_and_no_member_twice(count):
+    groups = ["b"] * 4 + ["a"] * 4 + ["c"] * 4
+    chosen = evenly(groups, count)
+    number = [sum(groups[index] == name for index in chosen) for name in "abc"]
+
+    assert len(set(chosen.tolist())) == len(chosen) == sum(number) == count
+    assert max(number) - min(number) <= 1
+
+
+def test_a_repeated_scene_differs_by_its_noise_alone():
+    conditions = [BandConditions(sky_noise_nmgy=0.02, nmgy_per_electron=0.001, psf_fwhm_arcsec=1.3)]
+    scene = np.zeros((1, 64, 64), np.float32)
+    scene[0, 20:24, 20:24] = 5
+    tiles = collapse_scene(scene, Conditions.of_fields([conditions] * 30, 0.396))
+
+    assert tiles.shape == (30, 1, 64, 64)
+    assert sky_noise(tiles).mean() == pytest.approx(0.02, rel=0.01)
+    np.testing.assert_allclose(tiles.mean(axis=0), scene, atol=6 * np.sqrt((0.02**2 + 5e-3) / 30))
+    assert len(np.unique(tiles[:, 0, 0, 0])) == 30
 
 
 def test_controls_are_the_same_at_every_call(store):
-    for once, again in zip(controls(store, "test"), controls(store, "test"), strict=True):
+    for once, again in zip(controls(store, "test")[:-1], controls(store, "test")[:-1], strict=True):
         np.testing.assert_array_equal(once, again)
 
 

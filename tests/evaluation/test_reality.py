@@ -25,7 +25,7 @@ def survey() -> Controls:
     grid = flux[: rows * SIZE, : columns * SIZE].reshape(rows, SIZE, columns, SIZE).swapaxes(1, 2)
     tiles = grid.reshape(-1, 1, SIZE, SIZE)[:400]
     first, second = halves(["3918-3-213"] * len(tiles))
-    return Controls(tiles[first], tiles[second], collapse(tiles[first]))
+    return Controls(tiles[first], tiles[second], tiles[first], collapse(tiles[first]), ["3918-3-213"] * len(second))
 
 
 def test_pure_noise_passes_noise_and_diversity_and_fails_everything_else(survey):

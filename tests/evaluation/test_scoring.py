@@ -27,12 +27,20 @@ def sky(seed: int, bands: int = 1) -> np.ndarray:
 @pytest.fixture(scope="module")
 def real() -> Controls:
     real_a = sky(0)
-    return Controls(real_a, sky(1), collapse(real_a))
+    return Controls(real_a, sky(1), 1.5 * sky(8), collapse(real_a), ["94-1-12"] * TILES)
 
 
 def test_real_tiles_as_fakes_have_the_real_real_value(real):
     for key, metric in entries(evaluate(real.real_a, real, metrics("r"), 20)):
         assert metric["value"] == metric["real_real"], key
+
+
+def test_training_tiles_as_fakes_have_the_value_between_fields(real):
+    section = evaluate(real.between_fields, real, metrics("r"), 20)
+
+    for key, metric in entries(section):
+        assert metric["value"] == metric["between_fields"], key
+    assert section["sky_noise"]["between_fields"] == pytest.approx(1.5, rel=0.02)
 
 
 def test_the_collapsed_control_is_what_a_collapsed_generator_gets(real):
@@ -66,7 +74,7 @@ def test_every_value_lies_in_its_interval_and_the_keys_are_the_contract(real):
 
     assert list(section) == ["pixel_w1", "power_spectrum", "sky_noise", "sources", "diversity"]
     for key, metric in entries(section):
-        assert list(metric) == ["value", "interval", "real_real", "collapsed"]
+        assert list(metric) == ["value", "interval", "real_real", "between_fields", "collapsed"]
         assert metric["interval"][0] <= metric["value"] <= metric["interval"][1], key
 
 
@@ -91,18 +99,20 @@ def test_tiles_that_are_not_finite_are_refused(real):
 def test_unequal_sample_sizes_are_refused(real):
     with pytest.raises(ValueError, match="must be equal"):
         evaluate(sky(2)[:-1], real, metrics("r"), 20)
+    with pytest.raises(ValueError, match=r"between_fields has .* must be equal"):
+        evaluate(sky(2), real._replace(between_fields=sky(3)[1:]), metrics("r"), 20)
 
 
 def test_a_discriminator_that_knows_the_mean_flux_is_always_right(real):
     row = discriminator_accuracy(lambda tiles: 0.5 - tiles.mean(axis=(1, 2, 3)))
     metric = evaluate(real.real_a + 1, real, [row], 20)["discriminator_accuracy"]
 
-    assert metric == {"value": 1.0, "interval": [1.0, 1.0], "real_real": 0.5, "collapsed": 0.5}
+    assert metric == {"value": 1.0, "interval": [1.0, 1.0], "real_real": 0.5, "between_fields": 0.5, "collapsed": 0.5}
 
 
 def test_a_judge_stretches_drops_nothing_and_ignores_the_batch(real):
     torch.manual_seed(0)
-    stretch, discriminator = Stretch(0.2, 100.0), Discriminator(32, 1, 4, 0.2)
+    stretch, discriminator = Stretch(0.2, 100.0), Discriminator(32, 1, 4, "batch", 0.2)
     logits = judge(discriminator, stretch, torch.device("cpu"))
 
     many = logits(np.concatenate([real.real_a] * 3))

@@ -1,5 +1,6 @@
 """npy and FITS hold the flux exactly; FITS is valid by the standard's own checksum and says where it comes from."""
 
+import dataclasses
 import io
 import itertools
 import json
@@ -20,7 +21,7 @@ SHA256 = "0123456789abcdef" * 4
 
 
 def origin(bands: str = "gri", seed: int = 7) -> Origin:
-    return Origin("gri128", "gan", SHA256, seed, "survey", list(bands), 0.396)
+    return Origin("gri128", "gan", SHA256, seed, "survey", "survey", list(bands), 0.396)
 
 
 def tiles(count: int, bands: int) -> NDArray[np.float32]:
@@ -57,6 +58,7 @@ def test_json_gives_back_every_bit() -> None:
         "unit": "nanomaggy",
         "pixel_scale_arcsec": 0.396,
         "noise": "survey",
+        "seeing": "survey",
         "model": {"recipe": "gan", "sha256": SHA256},
     }
 
@@ -83,8 +85,20 @@ def test_header_says_where_a_tile_comes_from() -> None:
         "SEED": 2**63 - 1,
         "INDEX": 1,
         "NOISE": "survey",
+        "SEEING": "survey",
     }
     assert {key: header[key] for key in expected} == expected
+    assert not [key for key in header if key.startswith("SKYSIG")]
+
+
+def test_header_says_the_noise_and_the_seeing_of_a_scene() -> None:
+    noise = np.array([[0.01, 0.02, 0.03], [0.04, 0.05, 0.06]], dtype=np.float32)
+    scene = dataclasses.replace(origin(), noise=0.05, seeing=1.2, sky_noise_nmgy=noise)
+    with fits.open(io.BytesIO(to_fits(tiles(2, 3), scene)), checksum=True) as hdus:
+        headers = [hdu.header for hdu in hdus[1:]]
+    assert [(header["NOISE"], header["SEEING"]) for header in headers] == [(0.05, 1.2)] * 2
+    for header, of_tile in zip(headers, noise, strict=True):
+        assert [header[f"SKYSIG_{band}"] for band in "GRI"] == pytest.approx(of_tile.tolist())
 
 
 def test_fits_checksums_hold_by_the_standard() -> None:

@@ -1,9 +1,12 @@
+from itertools import combinations
+
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from skygen.gan.latents import draw_latents, latents_of
+from skygen.gan.latents import Stream, draw_latents, latents_of, noise_of, tile_rng
 
 SEEDS = st.integers(0, 2**63 - 1)
 DISTRIBUTIONS = pytest.mark.parametrize("distribution", ["normal", "uniform"])
@@ -68,3 +71,39 @@ def test_training_s_latents_depend_on_the_generator_alone(distribution):
 
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
+
+
+def test_the_latents_of_a_seed_are_for_ever():
+    row = latents_of("normal", 3, 7, range(5, 6))
+    plain = np.random.Generator(np.random.Philox(key=[7, 5])).standard_normal(3)  # a counter that starts at zero
+
+    assert row.tolist() == [plain.astype(np.float32).tolist()]
+    assert row[0].tolist() == pytest.approx([0.3051561889707436, 0.8958743519531401, 0.542255833871381], rel=1e-6)
+
+
+def test_each_use_of_chance_has_a_stream_of_its_own():
+    drawn = {stream: tile_rng(3, 4, stream).integers(0, 2**63, 1000) for stream in Stream}
+
+    assert [int(stream) for stream in Stream] == [0, 1, 2]  # a new number for a use would change every tile
+    for one, other in combinations(Stream, 2):
+        assert not set(drawn[one].tolist()) & set(drawn[other].tolist())
+    # A stream is 2^192 draws of a counter away from the next: its highest word alone differs.
+    counters = [tile_rng(3, 4, stream).bit_generator.state["state"]["counter"].tolist() for stream in Stream]
+    assert counters == [[0, 0, 0, stream] for stream in Stream]
+
+
+@given(SEEDS, st.integers(0, 300), st.integers(1, 4))
+def test_a_tile_has_its_noise_whatever_the_range(seed, first, count):
+    part = noise_of((2, 3, 4), seed, range(first, first + count))
+
+    assert (part.shape, part.dtype) == ((count, 2, 3, 4), torch.float32)
+    assert torch.equal(part, noise_of((2, 3, 4), seed, range(first, first + count + 2))[:count])
+
+
+def test_noise_is_standard_normal_and_no_tile_has_another_s():
+    noise = noise_of((3, 64, 64), 0, range(8))
+
+    assert noise.mean() == pytest.approx(0, abs=4 / noise.numel() ** 0.5)
+    assert noise.var() == pytest.approx(1, abs=4 * (2 / noise.numel()) ** 0.5)
+    correlations = np.corrcoef(noise.flatten(0, 1).flatten(1).numpy()) - np.eye(24)
+    assert np.abs(correlations).max() < 5 / 64

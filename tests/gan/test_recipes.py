@@ -9,7 +9,7 @@ from skygen.gan.dropout import s_dropout_rate
 from skygen.gan.recipes import Recipe, read_recipes
 from skygen.params import ParamsError, TrainingScale
 
-CHANGED_BY_THE_PAPER = {"loss", "clip", "critic_steps", "dropout", "dropout_k", "init"}
+CHANGED_BY_THE_PAPER = {"loss", "penalty", "clip", "critic_steps", "dropout", "dropout_k", "init"}
 
 
 def scale(**factors):
@@ -23,7 +23,7 @@ def refusal(rows, **changes):
     return str(caught.value)
 
 
-def test_the_two_recipes_differ_in_what_the_paper_changes_and_in_nothing_else(recipes):
+def test_the_paper_s_recipes_differ_in_what_it_changes_and_in_nothing_else(recipes):
     gan, improved = (recipes[name].model_dump() for name in ("gan", "improved"))
 
     assert {key for key in gan if gan[key] != improved[key]} == CHANGED_BY_THE_PAPER
@@ -46,15 +46,44 @@ def test_the_improved_one_is_the_paper_s(recipes):
     assert (improved.dropout_unit, improved.init, improved.logit_slope) == ("iteration", "uniform", 0.2)
 
 
-def test_the_generator_learns_slightly_faster(recipes):
-    for recipe in recipes.values():
+def test_the_paper_s_generators_learn_slightly_faster(recipes):
+    for recipe in (recipes["gan"], recipes["improved"]):
         assert 1 < recipe.generator_lr / recipe.discriminator_lr < 2
+        assert (recipe.norm, recipe.last, recipe.optimiser, recipe.ema_half_life) == ("batch", "tanh", "adam", None)
+        assert (recipe.noise, recipe.psf_share, recipe.softening_nmgy) == ("none", None, None)
+        assert not recipe.needs_real_tiles
+
+
+def test_scene_paints_the_sky_without_noise_in_a_relativistic_game_with_small_slopes(recipes):
+    scene = recipes["scene"]
+
+    assert (scene.noise, scene.last, scene.norm, scene.init_std) == ("survey", "softplus", "none", None)
+    assert (scene.loss, scene.penalty, scene.clip, scene.dropout) == ("relativistic", "r1_r2", None, "none")
+    assert 0 < scene.psf_share <= 1
+    assert scene.needs_real_tiles
 
 
 @pytest.mark.parametrize(
     ("name", "changes", "words"),
     [
-        ("gan", {"clip": 0.01}, "clip is 0.01, but only a Wasserstein critic is clipped; set it to null"),
+        ("gan", {"clip": 0.01}, "clip is 0.01, but it must be given for clipping and null otherwise"),
+        ("improved", {"clip": None}, "clip is None, but it must be given for clipping"),
+        (
+            "gan",
+            {"penalty_weight": 10.0},
+            "penalty_weight is 10.0, but it must be given for a gradient penalty and for",
+        ),
+        ("scene", {"penalty_weight": None}, "penalty_weight is None, but it must be given for a gradient penalty"),
+        (
+            "scene",
+            {"penalty": "none"},
+            "but it must be given for a gradient penalty and for R1 + R2 and null otherwise",
+        ),
+        ("scene", {"norm": "batch"}, "penalty is r1_r2, of single tiles' gradients, but batch norm mixes the tiles"),
+        ("scene", {"norm": "batch", "penalty": "gradient_penalty"}, "batch norm mixes the tiles of a batch; set norm"),
+        ("gan", {"psf_share": 0.85}, "psf_share is 0.85, but only scenes are blurred; set noise to survey"),
+        ("scene", {"noise": "none"}, "only scenes are blurred"),
+        ("scene", {"saturating": True}, "only the Jensen-Shannon loss can saturate; set it to false"),
         ("improved", {"saturating": True}, "only the Jensen-Shannon loss can saturate; set it to false"),
         ("gan", {"dropout_k": 0.25}, "dropout_k is 0.25, but it must be given for s_dropout and null otherwise"),
         ("improved", {"dropout_k": None}, "dropout_k is None, but it must be given for s_dropout"),
@@ -72,7 +101,19 @@ def test_values_that_do_not_go_together_are_refused(params, name, changes, words
 @pytest.mark.parametrize(
     ("key", "value", "legal"),
     [
-        ("loss", "hinge", "'jensen_shannon' or 'wasserstein'"),
+        ("noise", "gaussian", "'none' or 'survey'"),
+        ("psf_share", 0.0, "greater than 0"),
+        ("psf_share", 1.2, "less than or equal to 1"),
+        ("softening_nmgy", -0.2, "greater than 0"),
+        ("colour_scale", 0.0, "greater than 0"),
+        ("colour_scale", 1.5, "less than or equal to 1"),
+        ("last", "sigmoid", "'tanh', 'relu', 'softplus' or 'softmax'"),
+        ("norm", "layer", "'batch' or 'none'"),
+        ("loss", "hinge", "'jensen_shannon', 'wasserstein' or 'relativistic'"),
+        ("penalty", "r1", "'none', 'clipping', 'gradient_penalty' or 'r1_r2'"),
+        ("penalty_weight", 0.0, "greater than 0"),
+        ("optimiser", "lion", "'sgd', 'rmsprop', 'adam', 'adamax' or 'adagrad'"),
+        ("ema_half_life", 0.0, "greater than 0"),
         ("clip", 0.0, "greater than 0"),
         ("critic_steps", 0, "greater than or equal to 1"),
         ("critic_steps", 21, "less than or equal to 20"),
@@ -98,10 +139,34 @@ def test_a_value_that_is_not_legal_is_named_with_its_row_and_what_is(params, key
 def test_keys_are_neither_invented_nor_forgotten(params):
     row = params.recipes["gan"]
 
-    assert "recipes.mine: penalty: unknown key (value 'r1')" in refusal(row, penalty="r1")
+    assert "recipes.mine: momentum: unknown key (value 0.9)" in refusal(row, momentum=0.9)
     assert "recipes.mine: loss: missing" in refusal({key: value for key, value in row.items() if key != "loss"})
     with pytest.raises(ParamsError, match="recipes: empty; give at least one row"):
         read_recipes({})
+
+
+@pytest.mark.parametrize("optimiser", ["sgd", "rmsprop", "adam", "adamax", "adagrad"])
+@pytest.mark.parametrize("name", ["gan", "improved", "scene"])
+def test_every_recipe_takes_each_optimiser_of_the_paper_s_table(params, name, optimiser):
+    row = {**params.recipes[name], "optimiser": optimiser}
+
+    assert read_recipes({"mine": row})["mine"].optimiser == optimiser
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"penalty": "gradient_penalty", "penalty_weight": 10.0, "norm": "none"},
+        {"penalty": "r1_r2", "penalty_weight": 1.0, "norm": "none"},
+        {"penalty": "clipping", "clip": 0.01},
+        {"noise": "survey", "last": "softplus"},
+        {"noise": "survey", "psf_share": 1.0},
+    ],
+)
+def test_penalties_and_noise_go_with_every_loss(params, changes):
+    for loss in ("jensen_shannon", "wasserstein", "relativistic"):
+        row = {**params.recipes["gan"], "loss": loss, **changes}
+        assert read_recipes({"mine": row})["mine"].model_dump() == row
 
 
 def test_a_scale_multiplies_dropout_and_clipping(recipes):

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from skygen.measure import discriminator, diversity, noise
-from skygen.measure.medians import ratio, weighted_median
+from skygen.measure.medians import middle_mean, ratio, weighted_median
 
 
 @pytest.fixture
@@ -19,6 +19,22 @@ def test_weighted_median_of_hand_made_values():
     assert weighted_median(np.array([5.0, 1, 3]), np.ones(3)) == 3
     assert weighted_median(np.array([5.0, 1, 3]), np.array([5.0, 1, 1])) == 5
     assert weighted_median(np.array([5.0, 1, 3]), np.array([0.0, 1, 0])) == 1
+
+
+def test_the_middle_mean_of_hand_made_values():
+    assert middle_mean(np.array([100.0, 1, 2, 3, -50, 4, 5, 6]), np.ones(8)) == pytest.approx(3.5)
+    assert middle_mean(np.array([1.0, 2]), np.ones(2)) == pytest.approx(1.5)
+    assert middle_mean(np.array([7.0]), np.ones(1)) == 7
+    assert middle_mean(np.array([1.0, 2, 9]), np.array([1.0, 1, 0])) == pytest.approx(1.5)
+    assert middle_mean(np.array([1.0, 2, 3]), np.array([1.0, 2, 1])) == 2
+
+
+def test_the_middle_mean_of_two_heaps_is_stable_where_the_median_jumps():
+    """As the halves of an i frame, which two amplifiers read out."""
+    few, many = np.array([0.035] * 49 + [0.041] * 51), np.array([0.035] * 51 + [0.041] * 49)
+
+    assert weighted_median(many, np.ones(100)) / weighted_median(few, np.ones(100)) < 0.86
+    assert middle_mean(many, np.ones(100)) / middle_mean(few, np.ones(100)) == pytest.approx(1, abs=0.01)
 
 
 def test_ratio_is_finite_where_the_real_statistic_is_zero():

@@ -26,6 +26,7 @@ def bundles(tmp_path_factory: pytest.TempPathFactory, write_bundle: Callable[...
     write_bundle(folder / "r64/gan", seed=0)
     write_bundle(folder / "r64/improved", seed=1, recipe="improved")
     write_bundle(folder / "gri128/gan", seed=2, tiles="gri128", size=128, bands=["g", "r", "i"])
+    write_bundle(folder / "gri128/scene", seed=3, recipe="scene", tiles="gri128", size=128, bands=["g", "r", "i"])
     write_json(folder / "champions.json", {"r64": "improved", "gri128": "gan"})
     return folder
 

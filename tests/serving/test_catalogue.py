@@ -49,5 +49,6 @@ def test_every_card_names_its_bundle(folder: Path) -> None:
         ("r64", "gan", False),
         ("r64", "improved", True),
         ("gri128", "gan", True),
+        ("gri128", "scene", False),
     ]
-    assert len({card["sha256"] for card in cards}) == 3
+    assert len({card["sha256"] for card in cards}) == 4

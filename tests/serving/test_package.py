@@ -18,7 +18,7 @@ from skygen.files import read_json
 
 ROOT = Path(__file__).parents[2]
 CHAMPIONS = {"r64": "improved", "gri128": "gan"}
-SEEDS = {"r64": {"gan": 3, "improved": 0}, "gri128": {"gan": 0}}
+SEEDS = {"r64": {"gan": 3, "improved": 0}, "gri128": {"gan": 0, "scene": 1}}
 
 Serve = Callable[[str, Path, dict[str, str]], AbstractContextManager[httpx.Client]]
 
@@ -32,7 +32,8 @@ def stage(bundles: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
     for tiles, recipes in SEEDS.items():
         for recipe, seed in recipes.items():
             shutil.copytree(bundles / tiles / recipe, tmp_path / "models" / tiles / recipe / str(seed) / "bundle")
-    lay_out(tmp_path / "stage", CHAMPIONS, SEEDS)
+    hashes = lay_out(tmp_path / "stage", CHAMPIONS, SEEDS)
+    assert hashes["gri128.scene"] == Bundle.load(bundles / "gri128/scene").sha256
     return tmp_path / "stage"
 
 

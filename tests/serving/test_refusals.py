@@ -46,7 +46,15 @@ Serve = Callable[[str, Path, dict[str, str]], AbstractContextManager[httpx.Clien
         ("noise", "none"),
         ("noise", 0.03),
         ("noise", float("inf")),
+        ("noise", "much"),
+        ("noise", None),
+        ("noise", []),
+        ("noise", True),
+        ("noise", 0),
         ("seeing", 1.2),
+        ("seeing", "none"),
+        ("seeing", 5),
+        ("seeing", {}),
         ("sed", 7),
     ],
 )
@@ -63,8 +71,11 @@ def test_bad_input_is_refused_by_name(client: httpx.Client, field: str, value: A
     ("request_", "choice"),
     [
         ({"tiles": "r65"}, "there is r64, gri128"),
-        ({"tiles": "gri128", "model": "improved"}, "there is champion, gan"),
-        ({"tiles": "r64", "noise": "none"}, "must be 'survey'"),
+        ({"tiles": "gri128", "model": "improved"}, "there is champion, gan, scene"),
+        ({"tiles": "r64", "noise": "none"}, "recipe improved paints its noise; it takes 'survey' alone"),
+        ({"tiles": "r64", "seeing": 1.2}, "recipe improved paints its seeing; it takes 'survey' alone"),
+        ({"tiles": "gri128", "model": "scene", "noise": 11}, "a level above 0 and at most 10.0 nmgy"),
+        ({"tiles": "gri128", "model": "scene", "seeing": 0.5}, "a FWHM from 0.6 to 3.0 arcsec"),
     ],
 )
 def test_a_refusal_says_what_there_is(client: httpx.Client, request_: dict[str, str], choice: str) -> None:

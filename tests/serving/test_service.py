@@ -118,13 +118,35 @@ def test_defaults_are_the_champion_one_tile_seed_zero_png(client: httpx.Client) 
     assert generate(client).content == given.content
 
 
+@pytest.mark.parametrize(
+    "choice", [{}, {"noise": "none"}, {"noise": 1}, {"noise": 0.01, "seeing": 0.8}, {"noise": "none", "seeing": 3}]
+)
+def test_scenes_are_served_as_asked(client: httpx.Client, bundles: Path, choice: dict[str, Any]) -> None:
+    loaded = Bundle.load(bundles / "gri128/scene")
+    asked = {"tiles": "gri128", "model": "scene", "n": 3, "seed": 7, **choice}
+    assert flux(client, **asked).tobytes() == loaded.generate(7, 3, **choice).tobytes()
+
+    observed = loaded.conditions(7, 3, **choice)
+    assert observed is not None
+    with fits.open(io.BytesIO(generate(client, format="fits", **asked).content)) as hdus:
+        for hdu, noise in zip(hdus[1:], observed.sky_noise_nmgy, strict=True):
+            assert hdu.header["NOISE"] == choice.get("noise", "survey")
+            assert hdu.header["SEEING"] == choice.get("seeing", "survey")
+            assert hdu.header["SKYSIG_I"] == pytest.approx(float(noise[2]), abs=1e-6)
+
+
 def test_models_are_their_cards(client: httpx.Client, bundles: Path) -> None:
     models = client.get("/v1/models").json()["models"]
     champions = {(model["tiles"], model["recipe"]): model["champion"] for model in models}
-    assert champions == {("r64", "gan"): False, ("r64", "improved"): True, ("gri128", "gan"): True}
+    assert champions == {
+        ("r64", "gan"): False,
+        ("r64", "improved"): True,
+        ("gri128", "gan"): True,
+        ("gri128", "scene"): False,
+    }
     for model in models:
         loaded = Bundle.load(bundles / model["tiles"] / model["recipe"])
-        assert model == loaded.card.model_dump() | {"sha256": loaded.sha256, "champion": model["champion"]}
+        assert model == loaded.card.model_dump(mode="json") | {"sha256": loaded.sha256, "champion": model["champion"]}
 
 
 def test_metrics_count_tiles_seconds_and_batches(client: httpx.Client) -> None:

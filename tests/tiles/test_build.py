@@ -137,6 +137,23 @@ def test_the_manifest_says_what_the_noise_model_needs(tmp_path, frames, build):
     assert row["psf_fwhm_r_arcsec"] == 1.3
 
 
+@pytest.mark.parametrize("bands", [["g", "r"], ["r", "g"]])
+def test_the_card_has_the_conditions_of_every_field_in_the_order_of_its_bands(tmp_path, frames, build, bands):
+    card = build(frames(), tmp_path / "r64", bands=bands)
+    rows = {f"94-1-{row['field']}": row for row in rows_of(tmp_path / "r64")}
+
+    assert card.conditions.keys() == rows.keys() == {str(field) for field in FIELDS}
+    for field, of_bands in card.conditions.items():
+        for band, observed in zip(bands, of_bands, strict=True):
+            row = rows[field]
+            electron = row[f"nmgy_per_count_{band}"] / row[f"gain_{band}_e_per_count"]
+            assert observed.sky_noise_nmgy == row[f"sky_noise_{band}_nmgy"]
+            assert observed.nmgy_per_electron == pytest.approx(electron, rel=1e-12)
+            assert observed.psf_fwhm_arcsec == row[f"psf_fwhm_{band}_arcsec"]
+    electrons = [observed.nmgy_per_electron for observed in card.conditions["94-1-12"]]
+    assert electrons[0] != electrons[1]  # so that their order shows
+
+
 def test_a_tiles_place_on_the_sky_is_that_of_its_middle(tmp_path, frames, build):
     folder = frames()
     build(folder, tmp_path / "r64")

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from skygen.files import read_json, sha256_file, write_json
+from skygen.sky.conditions import BandConditions
 from skygen.sky.stretch import Stretch
 from skygen.tiles.store import CARD, HEADER_BYTES, SPLITS, TileStore
 from skygen.tiles.writer import write_shard
@@ -160,6 +161,28 @@ def test_the_data_hash_is_that_of_the_tiles(tmp_path, write_store):
 
     assert data_hash("first", tiles()) == data_hash("again", tiles())
     assert len({data_hash("0", tiles()), data_hash("1", changed), data_hash("2", moved)}) == 3
+
+
+def test_the_data_hash_is_that_of_the_conditions_too(tmp_path, write_fields):
+    def data_hash(name, noise):
+        observed = [BandConditions(sky_noise_nmgy=noise, nmgy_per_electron=0.001, psf_fwhm_arcsec=1.3)] * 2
+        fields = {split: {f"94-1-{number}": tiles()[split]} for number, split in enumerate(SPLITS)}
+        conditions = {f"94-1-{number}": observed for number in range(3)}
+        return write_fields(tmp_path / name, "rg", fields, conditions=conditions).card.data_hash
+
+    assert data_hash("first", 0.03) == data_hash("again", 0.03) != data_hash("noisier", 0.031)
+
+
+def test_the_card_keeps_the_conditions_of_every_field_that_gave_tiles(tmp_path, write_store):
+    card = TileStore.open(write_store(tmp_path / "r64", tiles()).folder).card
+
+    assert list(card.conditions) == ["94-1-0", "94-1-1", "94-1-2"]
+    assert all(len(bands) == len(card.bands) for bands in card.conditions.values())
+    with pytest.raises(ValueError, match=r"tiles\.json: conditions\.94-1-0\.0\.sky_noise_nmgy = 0\.0"):
+        raw = read_json(tmp_path / "r64" / CARD)
+        raw["conditions"]["94-1-0"][0]["sky_noise_nmgy"] = 0.0
+        write_json(tmp_path / "r64" / CARD, raw)
+        TileStore.open(tmp_path / "r64")
 
 
 def test_the_card_says_how_networks_see_the_tiles(tmp_path, write_store):

@@ -1,96 +1,131 @@
+import math
+
 import pytest
 import torch
 
-from skygen.training.state import Checkpoint, configuration_hash, new_state, restore_state, save_state
-from skygen.training.step import update_discriminator, update_generator
+from skygen.training.draws import Deck, iteration_rng
+from skygen.training.state import (
+    Checkpoint,
+    configuration_hash,
+    configuration_of,
+    new_state,
+    not_finite,
+    restore_state,
+    save_state,
+    weights_of,
+)
+from skygen.training.step import average_weights, update_discriminator, update_generator
+from tests.training.tiny import CPU, content, flat, same, scale
 
-CPU = torch.device("cpu")
-
-
-def after_steps(recipe, seed=0, steps=2):
-    state, rng = new_state(recipe, 64, 1, 2, seed, CPU), torch.Generator().manual_seed(seed)
-    for _ in range(steps):
-        real = torch.rand(4, 1, 64, 64, generator=rng)
-        update_discriminator(state.players, recipe, real, 0.0, rng)
-        update_generator(state.players, recipe, len(real), 0.0, rng)
-    state.iteration, state.images_seen = steps, 4 * steps
-    return state
-
-
-def content(state):
-    """Everything that a state holds, flat."""
-    found = {}
-    for name, part in vars(state.players).items():
-        found |= flat(part.state_dict(), name)
-    found |= flat(state.ema_generator.state_dict(), "ema_generator")
-    rest = {key: value for key, value in vars(state).items() if key not in ("players", "ema_generator")}
-    return found | flat(rest, "state")
+HERE = {"recipe": {"loss": "wasserstein", "clip": 0.01}, "seed": 0}
 
 
-def flat(value, name):
-    if isinstance(value, Checkpoint):
-        value = vars(value)
-    if isinstance(value, dict):
-        return {key: part for inner, item in value.items() for key, part in flat(item, f"{name}.{inner}").items()}
-    if isinstance(value, list):
-        return flat(dict(enumerate(value)), name)
-    return {name: value.clone() if isinstance(value, torch.Tensor) else value}
+@pytest.fixture
+def after_steps(noise_store):
+    """A function: the state of a recipe after two iterations of training, with a history and a best checkpoint."""
+
+    def make(recipe, seed=0):
+        state = new_state(recipe, noise_store.card, 2, seed, CPU)
+        deck = Deck(recipe, noise_store, state.players.view, 4, CPU)
+        for _ in range(2):
+            rng = iteration_rng(seed, state.images_seen)
+            update_discriminator(state.players, recipe, deck.draw(rng, real=True), 0.0)
+            update_generator(state.players, recipe, deck.draw(rng, real=recipe.needs_real_tiles), 0.0)
+            if recipe.ema_half_life:
+                average_weights(state.ema_generator, state.players.generator, 0.5)
+            state.iteration, state.images_seen = state.iteration + 1, state.images_seen + 4
+        state.history = [{"images_seen": 4.0, "validation_score": 2.5}]
+        networks = weights_of(state.players.generator), weights_of(state.players.discriminator)
+        state.best = Checkpoint(*networks, 1, 4, {"validation_score": 2.5})
+        return state
+
+    return make
 
 
-def same(one, other):
-    return one.keys() == other.keys() and all(
-        torch.equal(one[name], other[name]) if isinstance(one[name], torch.Tensor) else one[name] == other[name]
-        for name in one
-    )
-
-
-def test_a_state_comes_back_from_disk_bit_for_bit(tmp_path, recipes):
-    averaged = recipes["gan"].model_copy(update={"ema_decay": 0.9})
-    state = after_steps(averaged)
-    state.history = [{"images_seen": 4.0, "validation_score": 2.5}]
-    weights = {name: weight.clone() for name, weight in state.players.generator.state_dict().items()}
-    state.best = Checkpoint(weights, {}, 1, 4, {"validation_score": 2.5})
-    save_state(tmp_path / "new" / "state.pt", state)
-    restored = new_state(averaged, 64, 1, 2, 99, CPU)
+@pytest.mark.parametrize("name", ["gan", "improved", "scene"])
+def test_a_state_comes_back_from_disk_bit_for_bit(tmp_path, recipes, noise_store, after_steps, name):
+    state = after_steps(recipes[name])
+    save_state(tmp_path / "new" / "state.pt", state, HERE)
+    restored = new_state(recipes[name], noise_store.card, 2, 99, CPU)
     assert not same(content(restored), content(state))
 
-    restore_state(tmp_path / "new" / "state.pt", restored)
+    assert restore_state(tmp_path / "new" / "state.pt", restored, HERE)
     assert same(content(restored), content(state))
-    assert len(content(state)) > 100
+    kinds = {key.split(".")[0] for key in content(state)}
+    players = {"generator", "discriminator", "generator_optimiser", "discriminator_optimiser"}
+    assert kinds == {*players, "ema_generator", "state"}
 
 
-def test_a_state_without_a_best_checkpoint_comes_back(tmp_path, recipes):
-    state = after_steps(recipes["gan"])
-    save_state(tmp_path / "state.pt", state)
-    restored = new_state(recipes["gan"], 64, 1, 2, 0, CPU)
-    restore_state(tmp_path / "state.pt", restored)
+@pytest.mark.parametrize("optimiser", ["sgd", "rmsprop", "adam", "adamax", "adagrad"])
+def test_every_optimiser_comes_back(tmp_path, recipes, noise_store, after_steps, optimiser):
+    recipe = recipes["gan"].model_copy(update={"optimiser": optimiser})
+    state = after_steps(recipe)
+    save_state(tmp_path / "state.pt", state, HERE)
+    restored = new_state(recipe, noise_store.card, 2, 99, CPU)
+    restore_state(tmp_path / "state.pt", restored, HERE)
+
+    assert same(content(restored), content(state))
+
+
+def test_a_state_without_a_best_checkpoint_comes_back(tmp_path, recipes, noise_store):
+    state = new_state(recipes["gan"], noise_store.card, 2, 0, CPU)
+    state.iteration, state.images_seen = 2, 8
+    save_state(tmp_path / "state.pt", state, HERE)
+    restored = new_state(recipes["gan"], noise_store.card, 2, 0, CPU)
+    restore_state(tmp_path / "state.pt", restored, HERE)
 
     assert restored.best is None
     assert (restored.iteration, restored.images_seen) == (2, 8)
 
 
-def test_the_first_weights_depend_on_recipe_and_seed(recipes):
-    def first(recipe, seed):
-        return content(new_state(recipe, 64, 1, 2, seed, CPU))
+def test_where_nothing_is_kept_nothing_is_restored(tmp_path, recipes, noise_store):
+    state = new_state(recipes["gan"], noise_store.card, 2, 0, CPU)
+    before = content(state)
 
-    gan, improved = recipes["gan"], recipes["improved"]
-    assert same(first(gan, 1), first(gan, 1))
-    assert not same(first(gan, 1), first(gan, 2))
-    assert not same(first(gan, 1), first(improved, 1))
+    assert not restore_state(tmp_path / "state.pt", state, HERE)
+    assert same(content(state), before)
 
 
-def test_optimisers_are_the_recipe_s(recipes):
-    recipe = recipes["gan"].model_copy(update={"generator_lr": 3e-4, "discriminator_lr": 1e-4, "beta1": 0.1})
-    players = new_state(recipe, 64, 1, 2, 0, CPU).players
+@pytest.mark.parametrize(
+    ("other", "said"),
+    [
+        ({**HERE, "seed": 1}, r"seed 0 \(now 1\)"),
+        ({**HERE, "recipe": {"loss": "wasserstein", "clip": 0.02}}, r"recipe\.clip 0\.01 \(now 0\.02\)"),
+        (
+            {"recipe": {"loss": "relativistic"}, "seed": 0},
+            r"recipe\.clip 0\.01 \(now missing\), recipe\.loss wasserstein \(now relativistic\)",
+        ),
+        ({**HERE, "width": None}, r"width missing \(now None\)"),
+    ],
+)
+def test_a_state_of_another_configuration_is_refused_and_what_differs_is_named(
+    tmp_path, recipes, noise_store, after_steps, other, said
+):
+    save_state(tmp_path / "state.pt", after_steps(recipes["gan"]), HERE)
+    state = new_state(recipes["gan"], noise_store.card, 2, 0, CPU)
+    before = content(state)
 
-    assert players.generator_optimiser.defaults["lr"] == 3e-4
-    assert players.discriminator_optimiser.defaults["lr"] == 1e-4
-    assert players.discriminator_optimiser.defaults["betas"] == (0.1, 0.999)
+    with pytest.raises(ValueError, match=rf"state\.pt is the state of another training: {said}; remove it"):
+        restore_state(tmp_path / "state.pt", state, other)
+    assert same(content(state), before)
 
 
-def test_a_missing_state_is_missing(tmp_path, recipes):
-    with pytest.raises(FileNotFoundError, match=r"state\.pt"):
-        restore_state(tmp_path / "state.pt", new_state(recipes["gan"], 64, 1, 2, 0, CPU))
+def test_a_configuration_is_all_that_decides_a_training(recipes, noise_store, write_store, tmp_path):
+    card, recipe, device = noise_store.card, recipes["scene"], CPU
+    tiles = {split: 2 * noise_store.split(split).array() for split in ("train", "validation", "test")}
+    brighter = write_store(tmp_path / "brighter" / "r64", tiles).card
+    slower = recipe.model_copy(update={"generator_lr": 1e-5})
+    configurations = [
+        configuration_of(recipe, scale(), card, 0, device),
+        configuration_of(slower, scale(), card, 0, device),
+        configuration_of(recipe, scale(iterations=5), card, 0, device),
+        configuration_of(recipe, scale(), brighter, 0, device),
+        configuration_of(recipe, scale(), card, 1, device),
+        configuration_of(recipe, scale(), card, 0, torch.device("cuda")),
+    ]
+
+    assert configuration_of(recipe, scale(), card, 0, device) == configurations[0]
+    assert len({configuration_hash(configuration) for configuration in configurations}) == 6
 
 
 def test_a_configuration_s_name_changes_with_any_part_and_not_with_the_order_of_keys():
@@ -107,10 +142,61 @@ def test_a_configuration_s_name_changes_with_any_part_and_not_with_the_order_of_
     assert all(len(name) == 16 for name in names)
 
 
-def test_without_averaging_the_generator_that_plays_is_the_one_that_is_kept(recipes):
-    plain, averaged = recipes["gan"], recipes["gan"].model_copy(update={"ema_decay": 0.9})
-    state, other = new_state(plain, 64, 1, 2, 0, CPU), new_state(averaged, 64, 1, 2, 0, CPU)
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_a_number_that_is_not_finite_is_found_wherever_it_is(recipes, after_steps, value):
+    state = after_steps(recipes["scene"])
+    assert not_finite(state) is None
+    moments = state.players.discriminator_optimiser.state_dict()["state"]
+    holders = {
+        "generator.layers.0.weight": state.players.generator.layers[0].weight,
+        "discriminator.last.bias": state.players.discriminator.last.bias,
+        "ema_generator.layers.0.weight": state.ema_generator.layers[0].weight,
+        "discriminator_optimiser.state.1.exp_avg_sq": moments[1]["exp_avg_sq"],
+    }
+
+    for name, tensor in holders.items():
+        with torch.no_grad():
+            kept = tensor.clone()
+            tensor.flatten()[-1] = value
+            assert not_finite(state) == name
+            tensor.copy_(kept)
+    assert not_finite(state) is None
+
+
+def test_a_copy_of_weights_does_not_follow_the_network(recipes, noise_store):
+    generator = new_state(recipes["gan"], noise_store.card, 2, 0, CPU).players.generator
+    kept, before = weights_of(generator), flat(weights_of(generator))
+    with torch.no_grad():
+        for weight in generator.parameters():
+            weight.add_(1)
+
+    assert same(flat(kept), before)
+    assert not same(flat(weights_of(generator)), before)
+
+
+def test_the_first_weights_depend_on_recipe_and_seed(recipes, noise_store):
+    def first(recipe, seed):
+        return content(new_state(recipe, noise_store.card, 2, seed, CPU))
+
+    gan, improved = recipes["gan"], recipes["improved"]
+    assert same(first(gan, 1), first(gan, 1))
+    assert not same(first(gan, 1), first(gan, 2))
+    assert not same(first(gan, 1), first(improved, 1))
+
+
+def test_optimisers_are_the_recipe_s(recipes, noise_store):
+    recipe = recipes["gan"].model_copy(update={"generator_lr": 3e-4, "discriminator_lr": 1e-4, "beta1": 0.1})
+    players = new_state(recipe, noise_store.card, 2, 0, CPU).players
+
+    assert players.generator_optimiser.defaults["lr"] == 3e-4
+    assert players.discriminator_optimiser.defaults["lr"] == 1e-4
+    assert players.discriminator_optimiser.defaults["betas"] == (0.1, 0.999)
+
+
+def test_without_averaging_the_generator_that_plays_is_the_one_that_is_kept(recipes, noise_store):
+    plain, averaged = recipes["gan"], recipes["scene"]
+    state, other = (new_state(recipe, noise_store.card, 2, 0, CPU) for recipe in (plain, averaged))
 
     assert state.ema_generator is state.players.generator
     assert other.ema_generator is not other.players.generator
-    assert same(flat(other.ema_generator.state_dict(), ""), flat(other.players.generator.state_dict(), ""))
+    assert same(flat(weights_of(other.ema_generator)), flat(weights_of(other.players.generator)))

@@ -1,28 +1,46 @@
 import pytest
 import torch
+from torch import nn
 
 from skygen.gan.losses import discriminator_loss
-from skygen.training.state import new_state
-from skygen.training.step import average_weights, update_discriminator, update_generator
+from skygen.training.draws import Deck
+from skygen.training.state import make_optimiser, new_state
+from skygen.training.step import Players, average_weights, ema_decay, update_discriminator, update_generator
 
 CPU = torch.device("cpu")
 
 
-@pytest.fixture(params=["gan", "improved"])
+@pytest.fixture(params=["gan", "improved", "scene"])
 def recipe(recipes, request):
     return recipes[request.param]
 
 
-def players(recipe, seed=0):
-    return new_state(recipe, 64, 1, 2, seed, CPU).players
+@pytest.fixture
+def players(noise_store):
+    """A function: the players of a recipe, with weights drawn from a seed."""
+    return lambda recipe, seed=0: new_state(recipe, noise_store.card, 2, seed, CPU).players
 
 
-def real(count=6):
-    return torch.randn(count, 1, 64, 64, generator=torch.Generator().manual_seed(7)).clamp(-1, 1)
+@pytest.fixture
+def draws(noise_store, players):
+    """A function: the draws of an update of either network, real tiles among them."""
+
+    def draw(recipe, seed=1):
+        deck = Deck(recipe, noise_store, players(recipe).view, 6, CPU)
+        return deck.draw(torch.Generator().manual_seed(seed), real=True)
+
+    return draw
 
 
-def rng(seed=1):
-    return torch.Generator().manual_seed(seed)
+class Linear(nn.Module):
+    """A discriminator whose logit is a weighted sum of the pixels: all its slopes are its weights."""
+
+    def __init__(self):
+        super().__init__()
+        self.weights = nn.Parameter(torch.randn(64 * 64, generator=torch.Generator().manual_seed(3)) / 50)
+
+    def forward(self, images, dropout):
+        return images.flatten(1) @ self.weights
 
 
 def weights(network):
@@ -33,68 +51,136 @@ def moved(network, before):
     return {name for name, weight in network.named_parameters() if not torch.equal(weight, before[name])}
 
 
-def test_the_discriminator_s_step_moves_all_its_weights_and_none_of_the_generator_s(recipe):
+def test_the_discriminator_s_step_moves_all_its_weights_and_none_of_the_generator_s(recipe, players, draws):
     pair = players(recipe)
     generator, discriminator = weights(pair.generator), weights(pair.discriminator)
-    update_discriminator(pair, recipe, real(), 0.0, rng())
+    update_discriminator(pair, recipe, draws(recipe), 0.0)
 
     assert moved(pair.generator, generator) == set()
-    assert moved(pair.discriminator, discriminator) >= set(discriminator) - {"last.bias"}  # Wasserstein's may cancel
+    # What adds the same to all logits cancels in a difference of two means, and in one of pairs.
+    assert moved(pair.discriminator, discriminator) >= set(discriminator) - {"last.bias"}
     assert all(weight.grad is None for weight in pair.generator.parameters())
 
 
-def test_the_generator_s_step_moves_all_its_weights_and_none_of_the_discriminator_s(recipe):
+def test_the_generator_s_step_moves_all_its_weights_and_none_of_the_discriminator_s(recipe, players, draws):
     pair = players(recipe)
     generator, discriminator = weights(pair.generator), weights(pair.discriminator)
-    update_generator(pair, recipe, 6, 0.0, rng())
+    update_generator(pair, recipe, draws(recipe), 0.0)
 
     assert moved(pair.discriminator, discriminator) == set()
     assert moved(pair.generator, generator) == set(generator)
     assert all(weight.grad is None and weight.requires_grad for weight in pair.discriminator.parameters())
 
 
-def test_a_step_depends_on_its_weights_its_tiles_and_its_generator_alone(recipe):
-    def step(seed):
+@pytest.mark.parametrize("optimiser", ["sgd", "rmsprop", "adam", "adamax", "adagrad"])
+def test_every_optimiser_moves_both_networks(recipes, players, draws, optimiser):
+    recipe = recipes["scene"].model_copy(update={"optimiser": optimiser})
+    pair = players(recipe)
+    generator, discriminator = weights(pair.generator), weights(pair.discriminator)
+    update_discriminator(pair, recipe, draws(recipe), 0.0)
+    update_generator(pair, recipe, draws(recipe), 0.0)
+
+    assert moved(pair.discriminator, discriminator) >= set(discriminator) - {"last.bias"}
+    assert moved(pair.generator, generator) == set(generator)
+
+
+def test_a_step_depends_on_its_weights_and_its_draws_alone(recipe, players, draws):
+    def step(seed, disturbance):
         pair = players(recipe)
-        losses = (
-            update_discriminator(pair, recipe, real(), 0.0, rng(seed)),
-            update_generator(pair, recipe, 6, 0.0, rng(seed)),
-        )
+        torch.manual_seed(disturbance)
+        losses = [update(pair, recipe, draws(recipe, seed), 0.0) for update in (update_discriminator, update_generator)]
         return [float(loss) for loss in losses], weights(pair.generator)
 
-    losses, first = step(1)
-    again, second = step(1)
-    others, _ = step(2)
+    losses, first = step(1, disturbance=5)
+    again, second = step(1, disturbance=6)
+    others, _ = step(2, disturbance=5)
 
     assert losses == again != others
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
-def test_the_loss_is_that_of_the_weights_before_the_step(recipe):
-    before, pair = players(recipe), players(recipe)
-    fake = before.generator(torch.randn(6, recipe.latent_size, generator=rng()))
-    expected = discriminator_loss(recipe, before.discriminator(real(), 0.0), before.discriminator(fake, 0.0))
-    loss = update_discriminator(pair, recipe, real(), 0.0, rng())
+def test_the_loss_is_that_of_the_weights_before_the_step_without_the_penalty(recipe, players, draws):
+    before, pair, given = players(recipe), players(recipe), draws(recipe)
+    fake = before.view.stretched(before.generator(given.latents), given.sky)
+    expected = discriminator_loss(recipe, before.discriminator(given.real, 0.0), before.discriminator(fake, 0.0))
+    loss = update_discriminator(pair, recipe, given, 0.0)
 
     assert float(loss) == pytest.approx(float(expected.detach()), rel=1e-5)
     assert not loss.requires_grad
 
 
-def test_steps_lower_the_loss_of_the_one_that_makes_them(recipe):
+def test_steps_lower_the_loss_of_the_one_that_makes_them(recipe, players, draws):
     unclipped = recipe.model_copy(update={"clip": None})
-    pair = players(unclipped)
-    of_discriminator = [float(update_discriminator(pair, unclipped, real(), 0.0, rng())) for _ in range(15)]
-    of_generator = [float(update_generator(pair, unclipped, 6, 0.0, rng())) for _ in range(15)]
+    pair, given = players(unclipped), draws(unclipped)
+    of_discriminator = [float(update_discriminator(pair, unclipped, given, 0.0)) for _ in range(15)]
+    of_generator = [float(update_generator(pair, unclipped, given, 0.0)) for _ in range(15)]
 
     assert of_discriminator[-1] < of_discriminator[0] - 0.01
     assert of_generator[-1] < of_generator[0] - 0.01
 
 
+@pytest.mark.parametrize("penalty", ["r1_r2", "gradient_penalty"])
+def test_the_penalty_moves_a_linear_discriminator_as_its_closed_form_says(recipes, players, draws, penalty):
+    """R1 + R2 are ‖w‖² times the weight, the gradient penalty (‖w‖ - 1)²: a step of SGD adds their gradients."""
+    scene = recipes["scene"].model_copy(update={"optimiser": "sgd", "beta1": 0.0})
+
+    def step(recipe):
+        pair, linear = players(recipe), Linear()
+        optimiser = make_optimiser(recipe, linear.parameters(), 1.0)
+        given = draws(recipe)
+        update_discriminator(Players(pair.generator, linear, None, optimiser, pair.view), recipe, given, 0.0)
+        return linear.weights.detach()
+
+    plain = step(scene.model_copy(update={"penalty": "none", "penalty_weight": None}))
+    penalised = step(scene.model_copy(update={"penalty": penalty, "penalty_weight": 3.0}))
+    w = Linear().weights.detach()
+    expected = 3.0 * 2 * (w if penalty == "r1_r2" else w - w / w.norm())
+
+    torch.testing.assert_close(plain - penalised, expected, atol=1e-5, rtol=1e-4)
+
+
+def test_scenes_are_judged_after_the_psf_and_with_their_noise(recipes, players, draws):
+    recipe = recipes["scene"]
+    pair, given = players(recipe), draws(recipe)
+    seen = []
+    pair.discriminator.register_forward_hook(lambda _, inputs, __: seen.append(inputs[0].detach()))
+    update_discriminator(pair, recipe, given, 0.0)
+    update_generator(pair, recipe, given, 0.0)
+    with torch.no_grad():
+        expected = pair.view.stretched(players(recipe).generator(given.latents), given.sky)
+
+    assert [tuple(images.shape) for images in seen] == [(6, 1, 64, 64)] * 4
+    torch.testing.assert_close(seen[1], expected, atol=1e-6, rtol=0)
+    # An untrained generator's scene is dark and flat: the discriminator sees the conditions' noise, tile by tile.
+    noise = pair.view.stretch.unstretch(seen[1]).std((1, 2, 3)) / given.sky.conditions.sky_noise_nmgy[:, 0]
+    assert noise.min() > 0.9
+
+
+def test_real_tiles_are_asked_for_where_the_loss_compares(recipes, players, draws):
+    recipe = recipes["scene"]
+    without = draws(recipe)._replace(real=None)
+
+    with pytest.raises(ValueError, match="needs real tiles"):
+        update_discriminator(players(recipe), recipe, without, 0.0)
+    with pytest.raises(ValueError, match="give the logits on real tiles"):
+        update_generator(players(recipe), recipe, without, 0.0)
+
+
+def test_draws_are_left_as_they_were(recipes, players, draws):
+    recipe = recipes["scene"]
+    given, fresh = draws(recipe), draws(recipe)
+    update_discriminator(players(recipe), recipe, given, 0.0)
+
+    assert not given.real.requires_grad
+    assert torch.equal(given.real, fresh.real)
+    assert torch.equal(given.sky.draws, fresh.sky.draws)
+
+
 @pytest.mark.parametrize("clip_norm", [False, True])
-def test_a_clipped_critic_stays_within_its_bound(recipes, clip_norm):
+def test_a_clipped_critic_stays_within_its_bound(recipes, players, draws, clip_norm):
     recipe = recipes["improved"].model_copy(update={"clip": 0.005, "clip_norm": clip_norm})
     pair = players(recipe)
-    update_discriminator(pair, recipe, real(), 0.5, rng())
+    update_discriminator(pair, recipe, draws(recipe), 0.5)
     clipped = {
         name: float(weight.detach().abs().max())
         for name, weight in pair.discriminator.named_parameters()
@@ -108,22 +194,35 @@ def test_a_clipped_critic_stays_within_its_bound(recipes, clip_norm):
     assert max(float(weight.detach().abs().max()) for weight in pair.generator.parameters()) > 0.005
 
 
-def test_the_original_s_discriminator_is_not_clipped(recipes):
+def test_the_original_s_discriminator_is_not_clipped(recipes, players, draws):
     pair = players(recipes["gan"])
-    update_discriminator(pair, recipes["gan"], real(), 0.0, rng())
+    update_discriminator(pair, recipes["gan"], draws(recipes["gan"]), 0.0)
 
     assert float(pair.discriminator.last.weight.detach().abs().max()) > 0.02
 
 
-def test_dropout_changes_the_discriminator_s_step(recipe):
+def test_dropout_changes_the_discriminator_s_step(recipe, players, draws):
     def loss(rate):
         torch.manual_seed(0)
-        return float(update_discriminator(players(recipe), recipe, real(), rate, rng()))
+        return float(update_discriminator(players(recipe), recipe, draws(recipe), rate))
 
     assert loss(0.0) != loss(0.5) == loss(0.5)
 
 
-def test_an_average_has_moved_half_way_after_its_half_life(recipe):
+@pytest.mark.parametrize(("half_life", "batch"), [(1000, 10), (10_000, 32)])
+def test_half_of_the_average_is_left_after_its_half_life(half_life, batch):
+    decay = ema_decay(half_life, batch, images_seen=10**9)
+
+    assert decay ** (half_life / batch) == pytest.approx(0.5)
+
+
+def test_early_the_half_life_is_a_tenth_of_the_images_seen():
+    assert ema_decay(10_000, 32, images_seen=6400) == pytest.approx(0.5 ** (32 / 640))
+    assert ema_decay(10_000, 32, images_seen=32) == pytest.approx(0.5)  # never less than a batch
+    assert ema_decay(10_000, 32, images_seen=100_000) == ema_decay(10_000, 32, images_seen=10**9)
+
+
+def test_an_average_has_moved_half_way_after_its_half_life(recipe, players):
     average, target = players(recipe, 0).generator, players(recipe, 1).generator
     first, last = weights(average), weights(target)
     for _ in range(10):
@@ -133,9 +232,9 @@ def test_an_average_has_moved_half_way_after_its_half_life(recipe):
         torch.testing.assert_close(weight, (first[name] + last[name]) / 2)
 
 
-def test_an_average_takes_the_running_statistics_along_and_leaves_its_target(recipe):
-    average, target = players(recipe, 0).generator, players(recipe, 1).generator
-    target(torch.randn(8, recipe.latent_size))
+def test_an_average_takes_the_running_statistics_along_and_leaves_its_target(recipes, players):
+    average, target = players(recipes["gan"], 0).generator, players(recipes["gan"], 1).generator
+    target(torch.randn(8, recipes["gan"].latent_size))
     before = {name: value.clone() for name, value in target.state_dict().items()}
     average_weights(average, target, 0.75)
 

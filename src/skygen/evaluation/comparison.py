@@ -8,7 +8,7 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
-from skygen.evaluation.scoring import entries
+from skygen.evaluation.scoring import CONTROLS, entries
 from skygen.files import read_json
 from skygen.params import Params
 
@@ -73,7 +73,7 @@ def compare(runs: Sequence[Run]) -> dict[str, Any]:
     `champions`: {set: {"recipe", "seed", "score"}} and `bundles`: {set: {recipe: its best seed}} are chosen on
     validation. `sets`: {set: {recipe: {"seeds", "scores", "flaws", "validation", "test"}}}, where the lists go by seed
     and each metric of a section is {"mean", "spread" (standard deviation over seeds, null for one), "interval" (hull of
-    the seeds'), "real_real", "collapsed" (means)}.
+    the seeds'), "real_real", "between_fields", "collapsed" (means)}.
     """
     sets: dict[str, dict[str, list[Run]]] = {}
     for run in runs:
@@ -125,6 +125,5 @@ def _average_metric(seeds: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "mean": fmean(values),
         "spread": stdev(values) if len(values) > 1 else None,
         "interval": [min(metric["interval"][0] for metric in seeds), max(metric["interval"][1] for metric in seeds)],
-        "real_real": fmean(metric["real_real"] for metric in seeds),
-        "collapsed": fmean(metric["collapsed"] for metric in seeds),
+        **{control: fmean(metric[control] for metric in seeds) for control in CONTROLS},
     }

@@ -1,5 +1,6 @@
 """Pictures of a comparison: sheets of tiles side by side, and every metric's interval over its real-real value."""
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from skygen.formats.png import contact_sheet
 
 SHEET_PX = 640  # side of a sheet of tiles, about: 10 x 10 tiles of 64 px, 5 x 5 of 128 px
 _TITLE_PX, _GAP_PX = 36, 16
+_COLUMNS = 2  # so that sheets stay large where a page is narrow
 _LEFT = 0.05  # of the interval plot: smaller ratios, and 0, are drawn here
 _TINY = 1e-6  # a real-real value below it counts as it
 
@@ -26,15 +28,17 @@ def sheet(tiles: NDArray[np.float32], bands: Sequence[str]) -> Image.Image:
 
 
 def side_by_side(pictures: Mapping[str, Image.Image]) -> Image.Image:
-    """The pictures in a row, on white, each under its title."""
-    width = sum(picture.width + _GAP_PX for picture in pictures.values()) - _GAP_PX
-    row = Image.new("RGB", (width, _TITLE_PX + max(picture.height for picture in pictures.values())), "white")
-    pen, left = ImageDraw.Draw(row), 0
-    for title, picture in pictures.items():
-        pen.text((left, 4), title, fill="black", font=ImageFont.load_default(size=22))
-        row.paste(picture.convert("RGB"), (left, _TITLE_PX))
-        left += picture.width + _GAP_PX
-    return row
+    """The pictures, all of one size, two in a row, on white, each under its title."""
+    width, height = (side + _GAP_PX for side in next(iter(pictures.values())).size)
+    height += _TITLE_PX
+    rows = math.ceil(len(pictures) / _COLUMNS)
+    page = Image.new("RGB", (_COLUMNS * width - _GAP_PX, rows * height - _GAP_PX), "white")
+    pen = ImageDraw.Draw(page)
+    for place, (title, picture) in enumerate(pictures.items()):
+        left, top = place % _COLUMNS * width, place // _COLUMNS * height
+        pen.text((left, top + 4), title, fill="black", font=ImageFont.load_default(size=22))
+        page.paste(picture.convert("RGB"), (left, top + _TITLE_PX))
+    return page
 
 
 def save_picture(picture: Image.Image, path: Path) -> None:
@@ -44,7 +48,10 @@ def save_picture(picture: Image.Image, path: Path) -> None:
 
 
 def save_intervals(sets: Mapping[str, Mapping[str, Mapping[str, Any]]], path: Path) -> None:
-    """Draw the test metrics of `sets` (of comparison.json), each over its real-real value, as PNG: 1 is as real."""
+    """Draw the test metrics of `sets` (of comparison.json), each over its real-real value, as PNG: 1 is as real.
+
+    A bar marks what real training tiles get, which lie in other fields.
+    """
     figure = Figure(figsize=(6 * len(sets), 6), layout="constrained")
     panels = figure.subplots(1, len(sets), squeeze=False)[0]
     for axes, (tiles, recipes) in zip(panels, sets.items(), strict=True):
@@ -56,9 +63,10 @@ def save_intervals(sets: Mapping[str, Mapping[str, Mapping[str, Any]]], path: Pa
 
 def _draw_set(axes: Axes, recipes: Mapping[str, Mapping[str, Any]]) -> None:
     for place, (recipe, result) in enumerate(recipes.items()):
-        middle, low, high = np.array([_over_real(metric) for metric in result["test"].values()]).T
+        middle, low, high, others = np.array([_over_real(metric) for metric in result["test"].values()]).T
         rows = np.arange(len(middle)) + 0.2 * (place - (len(recipes) - 1) / 2)
         axes.errorbar(middle, rows, xerr=[middle - low, high - middle], fmt="o", markersize=4, capsize=2, label=recipe)
+        axes.plot(others, rows, "k|", markersize=9, label=None if place else "training tiles")
     keys = list(next(iter(recipes.values()))["test"])
     axes.set_yticks(range(len(keys)), keys)
     axes.axvline(1, color="grey", linewidth=1)
@@ -67,6 +75,6 @@ def _draw_set(axes: Axes, recipes: Mapping[str, Mapping[str, Any]]) -> None:
 
 
 def _over_real(metric: Mapping[str, Any]) -> list[float]:
-    """A metric's mean and both ends of its interval over its real-real value, none left of the plot."""
+    """A metric's mean, its interval and what training tiles get, over its real-real value, none left of the plot."""
     real = max(metric["real_real"], _TINY)
-    return [max(value / real, _LEFT) for value in (metric["mean"], *metric["interval"])]
+    return [max(value / real, _LEFT) for value in (metric["mean"], *metric["interval"], metric["between_fields"])]

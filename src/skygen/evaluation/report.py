@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from skygen.evaluation.comparison import LEAST_DIVERSITY, SCORED
+from skygen.evaluation.scoring import CONTROLS
 from skygen.measure.table import MEANINGS
 
 _INTRODUCTION = f"""\
@@ -11,13 +12,14 @@ _INTRODUCTION = f"""\
 
 Each cell is the value on the test tiles with its 95 % bootstrap interval over tiles; with several seeds, their mean ±
 standard deviation and the hull of their intervals. *Real-real* is the same metric between two disjoint halves of the
-test tiles, the best that a generator can hope for; *collapsed* is one real tile repeated. As many generated tiles are
-measured as there are in a half. The champion is chosen on the validation tiles, by the geometric mean of
+test tiles. *Between fields* is what real training tiles get, and so what a perfect generator of the training fields
+can hope for: test fields are others, and fields differ by themselves. *Collapsed* is one real tile repeated, for scenes
+one scene under fresh noise. As many generated tiles are measured as there are in a half; scenes are observed under the
+conditions of that half's fields, but for their diversity, which fresh noise would hide: free of noise, perfect scenes
+reach about 0.9 there. The champion is chosen on the validation tiles, by the geometric mean of
 {", ".join(f"`{key}`" for key in SCORED)}, each over its real-real value; what holds under a third or over
 three times the real number of sources comes after what does not, and what looks collapsed (diversity under
 {LEAST_DIVERSITY}) last.
-
-Test fields are not training fields, and fields differ by themselves; with few fields, part of a distance is theirs.
 
 ![every metric over its real-real value](figures/intervals.png)
 """
@@ -33,11 +35,18 @@ def write_report(comparison: Mapping[str, Any]) -> str:
 
 
 def _table(recipes: Mapping[str, Any]) -> str:
-    titles = ["metric", *(f"`{recipe}`" for recipe in recipes), "real-real", "collapsed", "what it is"]
+    titles = [
+        "metric",
+        *(f"`{recipe}`" for recipe in recipes),
+        "real-real",
+        "between fields",
+        "collapsed",
+        "what it is",
+    ]
     lines = [titles, ["---"] * len(titles)]
     for key in _keys(recipes):
         found = [result["test"][key] for result in recipes.values()]
-        controls = [_distinct([row[name] for row in found]) for name in ("real_real", "collapsed")]
+        controls = [_distinct([row[name] for row in found]) for name in CONTROLS]
         lines.append([f"`{key}`", *map(_cell, found), *controls, MEANINGS[key].caption])
     return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
 
@@ -62,6 +71,7 @@ def _verdict(tiles: str, champion: Mapping[str, Any], recipes: Mapping[str, Any]
             lines.append(f"[`{recipe}`, seed {seed}]({tiles}/{recipe}/{seed}/metrics.json): score {score:.3g}{words}.")
     first, *others = recipes
     lines += [_contrast(first, other, recipes) for other in others]
+    lines += [_beside_training_tiles(recipe, result["test"]) for recipe, result in recipes.items()]
     if len(recipes[first]["seeds"]) == 1:
         lines.append("One training a recipe: how much trainings differ by luck is not known from this.")
     return "\n".join(f"- {line}" for line in lines) + "\n"
@@ -79,6 +89,15 @@ def _contrast(first: str, other: str, recipes: Mapping[str, Any]) -> str:
         f"On the test tiles `{other}` is nearer to perfect than `{first}` in {nearer} of {len(keys)} metrics, "
         f"in {apart} of them with intervals that do not overlap."
     )
+
+
+def _beside_training_tiles(recipe: str, metrics: Mapping[str, Any]) -> str:
+    """How many times as far from the test tiles as real training tiles are, in the scored metrics."""
+    times = [
+        f"{metrics[key]['mean'] / max(metrics[key]['between_fields'], least):.3g} in `{key}`"
+        for key, least in SCORED.items()
+    ]
+    return f"Over what real training tiles get on the test tiles, `{recipe}` has {', '.join(times)}."
 
 
 def _keys(recipes: Mapping[str, Any]) -> list[str]:

@@ -42,7 +42,11 @@ def _image_hdu(image: NDArray[np.float32], index: int, origin: Origin) -> fits.I
             ("MODEL", origin.model_sha256),
             ("SEED", origin.seed, "seed of the tiles"),
             ("INDEX", index, "place of this tile among the tiles of the seed"),
-            ("NOISE", origin.noise, "noise of the tile"),
+            ("NOISE", origin.noise, "noise asked for: survey, none, or [nmgy] in r"),
+            ("SEEING", origin.seeing, "seeing asked for: survey, or [arcsec] FWHM"),
         ]
     )
+    if origin.sky_noise_nmgy is not None:
+        for band, noise in zip(origin.bands, origin.sky_noise_nmgy[index], strict=True):
+            hdu.header[f"SKYSIG_{band.upper()}"] = (round(float(noise), 6), f"[nmgy] sky noise of a pixel in {band}")
     return hdu

@@ -24,6 +24,7 @@ def to_json(tiles: NDArray[np.float32], origin: Origin) -> bytes:
         "unit": "nanomaggy",
         "pixel_scale_arcsec": origin.pixel_scale_arcsec,
         "noise": origin.noise,
+        "seeing": origin.seeing,
         "model": {"recipe": origin.recipe, "sha256": origin.model_sha256},
         "data": np.ascontiguousarray(tiles),
     }

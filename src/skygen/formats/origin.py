@@ -3,6 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 
 @dataclass(frozen=True)
 class Origin:
@@ -12,9 +15,12 @@ class Origin:
     recipe: str
     model_sha256: str
     seed: int
-    noise: str
+    noise: str | float
+    seeing: str | float
     bands: Sequence[str]
     pixel_scale_arcsec: float
+    sky_noise_nmgy: NDArray[np.float32] | None = None
+    """Of each tile and band [N, bands], where the recipe has a noise model."""
 
     def check(self, shape: tuple[int, ...]) -> None:
         """Raise `ValueError` where `shape` is not `[N, bands, H, W]` with one plane a band."""

@@ -1,18 +1,41 @@
 """Latents by seed: which numbers make tile i of seed s."""
 
+from enum import IntEnum
+
 import numpy as np
 import torch
+
+
+class Stream(IntEnum):
+    """What a tile's random numbers are for: each use has a stream of its own, so that none disturbs another."""
+
+    LATENTS = 0
+    NOISE = 1
+    CONDITIONS = 2
+
+
+def tile_rng(seed: int, index: int, stream: Stream) -> np.random.Generator:
+    """The random numbers of tile `index` of `seed` for one use.
+
+    They come from a counter (Philox, keyed by seed and index, its highest word the stream), so they depend on nothing
+    else: not on how many tiles are asked for, nor on what was drawn before.
+    """
+    return np.random.Generator(np.random.Philox(key=[seed, index], counter=[0, 0, 0, stream]))
 
 
 def latents_of(distribution: str, size: int, seed: int, indices: range) -> torch.Tensor:
     """The latents [len(indices), size] of tiles `indices` of `seed`, float32.
 
-    Each tile has a counter-based stream of its own (Philox, keyed by seed and index), so its latents depend on nothing
-    else: not on how many tiles are asked for, nor on what was drawn before. `normal` is the standard normal
-    distribution, `uniform` the uniform one on [-1, 1).
+    `normal` is the standard normal distribution, `uniform` the uniform one on [-1, 1).
     """
-    rows = [_draw(distribution, size, np.random.Generator(np.random.Philox(key=[seed, index]))) for index in indices]
+    rows = [_draw(distribution, size, tile_rng(seed, index, Stream.LATENTS)) for index in indices]
     return torch.from_numpy(np.stack(rows).astype(np.float32))
+
+
+def noise_of(shape: tuple[int, int, int], seed: int, indices: range) -> torch.Tensor:
+    """Standard normal draws [len(indices), *shape] for the noise of tiles `indices` of `seed`, float32."""
+    rows = [tile_rng(seed, index, Stream.NOISE).standard_normal(shape, dtype=np.float32) for index in indices]
+    return torch.from_numpy(np.stack(rows))
 
 
 def _draw(distribution: str, size: int, rng: np.random.Generator) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:

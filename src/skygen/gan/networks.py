@@ -1,9 +1,11 @@
-"""The paper's generator and discriminator: a strided convolutional pair (rows P2 and P3 of its description).
+"""The generator and the discriminator: a strided convolutional pair (rows P2 and P3 of the paper's description).
 
-Both work on stretched tiles [N, bands, size, size] in [-1, 1] and scale with `width`, the channels next to the image.
+Both scale with `width`, the channels next to the image. The discriminator works on stretched tiles [N, bands, size,
+size] in [-1, 1]; what the generator's images are is the recipe's `skygen.gan.view`.
 """
 
 import math
+from collections.abc import Callable
 from itertools import pairwise
 
 import torch
@@ -11,58 +13,107 @@ from torch import nn
 from torch.nn import functional
 
 from skygen.gan.dropout import discard
+from skygen.gan.recipes import Last, Norm
+from skygen.params import Section
 
-_FIRST = 4  # px, side of the smallest feature map
+_FIRST = 4  # px, least side of the smallest feature map
 _LEAK = 0.2  # the paper's alpha
 _BATCH_NORM_MOMENTUM = 0.1
+_SHARPNESS = 8.0  # of softplus: how fast it turns from 0 to a straight line
+_DARK = 0.5  # softplus's offset
+_BRIGHTEST = 1.4  # in stretched units: a pixel before the PSF may be brighter than any after it
+
+
+class GeneratorShape(Section):
+    """What a generator is made of: enough to load its weights."""
+
+    canvas: int  # px, side of its images
+    bands: int
+    width: int
+    latent_size: int
+    norm: Norm
+    last: Last
+    colour_scale: float | None  # of what a band has of its own beside the light common to all; None: each by itself
+
+
+def sides(canvas: int) -> list[int]:
+    """The sides of the feature maps in px, from the smallest to the image's: halved while even and at least 4 px."""
+    found = [canvas]
+    while found[0] % 2 == 0 and found[0] // 2 >= _FIRST:
+        found.insert(0, found[0] // 2)
+    return found
 
 
 def _channels(size: int, width: int) -> list[int]:
-    """Channels of the feature maps from the smallest (4 px) to the largest (size / 2 px), halving at each doubling."""
-    doublings = int(math.log2(size // _FIRST))
+    """Channels of the feature maps from the smallest to that of half the image's side, halving at each doubling."""
+    doublings = len(sides(size)) - 1
     return [width * 2**level for level in reversed(range(doublings))]
 
 
-def _norm(channels: int) -> tuple[nn.Module, nn.Module]:
-    return nn.BatchNorm2d(channels, momentum=_BATCH_NORM_MOMENTUM), nn.ReLU(inplace=True)
+def _norm(norm: Norm, channels: int) -> nn.Module:
+    return nn.BatchNorm2d(channels, momentum=_BATCH_NORM_MOMENTUM) if norm == "batch" else nn.Identity()
+
+
+def _softplus(image: torch.Tensor) -> torch.Tensor:
+    return functional.softplus(image - _DARK, beta=_SHARPNESS).clamp(max=_BRIGHTEST)
+
+
+def _softmax(image: torch.Tensor) -> torch.Tensor:
+    """Softmax over the pixels of a band, times their number, less 1: so a band's mean is 0, and its least value -1."""
+    pixels = image.flatten(2)
+    return (pixels.softmax(-1) * pixels.shape[-1] - 1).view_as(image)
+
+
+_LAST: dict[Last, Callable[[torch.Tensor], torch.Tensor]] = {
+    "tanh": torch.tanh,
+    "relu": torch.relu,
+    "softplus": _softplus,
+    "softmax": _softmax,
+}
 
 
 class Generator(nn.Module):
-    """Latents [N, latent_size] → stretched tiles [N, bands, size, size] in (-1, 1).
+    """Latents [N, latent_size] → images [N, bands, canvas, canvas], in the range of the last activation.
 
-    Transposed convolutions, batch norm after every one but the last, ReLU, tanh at the end.
+    Transposed convolutions; ReLU, after batch norm where there is any, on all but the last; the last activation at the
+    end: tanh in (-1, 1), relu at least 0, softplus in [0, 1.4], softmax with a mean of 0 a band.
     """
 
-    def __init__(self, size: int, bands: int, width: int, latent_size: int) -> None:
+    def __init__(self, shape: GeneratorShape) -> None:
         super().__init__()
-        channels = _channels(size, width)
-        layers: list[nn.Module] = [nn.ConvTranspose2d(latent_size, channels[0], _FIRST, 1, 0, bias=False)]
-        for narrow, wide in pairwise(channels):
-            layers += [*_norm(narrow), nn.ConvTranspose2d(narrow, wide, 4, 2, 1, bias=False)]
-        layers += [*_norm(channels[-1]), nn.ConvTranspose2d(channels[-1], bands, 4, 2, 1)]
-        self.layers = nn.Sequential(*layers, nn.Tanh())
+        first, channels, offsets = sides(shape.canvas)[0], _channels(shape.canvas, shape.width), shape.norm == "none"
+        layers: list[nn.Module] = [nn.ConvTranspose2d(shape.latent_size, channels[0], first, 1, 0, bias=offsets)]
+        for wide, narrow in pairwise(channels):
+            layers += [_norm(shape.norm, wide), nn.ReLU(inplace=True)]
+            layers += [nn.ConvTranspose2d(wide, narrow, 4, 2, 1, bias=offsets)]
+        layers += [_norm(shape.norm, channels[-1]), nn.ReLU(inplace=True)]
+        self._colour = shape.colour_scale if shape.bands > 1 else None
+        layers += [nn.ConvTranspose2d(channels[-1], shape.bands + (self._colour is not None), 4, 2, 1)]
+        self.layers, self._last = nn.Sequential(*layers), _LAST[shape.last]
 
     def forward(self, latents: torch.Tensor) -> torch.Tensor:
-        """Stretched tiles of the latents."""
+        """The images of the latents."""
         images: torch.Tensor = self.layers(latents[:, :, None, None])
-        return images
+        if self._colour is not None:
+            images = images[:, :1] + self._colour * images[:, 1:]
+        return self._last(images)
 
 
 class Discriminator(nn.Module):
     """Stretched tiles [N, bands, size, size] and a dropout rate → logits [N].
 
-    Strided convolutions; after every one but the last: batch norm, Leaky-ReLU, dropout. The last layer's logit passes a
-    Leaky-ReLU of slope `logit_slope` too, as the paper prints; a slope of 1 leaves it raw.
+    Strided convolutions; after every one but the last: batch norm where there is any, Leaky-ReLU, dropout. The last
+    layer's logit passes a Leaky-ReLU of slope `logit_slope` too, as the paper prints; a slope of 1 leaves it raw.
     """
 
-    def __init__(self, size: int, bands: int, width: int, logit_slope: float) -> None:
+    def __init__(self, size: int, bands: int, width: int, norm: Norm, logit_slope: float) -> None:
         super().__init__()
         channels = [bands, *reversed(_channels(size, width))]
         self.convolutions = nn.ModuleList(
-            nn.Conv2d(narrow, wide, 4, 2, 1, bias=False) for narrow, wide in pairwise(channels)
+            nn.Conv2d(narrow, wide, 4, 2, 1, bias=norm == "none") for narrow, wide in pairwise(channels)
         )
-        self.norms = nn.ModuleList(nn.BatchNorm2d(wide, momentum=_BATCH_NORM_MOMENTUM) for wide in channels[1:])
-        self.last = nn.Conv2d(channels[-1], 1, _FIRST, 1, 0)
+        self.norms = nn.ModuleList(_norm(norm, wide) for wide in channels[1:])
+        self.last = nn.Conv2d(channels[-1], 1, sides(size)[0], 1, 0)
         self.logit_slope = logit_slope
 
     def forward(self, images: torch.Tensor, dropout: float) -> torch.Tensor:
@@ -74,17 +125,25 @@ class Discriminator(nn.Module):
         return functional.leaky_relu(self.last(features).flatten(), self.logit_slope)
 
 
-def initialise(network: nn.Module, distribution: str, std: float, generator: torch.Generator) -> None:
+def initialise(network: nn.Module, distribution: str, std: float | None, generator: torch.Generator) -> None:
     """Draw every convolution's weights with standard deviation `std`: `normal`, or `uniform` on ±√3·std.
 
-    Batch norm starts as the identity and offsets at zero, so that the two distributions alone differ.
+    None gives each layer the one that keeps its features' variance (He et al. 2015, arXiv:1502.01852, eq. 10). Batch
+    norm starts as the identity and offsets at zero, so that the two distributions alone differ.
     """
-    bound = math.sqrt(3) * std
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+            spread = std or math.sqrt(2 / _inputs(module))
             if distribution == "normal":
-                nn.init.normal_(module.weight, 0.0, std, generator=generator)
+                nn.init.normal_(module.weight, 0.0, spread, generator=generator)
             else:
-                nn.init.uniform_(module.weight, -bound, bound, generator=generator)
+                nn.init.uniform_(module.weight, -math.sqrt(3) * spread, math.sqrt(3) * spread, generator=generator)
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
+
+
+def _inputs(layer: nn.Conv2d | nn.ConvTranspose2d) -> float:
+    """How many products make one of the layer's outputs: a transposed convolution's are spread over its strides."""
+    spread = math.prod(layer.stride) if isinstance(layer, nn.ConvTranspose2d) else 1
+    pixels = 1 if isinstance(layer, nn.ConvTranspose2d) and layer.padding == (0, 0) else math.prod(layer.kernel_size)
+    return layer.in_channels * pixels / spread

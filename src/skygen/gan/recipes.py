@@ -11,22 +11,59 @@ from pydantic import Field, model_validator
 
 from skygen.params import ParamsError, Positive, Section, TrainingScale, validate
 
+Norm = Literal["batch", "none"]
+Last = Literal["tanh", "relu", "softplus", "softmax"]
+PENALTY_WITHOUT_NORM = ("gradient_penalty", "r1_r2")  # of single tiles' gradients, which batch norm mixes
+
 
 class Recipe(Section):
     """One way to train a generator."""
 
-    loss: Literal["jensen_shannon", "wasserstein"]
-    """The game's value: the paper's eqs 1 and 6 to 8 (original GAN), or eqs 9 to 12 (earth mover's distance)."""
+    noise: Literal["none", "survey"]
+    """`none`: the generator paints tiles, noise and all, as in the paper. `survey`: it paints scenes free of noise, and
+    the noise of the survey is added before the discriminator looks (Bora et al. 2018, AmbientGAN)."""
+
+    psf_share: Annotated[float, Field(gt=0, le=1)] | None
+    """With survey noise: scenes are painted before the point-spread function, and blurred by one of this share of the
+    tile's own width; null paints them as they are seen."""
+
+    softening_nmgy: Positive | None
+    """Softening of the stretch through which this recipe's discriminator sees flux; null takes the tile set's."""
+
+    colour_scale: Annotated[float, Field(gt=0, le=1)] | None
+    """The generator paints the light common to all bands, and this much weaker what each band has of its own, so that a
+    source starts at one place in all of them; null paints each band by itself, as the paper does."""
+
+    last: Last
+    """The generator's last activation: the paper's table 3, tanh chosen there. softplus for scenes, which have no
+    negative flux."""
+
+    norm: Norm
+    """Batch norm after every convolution but the last, in both networks, as in the paper; or none (Huang et al. 2024,
+    arXiv:2501.05441)."""
+
+    loss: Literal["jensen_shannon", "wasserstein", "relativistic"]
+    """The game's value: the paper's eqs 1 and 6 to 8 (original GAN), or eqs 9 to 12 (earth mover's distance), or
+    relativistic pairing (Jolicoeur-Martineau 2019, arXiv:1807.00734)."""
 
     saturating: bool
     """Jensen-Shannon only: the generator minimises log(1 - D) instead of maximising log D. The paper leaves it open."""
 
+    penalty: Literal["none", "clipping", "gradient_penalty", "r1_r2"]
+    """What keeps the discriminator smooth: clipping of its weights (WGAN, algorithm 1); a slope of 1 between real and
+    fake tiles (Gulrajani et al. 2017, arXiv:1704.00028, eq. 3); small slopes at real and at fake tiles (Mescheder et
+    al. 2018, arXiv:1801.04406, eqs 9 and 10). The last two have no sense with batch norm."""
+
     clip: Positive | None
-    """Bound on every clipped weight of a Wasserstein critic; null clips nothing. 0.01 in WGAN, algorithm 1."""
+    """Clipping only: the bound on every clipped weight. 0.01 in WGAN, algorithm 1."""
 
     clip_norm: bool
     """Whether clipping also bounds the scales and offsets of batch norm. WGAN's text says all weights; bounding the
     scales to 0.01 all but removes the critic's gradient, so the recipe leaves them free."""
+
+    penalty_weight: Positive | None
+    """Gradient penalties only: λ (10 in Gulrajani et al.), or that of R1 and R2, which count half of it each (gamma in
+    Huang et al.)."""
 
     critic_steps: Annotated[int, Field(ge=1, le=20)]
     """Discriminator updates for each generator update: 1 in the original GAN, 5 in WGAN, algorithm 1."""
@@ -46,8 +83,9 @@ class Recipe(Section):
     init: Literal["normal", "uniform"]
     """Distribution of the initial weights: Gaussian in DCGAN, uniform in the paper (figs 4 and 5)."""
 
-    init_std: Positive
-    """Standard deviation of the initial weights, of either distribution: 0.02 in DCGAN. The paper gives no range."""
+    init_std: Positive | None
+    """Standard deviation of the initial weights, of either distribution: 0.02 in DCGAN, and the paper gives no range.
+    null takes the one that keeps the features' variance, layer by layer (He et al. 2015, arXiv:1502.01852)."""
 
     latents: Literal["normal", "uniform"]
     """Distribution of the latents: standard normal, or uniform on [-1, 1]."""
@@ -59,27 +97,56 @@ class Recipe(Section):
     """Negative slope of the Leaky-ReLU on the discriminator's last layer: 0.2 as printed in the paper; 1 leaves the
     logit raw."""
 
+    optimiser: Literal["sgd", "rmsprop", "adam", "adamax", "adagrad"]
+    """Of both networks: the paper's table 1, Adam chosen there."""
+
     generator_lr: Positive
-    """Adam's step for the generator: slightly above the discriminator's, as the paper asks. DCGAN's order."""
+    """The optimiser's step for the generator: slightly above the discriminator's, as the paper asks. DCGAN's order."""
 
     discriminator_lr: Positive
-    """Adam's step for the discriminator: 2e-4 in DCGAN."""
+    """The optimiser's step for the discriminator: 2e-4 in DCGAN."""
 
     beta1: Annotated[float, Field(ge=0, lt=1)]
-    """Adam's first decay: 0.5 in DCGAN."""
+    """First decay of Adam and Adamax, momentum of SGD and RMSprop: 0.5 in DCGAN. Adagrad has none."""
 
     beta2: Annotated[float, Field(ge=0, lt=1)]
-    """Adam's second decay: 0.999."""
+    """Second decay of Adam and Adamax, decay of RMSprop's mean square: 0.999."""
 
-    ema_decay: Annotated[float, Field(gt=0, lt=1)] | None
-    """Decay an iteration of the moving average of the generator's weights that is kept and served; null serves the
-    weights themselves, as the paper does. Averaging calms the oscillation of the game (Yazici et al. 2019,
-    arXiv:1806.04498)."""
+    ema_half_life: Positive | None
+    """Images after which a generator's weights count half in the moving average that is kept and served; early in a
+    training it is shorter. null serves the weights themselves, as the paper does. Averaging calms the oscillation of
+    the game (Yazici et al. 2019, arXiv:1806.04498)."""
+
+    least_diversity: Annotated[float, Field(ge=0, lt=1)]
+    """Diversity of the validation's generated tiles below which a training counts as collapsed: real tiles have 1, one
+    tile repeated 0. Collapsed trainings of `gan` were measured at 0.14 and 0.15, those that recovered at 0.29 and more.
+    With survey noise it is that of scenes without noise, of which a good training came down to about 0.3."""
+
+    on_trouble: Literal["stop", "warn"]
+    """What a training does that collapsed or diverged: it stops with an error, or is tagged and goes on. A loss that is
+    not finite always stops it."""
+
+    @property
+    def needs_real_tiles(self) -> bool:
+        """Whether the generator's loss compares fake tiles with real ones."""
+        return self.loss == "relativistic"
 
     @model_validator(mode="after")
     def _values_agree(self) -> Self:
-        if self.clip is not None and self.loss != "wasserstein":
-            raise ValueError(f"clip is {self.clip}, but only a Wasserstein critic is clipped; set it to null")
+        if (self.clip is None) == (self.penalty == "clipping"):
+            raise ValueError(f"clip is {self.clip}, but it must be given for clipping and null otherwise")
+        if (self.penalty_weight is None) == (self.penalty in PENALTY_WITHOUT_NORM):
+            raise ValueError(
+                f"penalty_weight is {self.penalty_weight}, but it must be given for a gradient penalty and for R1 + R2 "
+                "and null otherwise"
+            )
+        if self.penalty in PENALTY_WITHOUT_NORM and self.norm == "batch":
+            raise ValueError(
+                f"penalty is {self.penalty}, of single tiles' gradients, but batch norm mixes the tiles of a batch; "
+                "set norm to none"
+            )
+        if self.psf_share is not None and self.noise == "none":
+            raise ValueError(f"psf_share is {self.psf_share}, but only scenes are blurred; set noise to survey")
         if self.saturating and self.loss != "jensen_shannon":
             raise ValueError("saturating is true, but only the Jensen-Shannon loss can saturate; set it to false")
         if (self.dropout_k is None) == (self.dropout == "s_dropout"):

@@ -1,7 +1,8 @@
 """`diversity`: how different generated tiles are from each other, over how different real ones are.
 
 0 is one tile repeated, 1 as diverse as the sky. Pure noise can pass it, since every draw of it differs; so read it
-with `sources`. Needs numpy and torch alone.
+with `sources`. Scenes are measured free of noise, since fresh noise would hide a collapse: of the real tiles' distance
+8 to 14 % is noise (measured by adding more of it), so that perfect scenes reach about 0.9. Needs numpy and torch alone.
 """
 
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The median of values that count with weights, and the ratio of two sets' statistics."""
+"""The middle of values that count with weights, and the ratio of two sets' statistics."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,17 @@ def weighted_median(values: NDArray[np.float64], weights: NDArray[np.float64]) -
     order = np.argsort(values, kind="stable")
     reached = np.cumsum(weights[order])
     return float(values[order[np.searchsorted(reached, reached[-1] / 2)]])
+
+
+def middle_mean(values: NDArray[np.float64], weights: NDArray[np.float64]) -> float:
+    """The mean of the middle half of `values` [n], between their quartiles by the weights [n].
+
+    No outlier moves it; and where values come in two heaps, of which a median takes either, it lies between them.
+    """
+    order = np.argsort(values, kind="stable")
+    reached = np.cumsum(weights[order]) / weights.sum()
+    middle = np.diff(np.clip(reached, 0.25, 0.75), prepend=0.25)
+    return float(2 * (values[order] * middle).sum())
 
 
 def ratio(fake: NDArray[np.float64] | float, real: NDArray[np.float64] | float) -> float:

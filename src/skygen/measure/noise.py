@@ -1,20 +1,24 @@
-"""`sky_noise`: the background noise of generated tiles over that of real ones; 1 is right."""
+"""`sky_noise`: the background noise of generated tiles over that of real ones; 1 is right.
+
+Read out by two amplifiers, the halves of a frame may differ: in i by 14 and 18 % on two of the survey's fields. So a
+set's noise is a mean, of the middle half of its tiles: disjoint real halves agree to 1 %, and their medians to 4 %.
+"""
 
 import numpy as np
 from numpy.typing import NDArray
 
-from skygen.measure.medians import ratio, weighted_median
+from skygen.measure.medians import middle_mean, ratio
 from skygen.sky.noise import sky_noise
 
 
 def describe(tiles: NDArray[np.floating]) -> NDArray[np.float64]:
-    """The robust background noise of each tile and band in nmgy, [N, bands]."""
+    """The background noise of each tile and band in nmgy, [N, bands]."""
     return np.stack([sky_noise(tile) for tile in tiles])
 
 
 def summarise(noise: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The median tile's noise in each band, [bands]; `weights` [N] says how often each tile counts."""
-    return np.array([weighted_median(band, weights) for band in noise.T])
+    """The middle tiles' mean noise in each band, [bands]; `weights` [N] says how often each tile counts."""
+    return np.array([middle_mean(band, weights) for band in noise.T])
 
 
 compare = ratio

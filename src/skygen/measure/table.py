@@ -32,7 +32,7 @@ MEANINGS = {  # by key in metrics.json, where a dot nests
     "sources.ellipticity": Meaning(0, "ellipticities of sources, distance"),
     "sources.g_r": Meaning(0, "g - r colours of sources, distance in mag"),
     "sources.r_i": Meaning(0, "r - i colours of sources, distance in mag"),
-    "diversity": Meaning(1, "difference between tiles, generated / real; 0 is collapse, and noise passes"),
+    "diversity": Meaning(1, "difference between tiles, generated (scenes: free of noise) / real; 0 is collapse"),
     "discriminator_accuracy": Meaning(0.5, "the discriminator's own accuracy; 0.5 is equilibrium, higher not better"),
 }
 

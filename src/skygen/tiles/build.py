@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from skygen.files import resume_folder, sha256_file, sha256_folder
 from skygen.params import TileSetParams, TilesScale
+from skygen.sky.conditions import BandConditions
 from skygen.sky.field import FieldId, sources_name
 from skygen.sky.frame import PIXEL_SCALE_ARCSEC
 from skygen.sky.manifest import FrameRow, Manifest
@@ -66,7 +67,7 @@ def build_tile_set(
         work = partial(make_shard, frames.resolve(), building, tile_set)
         reports = list(work_on(jobs, work, scheduler, f"tiles {name}", "shard"))
         left_out = {"lacks a band": sorted(known.keys() - whole.keys()), "shares sky": splits.left_out}
-        card = _card(name, tile_set, splits, left_out, reports)
+        card = _card(name, tile_set, splits, left_out, reports, whole)
         _check_no_split_is_empty(name, card)
         merge_parts(building, [part_path(building, job.name) for job in jobs], manifest_schema(tile_set.bands))
         write_card(building, card)
@@ -112,11 +113,14 @@ def _card(
     splits: Splits,
     left_out: Mapping[str, Sequence[FieldId]],
     reports: Sequence[ShardReport],
+    known: Known,
 ) -> TileSetCard:
     shards: dict[Split, list[Shard]] = {split: [] for split in SPLITS}
     for report in reports:
         if report.shard is not None:
             shards[report.split].append(report.shard)
+    held = [field for of_split in shards.values() for shard in of_split for field in shard.fields]
+    conditions = {field: _conditions(known[FieldId.parse(field)]) for field in held}
     return TileSetCard(
         name=name,
         size=tile_set.size,
@@ -128,9 +132,21 @@ def _card(
         fields={split: [str(field) for field in splits.fields[split]] for split in SPLITS},
         left_out={cause: [str(field) for field in fields] for cause, fields in left_out.items()},
         survival={split: _survival(report for report in reports if report.split == split) for split in SPLITS},
+        conditions=conditions,
         shards=shards,
-        data_hash=data_hash(shards),
+        data_hash=data_hash(shards, conditions),
     )
+
+
+def _conditions(of_bands: Mapping[str, FrameRow]) -> list[BandConditions]:
+    return [
+        BandConditions(
+            sky_noise_nmgy=row.sky_noise_nmgy,
+            nmgy_per_electron=row.nmgy_per_count / row.gain_e_per_count,
+            psf_fwhm_arcsec=row.psf_fwhm_arcsec,
+        )
+        for row in of_bands.values()
+    ]
 
 
 def _survival(reports: Iterable[ShardReport]) -> Survival:

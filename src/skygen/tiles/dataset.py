@@ -34,9 +34,14 @@ def turn(tile: torch.Tensor, symmetry: int) -> torch.Tensor:
     return torch.rot90(mirrored, symmetry % 4, (-2, -1))
 
 
-def draw_batch(dataset: TileDataset, batch: int, generator: torch.Generator) -> torch.Tensor:
-    """`batch` random tiles [batch, bands, H, W] in nmgy, each under a random symmetry of the square."""
-    indices = torch.randint(len(dataset), (batch,), generator=generator).tolist()
-    symmetries = torch.randint(8, (batch,), generator=generator).tolist()
+def draw_batch(
+    dataset: TileDataset, batch: int, generator: torch.Generator, share: slice = slice(None)
+) -> torch.Tensor:
+    """`batch` random tiles [batch, bands, H, W] in nmgy, each under a random symmetry of the square.
+
+    Only those of `share` are read and given back; the numbers of the whole batch are drawn all the same.
+    """
+    indices = torch.randint(len(dataset), (batch,), generator=generator)[share].tolist()
+    symmetries = torch.randint(8, (batch,), generator=generator)[share].tolist()
     tiles = dataset.__getitems__(indices)
     return torch.stack([turn(tile, symmetry) for tile, symmetry in zip(tiles, symmetries, strict=True)])

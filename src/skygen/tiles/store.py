@@ -13,6 +13,7 @@ from pydantic import model_validator
 
 from skygen.files import read_json
 from skygen.params import Section, validate
+from skygen.sky.conditions import BandConditions
 from skygen.sky.stretch import Stretch
 
 Split = Literal["train", "validation", "test"]
@@ -61,8 +62,9 @@ class TileSetCard(Section):
     fields: dict[Split, list[str]]
     left_out: dict[str, list[str]]  # fields in no split, by cause
     survival: dict[Split, Survival]
+    conditions: dict[str, list[BandConditions]]  # of every field that gave tiles, in the order of `bands`
     shards: dict[Split, list[Shard]]
-    data_hash: str  # SHA-256 over the shards' hashes
+    data_hash: str  # SHA-256 over the shards' hashes and the conditions
 
     @property
     def stretch(self) -> Stretch:

@@ -1,6 +1,7 @@
 """Writing a tile store: shards field by field, and the card, which makes the store whole."""
 
 import hashlib
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skygen.files import sha256_file, write_atomically, write_json
+from skygen.sky.conditions import BandConditions
 from skygen.tiles.store import CARD, SPLITS, Shard, Split, TileSetCard
 
 
@@ -65,10 +67,11 @@ def describe_shard(path: Path, fields: Mapping[str, int]) -> Shard:
     return Shard(name=path.name, tiles=sum(fields.values()), fields=dict(fields), sha256=sha256_file(path))
 
 
-def data_hash(shards: Mapping[Split, Sequence[Shard]]) -> str:
-    """The SHA-256 over the hashes of all shards, in the order of splits and shards."""
+def data_hash(shards: Mapping[Split, Sequence[Shard]], conditions: Mapping[str, Sequence[BandConditions]]) -> str:
+    """The SHA-256 over the hashes of all shards, in the order of splits and shards, and over the fields' conditions."""
     hashes = [shard.sha256 for split in SPLITS for shard in shards[split]]
-    return hashlib.sha256("\n".join(hashes).encode()).hexdigest()
+    measured = [(field, [band.model_dump() for band in bands]) for field, bands in conditions.items()]
+    return hashlib.sha256(json.dumps([hashes, measured]).encode()).hexdigest()
 
 
 def write_card(folder: Path, card: TileSetCard) -> None:

@@ -1,153 +1,170 @@
-"""The training loop: draw, step, sometimes measure, sometimes save."""
+"""The training loop: draw, step, sometimes look at the losses, measure and save."""
 
-import math
+import logging
 import time
-from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from tqdm import tqdm
 
 from skygen.gan.dropout import dropout_rate
-from skygen.gan.latents import latents_of
 from skygen.gan.recipes import Recipe
-from skygen.measure.score import ValidationScore, halves
 from skygen.params import TrainingScale
-from skygen.tiles.dataset import TileDataset, draw_batch
 from skygen.tiles.store import TileStore
-from skygen.training.state import Checkpoint, State, new_state, restore_state, save_state
-from skygen.training.step import average_weights, update_discriminator, update_generator
+from skygen.training.draws import Deck, iteration_rng
+from skygen.training.generations import mend
+from skygen.training.measurements import Log, Measurements
+from skygen.training.signals import requests_to_end
+from skygen.training.state import State, configuration_of, new_state, not_finite, restore_state, save_state
+from skygen.training.step import average_weights, ema_decay, update_discriminator, update_generator
+from skygen.training.team import ALONE, Team
+from skygen.training.watch import troubles
 
-_VALIDATION_SEED = 2**62  # of the tiles by which checkpoints are compared; far from what users ask for
+LOOK_EVERY = 50  # iterations between two looks at the losses, for each of which a GPU must be waited for
+SAVE_EVERY_S = 120.0  # what a kill or a power cut costs at most; measurements save too
+_logger = logging.getLogger(__name__)
 
 
 class TrainingError(RuntimeError):
     """A training cannot go on; the message says why and what is left of it."""
 
 
-class Log(Protocol):
-    """Where a training reports to: MLflow in the pipeline, nothing on a bare machine."""
-
-    def metrics(self, values: Mapping[str, float], images_seen: int) -> None:
-        """Take the values measured after `images_seen` real tiles."""
-
-    def samples(self, flux_nmgy: NDArray[np.float32], images_seen: int) -> None:
-        """Take generated tiles [N, bands, H, W]."""
-
-
-class _Validation:
-    """What a checkpoint is chosen by: the cheap metrics against one half of the validation tiles."""
-
-    def __init__(self, store: TileStore) -> None:
-        tiles = store.split("validation")
-        real = tiles.array()
-        first, second = halves(tiles.fields())
-        self.tiles = len(first)
-        self._score = ValidationScore(real[first], real[second])
-
-    def measure(self, fake: NDArray[np.float32]) -> dict[str, float]:
-        return {f"validation_{key}": value for key, value in self._score.measure(fake).items()}
-
-
 def train(
-    recipe: Recipe, scale: TrainingScale, store: TileStore, seed: int, device: torch.device, checkpoint: Path, log: Log
-) -> State:
-    """The state after training `recipe` (the scale's factors applied) on `store` for as long as `scale` says.
-
-    A state kept at `checkpoint` by an earlier, interrupted call is resumed. Raises `TrainingError` on a loss that is
-    not finite.
-    """
-    card, training = store.card, TileDataset(store.split("train"))
-    validation = _Validation(store)
-    state = new_state(recipe, card.size, len(card.bands), scale.width, seed, device)
-    if checkpoint.is_file():
-        restore_state(checkpoint, state)
-    started, seen_before = time.monotonic(), state.images_seen
-    with _progress(recipe, scale, state) as bar:
-        while state.iteration < scale.iterations:
-            losses = _iterate(state, recipe, scale, training, store, seed, device)
-            bar.update(scale.batch * recipe.critic_steps)
-            if _is_measurement(state.iteration, scale.iterations, scale.measurements):
-                speed = (state.images_seen - seen_before) / (time.monotonic() - started)
-                _measure(state, recipe, store, validation, device, {**losses, "images_per_second": speed}, log)
-                save_state(checkpoint, state)
-                bar.set_postfix(score=f"{state.history[-1]['validation_score']:.2f}")
-    return state
-
-
-def _iterate(
-    state: State,
     recipe: Recipe,
     scale: TrainingScale,
-    training: TileDataset,
     store: TileStore,
     seed: int,
     device: torch.device,
-) -> dict[str, float]:
-    rng = _seed_all(seed, state.images_seen)
-    dropout = dropout_rate(recipe, state.iteration, state.images_seen, len(training))
-    losses = []
-    for _ in range(recipe.critic_steps):
-        real = store.card.stretch.stretch(draw_batch(training, scale.batch, rng).to(device))
-        losses.append(update_discriminator(state.players, recipe, real, dropout, rng))
-        state.images_seen += scale.batch
-    generator_loss = update_generator(state.players, recipe, scale.batch, dropout, rng)
-    if recipe.ema_decay is not None:
-        average_weights(state.ema_generator, state.players.generator, recipe.ema_decay)
-    state.iteration += 1
-    values = {"discriminator_loss": float(losses[-1]), "generator_loss": float(generator_loss)}
-    if not all(math.isfinite(loss) for loss in values.values()):
-        kept = f"iteration {state.best.iteration}" if state.best else "none"
-        raise TrainingError(f"iteration {state.iteration}: losses {values}; last good checkpoint: {kept}")
-    return {**values, "dropout_rate": dropout}
+    checkpoint: Path,
+    log: Log | None,
+    team: Team = ALONE,
+) -> State:
+    """The state after training `recipe` (the scale's factors applied) on `store` for as long as `scale` says.
+
+    A state kept at `checkpoint` by an earlier, interrupted call is resumed. SIGTERM and SIGINT end the training between
+    two iterations, with its state kept. All processes of a `team` see `checkpoint`; the one that writes saves, and has
+    the `log`: it alone measures, and its state has the history and the best checkpoint. Raises `TrainingError` on a
+    loss or a weight that is not finite, and where the recipe stops on trouble; `ValueError` where `checkpoint` is of
+    another configuration.
+    """
+    state = new_state(recipe, store.card, scale.width, seed, device, team)
+    configuration = configuration_of(recipe, scale, store.card, seed, device)
+    if team.writes:
+        mend(checkpoint)
+    team.barrier()
+    restore_state(checkpoint, state, configuration)
+    deck = Deck(recipe, store, state.players.view, scale.batch, device, team)
+    measurements = Measurements(recipe, store, state, device, log) if team.writes and log else None
+    _Training(recipe, scale, seed, state, deck, measurements, checkpoint, configuration, team).run()
+    return state
 
 
-def _seed_all(seed: int, images_seen: int) -> torch.Generator:
-    """The generator of this iteration's draws, and torch's own (dropout draws from it), by (seed, images seen)."""
-    word = int(np.random.SeedSequence([seed, images_seen]).generate_state(1, np.uint64)[0])
-    torch.manual_seed(word)
-    return torch.Generator().manual_seed(word)
+@dataclass
+class _Training:
+    recipe: Recipe
+    scale: TrainingScale
+    seed: int
+    state: State
+    deck: Deck
+    measurements: Measurements | None  # of the process that has the log
+    checkpoint: Path
+    configuration: dict[str, Any]
+    team: Team
+    unlooked: list[torch.Tensor] = field(default_factory=list)  # losses [2] of iterations since the last look
+    dropout: float = 0.0  # of the last iteration
+    saved_at: float = field(default_factory=time.monotonic)
 
+    def run(self) -> None:
+        """Go on to the scale's last iteration."""
+        state = self.state
+        self._stop_if_lost()
+        with requests_to_end() as request, self._progress() as bar:
+            while state.iteration < self.scale.iterations:
+                self._iterate()
+                bar.update(self.scale.batch * self.recipe.critic_steps)
+                measuring = self._is_measurement()
+                looking = measuring or state.iteration % LOOK_EVERY == 0
+                ending = (looking or self.team.size == 1) and self.team.any(request.signal is not None)
+                losses = self._look() if looking else {}
+                if measuring and self.measurements:
+                    self.measurements.take(losses)
+                    bar.set_postfix(score=f"{state.history[-1]['validation_score']:.2f}")
+                if measuring or ending or time.monotonic() - self.saved_at > SAVE_EVERY_S:
+                    self._save()
+                if ending:
+                    request.obey()
+                if measuring:
+                    self._stop_if_lost()
 
-def _is_measurement(iteration: int, iterations: int, measurements: int) -> bool:
-    """Whether one of the evenly spread `measurements` falls on `iteration`; the last one does on the last."""
-    return (iteration * measurements) // iterations > ((iteration - 1) * measurements) // iterations
+    def _iterate(self) -> None:
+        recipe, state, batch = self.recipe, self.state, self.scale.batch
+        rng = iteration_rng(self.seed, state.images_seen, self.team.rank)
+        self.dropout = dropout_rate(recipe, state.iteration, state.images_seen, len(self.deck.tiles))
+        losses = []
+        for _ in range(recipe.critic_steps):
+            draws = self.deck.draw(rng, real=True)
+            losses.append(update_discriminator(state.players, recipe, draws, self.dropout))
+            state.images_seen += batch
+        draws = self.deck.draw(rng, real=recipe.needs_real_tiles)
+        losses.append(update_generator(state.players, recipe, draws, self.dropout))
+        if recipe.ema_half_life is not None:
+            decay = ema_decay(recipe.ema_half_life, batch * recipe.critic_steps, state.images_seen)
+            average_weights(state.ema_generator, state.players.generator, decay)
+        state.iteration += 1
+        self.unlooked.append(torch.stack(losses[-2:]))
 
+    def _look(self) -> dict[str, float]:
+        """The last losses, the team's mean; raises `TrainingError` where one since the last look is not finite."""
+        losses = self.team.mean(torch.stack(self.unlooked)).cpu()
+        self.unlooked.clear()
+        bad = (~losses.isfinite().all(1)).nonzero().flatten().tolist()
+        row = losses[bad[0] if bad else -1].tolist()
+        if bad:
+            iteration = self.state.iteration - len(losses) + 1 + bad[0]
+            self._stop(f"losses of iteration {iteration}: discriminator {row[0]}, generator {row[1]}")
+        self._refuse_not_finite()
+        return {"discriminator_loss": row[0], "generator_loss": row[1], "dropout_rate": self.dropout}
 
-def _measure(
-    state: State,
-    recipe: Recipe,
-    store: TileStore,
-    validation: _Validation,
-    device: torch.device,
-    values: Mapping[str, float],
-    log: Log,
-) -> None:
-    fake = _draw(state, recipe, store, validation.tiles, device)
-    measured = {"iteration": float(state.iteration), **values, **validation.measure(fake)}
-    state.history.append({"images_seen": float(state.images_seen), **measured})
-    log.metrics(measured, state.images_seen)
-    log.samples(fake[:16], state.images_seen)
-    if state.best is None or measured["validation_score"] < state.best.measured["validation_score"]:
-        generator, discriminator = (
-            {name: tensor.detach().cpu().clone() for name, tensor in network.state_dict().items()}
-            for network in (state.ema_generator, state.players.discriminator)
-        )
-        state.best = Checkpoint(generator, discriminator, state.iteration, state.images_seen, measured)
+    def _save(self) -> None:
+        """Keep the state; where the disk does not take it, warn: hours of training are worth more than one saving."""
+        if not self.team.writes:
+            return
+        self._refuse_not_finite()
+        try:
+            save_state(self.checkpoint, self.state, self.configuration)
+        except OSError as error:
+            _logger.warning("iteration %d is not saved, the training goes on: %s", self.state.iteration, error)
+        self.saved_at = time.monotonic()
 
+    def _stop_if_lost(self) -> None:
+        """Raise `TrainingError` where the recipe says so of a training that collapsed or diverged."""
+        found = troubles(self.state.history, self.recipe.least_diversity) if self.recipe.on_trouble == "stop" else {}
+        if self.team.any(bool(found)):
+            said = "; ".join(f"{name}: {sentence}" for name, sentence in found.items())
+            raise TrainingError(self._said(said or "the process that measures found trouble"))
 
-def _draw(state: State, recipe: Recipe, store: TileStore, count: int, device: torch.device) -> NDArray[np.float32]:
-    latents = latents_of(recipe.latents, recipe.latent_size, _VALIDATION_SEED, range(count)).to(device)
-    generator = state.ema_generator.eval()
-    with torch.no_grad():
-        flux = torch.cat([store.card.stretch.unstretch(generator(part)) for part in torch.split(latents, 64)])
-    generator.train()
-    return flux.cpu().numpy()
+    def _refuse_not_finite(self) -> None:
+        if name := not_finite(self.state):
+            self._stop(f"{name} after iteration {self.state.iteration}")
 
+    def _stop(self, not_finite: str) -> None:
+        if self.measurements:
+            self.measurements.log.tag("not_finite", not_finite)
+        raise TrainingError(self._said(f"not finite: {not_finite}"))
 
-def _progress(recipe: Recipe, scale: TrainingScale, state: State) -> "tqdm[None]":
-    total = scale.iterations * scale.batch * recipe.critic_steps
-    return tqdm(total=total, initial=state.images_seen, unit="image", desc="training", mininterval=1.0)
+    def _said(self, trouble: str) -> str:
+        best = self.state.best
+        kept = f"the best, of iteration {best.iteration}, is in {self.checkpoint}" if best else "none was measured yet"
+        return f"{trouble}. Checkpoints: {kept}"
+
+    def _is_measurement(self) -> bool:
+        """Whether one of the evenly spread measurements falls on this iteration; the last one does on the last."""
+        iteration, iterations, measurements = self.state.iteration, self.scale.iterations, self.scale.measurements
+        return (iteration * measurements) // iterations > ((iteration - 1) * measurements) // iterations
+
+    def _progress(self) -> "tqdm[None]":
+        total = self.scale.iterations * self.scale.batch * self.recipe.critic_steps
+        seen, shown = self.state.images_seen, self.team.writes
+        return tqdm(total=total, initial=seen, unit="image", desc="training", mininterval=1.0, disable=not shown)

@@ -4,21 +4,29 @@ Randomness is no part of it: each iteration draws from (seed, images seen).
 """
 
 import hashlib
+import io
 import json
+from collections.abc import Iterable, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch.optim import Adam
+from torch import nn
+from torch.optim import Optimizer
 
-from skygen.files import write_atomically
 from skygen.gan.networks import Discriminator, Generator, initialise
 from skygen.gan.recipes import Recipe
+from skygen.gan.view import generator_shape, view_of
+from skygen.params import TrainingScale
+from skygen.tiles.store import TileSetCard
+from skygen.training.generations import read_newest, write_generation
 from skygen.training.step import Players
+from skygen.training.team import ALONE, Team
 
 Weights = dict[str, torch.Tensor]
+_PLAYERS = ("generator", "discriminator", "generator_optimiser", "discriminator_optimiser")
 
 
 @dataclass
@@ -44,22 +52,54 @@ class State:
     best: Checkpoint | None = None
 
 
-def new_state(recipe: Recipe, size: int, bands: int, width: int, seed: int, device: torch.device) -> State:
+def new_state(
+    recipe: Recipe, card: TileSetCard, width: int, seed: int, device: torch.device, team: Team = ALONE
+) -> State:
     """The state before the first iteration: weights drawn by the recipe's rule from `seed`, on `device`."""
     rng = torch.Generator().manual_seed(seed)
-    generator = Generator(size, bands, width, recipe.latent_size)
-    discriminator = Discriminator(size, bands, width, recipe.logit_slope)
+    generator = Generator(generator_shape(recipe, card.size, len(card.bands), width))
+    discriminator = Discriminator(card.size, len(card.bands), width, recipe.norm, recipe.logit_slope)
     for network in (generator, discriminator):
         initialise(network, recipe.init, recipe.init_std, rng)
         network.to(device)
-    betas = (recipe.beta1, recipe.beta2)
+    generator, discriminator = team.synchronised(generator), team.synchronised(discriminator)
     players = Players(
         generator,
         discriminator,
-        Adam(generator.parameters(), lr=recipe.generator_lr, betas=betas),
-        Adam(discriminator.parameters(), lr=recipe.discriminator_lr, betas=betas),
+        make_optimiser(recipe, generator.parameters(), recipe.generator_lr),
+        make_optimiser(recipe, discriminator.parameters(), recipe.discriminator_lr),
+        view_of(recipe, card.stretch),
+        team,
     )
-    return State(players, generator if recipe.ema_decay is None else deepcopy(generator))
+    return State(players, generator if recipe.ema_half_life is None else deepcopy(generator))
+
+
+def make_optimiser(recipe: Recipe, weights: Iterable[nn.Parameter], lr: float) -> Optimizer:
+    """The recipe's optimiser of `weights` with step `lr`; fused where torch has it, which gives the same steps."""
+    betas = (recipe.beta1, recipe.beta2)
+    if recipe.optimiser == "sgd":
+        return torch.optim.SGD(weights, lr=lr, momentum=recipe.beta1, fused=True)
+    if recipe.optimiser == "rmsprop":
+        return torch.optim.RMSprop(weights, lr=lr, alpha=recipe.beta2, momentum=recipe.beta1)
+    if recipe.optimiser == "adamax":
+        return torch.optim.Adamax(weights, lr=lr, betas=betas)
+    if recipe.optimiser == "adagrad":
+        return torch.optim.Adagrad(weights, lr=lr, fused=True)
+    return torch.optim.Adam(weights, lr=lr, betas=betas, fused=True)
+
+
+def configuration_of(
+    recipe: Recipe, scale: TrainingScale, card: TileSetCard, seed: int, device: torch.device
+) -> dict[str, Any]:
+    """All that decides what a training becomes, JSON-able: a state is resumed under the very same alone."""
+    return {
+        "tiles": card.name,
+        "data_hash": card.data_hash,
+        "recipe": recipe.model_dump(),
+        "training": scale.model_dump(),
+        "seed": seed,
+        "device": device.type,
+    }
 
 
 def configuration_hash(*parts: Any) -> str:
@@ -67,31 +107,72 @@ def configuration_hash(*parts: Any) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def save_state(path: Path, state: State) -> None:
-    """Write `state` to `path`, whole or not at all."""
-    players, best = state.players, state.best
-    content = {
-        "generator": players.generator.state_dict(),
-        "discriminator": players.discriminator.state_dict(),
-        "ema_generator": state.ema_generator.state_dict(),
-        "generator_optimiser": players.generator_optimiser.state_dict(),
-        "discriminator_optimiser": players.discriminator_optimiser.state_dict(),
-        "iteration": state.iteration,
-        "images_seen": state.images_seen,
-        "history": state.history,
-        "best": vars(best) if best else None,
-    }
-    with write_atomically(path) as temporary:
-        torch.save(content, temporary)
+def weights_of(network: nn.Module) -> Weights:
+    """A copy of a network's weights and running statistics, on the CPU."""
+    return {name: tensor.detach().cpu().clone() for name, tensor in network.state_dict().items()}
 
 
-def restore_state(path: Path, state: State) -> None:
-    """Bring `state`, as `new_state` made it, to what `path` holds; raises `FileNotFoundError` where nothing is kept."""
+def not_finite(state: State) -> str | None:
+    """The name of the first tensor of `state` that holds a NaN or an infinity; None where there is none."""
+    tensors = {name: value for name, value in _leaves(_content(state)) if isinstance(value, torch.Tensor)}
     device = next(state.players.generator.parameters()).device
-    content = torch.load(path, map_location=device, weights_only=True)
-    for name in ("generator", "discriminator", "generator_optimiser", "discriminator_optimiser"):
+    found = torch.stack([tensor.isfinite().all().to(device, non_blocking=True) for tensor in tensors.values()])
+    return next((name for name, finite in zip(tensors, found.tolist(), strict=True) if not finite), None)
+
+
+def save_state(path: Path, state: State, configuration: Mapping[str, Any]) -> None:
+    """Keep `state` at `path`, whole or not at all, and the one kept before beside it.
+
+    Raises an `OSError` that names the path, with both earlier states left, where the disk does not take it.
+    """
+    written = io.BytesIO()
+    torch.save({"configuration": dict(configuration), **_content(state)}, written)
+    write_generation(path, written.getbuffer())
+
+
+def restore_state(path: Path, state: State, configuration: Mapping[str, Any]) -> bool:
+    """Bring `state`, as `new_state` made it, to what is kept at `path`; whether anything whole is.
+
+    Raises `ValueError` that names what differs where the state kept there is of another configuration.
+    """
+    kept = read_newest(path)
+    if kept is None:
+        return False
+    content = torch.load(io.BytesIO(kept), map_location="cpu", weights_only=True)
+    _refuse_another(path, content["configuration"], configuration)
+    for name in _PLAYERS:
         getattr(state.players, name).load_state_dict(content[name])
     state.ema_generator.load_state_dict(content["ema_generator"])
     state.iteration, state.images_seen = content["iteration"], content["images_seen"]
     state.history = content["history"]
     state.best = Checkpoint(**content["best"]) if content["best"] else None
+    return True
+
+
+def _content(state: State) -> dict[str, Any]:
+    return {
+        **{name: getattr(state.players, name).state_dict() for name in _PLAYERS},
+        "ema_generator": state.ema_generator.state_dict(),
+        "iteration": state.iteration,
+        "images_seen": state.images_seen,
+        "history": state.history,
+        "best": vars(state.best) if state.best else None,
+    }
+
+
+def _leaves(content: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """What a nested dict holds, each value under its path."""
+    for key, value in content.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _refuse_another(path: Path, kept: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+    there, here = dict(_leaves(kept)), dict(_leaves(wanted))
+    pairs = {key: (there.get(key, "missing"), here.get(key, "missing")) for key in sorted(there | here)}
+    differ = [f"{key} {old} (now {new})" for key, (old, new) in pairs.items() if old != new]
+    if differ:
+        said = ", ".join(differ)
+        raise ValueError(f"{path} is the state of another training: {said}; remove it, or train as it was begun")

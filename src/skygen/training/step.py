@@ -1,54 +1,94 @@
-"""One update of each network: the mathematics of the game, free of I/O."""
+"""One update of each network: the mathematics of the game, free of I/O and of random numbers but dropout's."""
 
 from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
 
 import torch
-from torch.optim import Adam
+from torch.optim import Optimizer
 
-from skygen.gan.latents import draw_latents
-from skygen.gan.losses import clip_weights, discriminator_loss, generator_loss
+from skygen.gan.losses import clip_weights, discriminator_loss, generator_loss, gradient_penalty, mean_square_slope
 from skygen.gan.networks import Discriminator, Generator
 from skygen.gan.recipes import Recipe
+from skygen.gan.view import Sky, View
+from skygen.training.team import ALONE, Team
+
+EMA_RAMP = 0.1  # the moving average's half-life is at most this share of the images seen
 
 
 @dataclass
 class Players:
-    """The two networks and their optimisers."""
+    """The two networks, their optimisers, how the discriminator sees what the generator paints, and who else trains."""
 
     generator: Generator
     discriminator: Discriminator
-    generator_optimiser: Adam
-    discriminator_optimiser: Adam
+    generator_optimiser: Optimizer
+    discriminator_optimiser: Optimizer
+    view: View
+    team: Team = ALONE
 
 
-def update_discriminator(
-    players: Players, recipe: Recipe, real: torch.Tensor, dropout: float, rng: torch.Generator
-) -> torch.Tensor:
-    """One step of the discriminator on stretched real tiles [N, bands, H, W] and as many fakes; its loss, a scalar."""
+class Draws(NamedTuple):
+    """The tiles and the random numbers of one update."""
+
+    real: torch.Tensor | None  # stretched tiles [N, bands, H, W]; None where the update needs none
+    latents: torch.Tensor  # [N, latent_size]
+    sky: Sky | None  # of the fakes; None without a noise model
+    mix: torch.Tensor | None  # [N] in [0, 1], for the gradient penalty alone
+
+
+def update_discriminator(players: Players, recipe: Recipe, draws: Draws, dropout: float) -> torch.Tensor:
+    """One step of the discriminator on real tiles and as many fakes; its loss without the penalty, a scalar.
+
+    Among several processes the step is that of all their draws, the loss that of this one's.
+    """
+    if draws.real is None:
+        raise ValueError("a discriminator's update needs real tiles")
     with torch.no_grad():
-        fake = players.generator(_latents(players, recipe, len(real), rng))
+        fake = players.view.stretched(players.generator(draws.latents), draws.sky)
+    slopes = recipe.penalty == "r1_r2"
+    real, fake = draws.real.detach().requires_grad_(slopes), fake.requires_grad_(slopes)
     players.discriminator_optimiser.zero_grad(set_to_none=True)
-    logits_real, logits_fake = players.discriminator(real, dropout), players.discriminator(fake, dropout)
+    judge = partial(players.discriminator, dropout=dropout)
+    logits_real, logits_fake = judge(real), judge(fake)
     loss = discriminator_loss(recipe, logits_real, logits_fake)
-    loss.backward()  # type: ignore[no-untyped-call]
+    penalty = torch.zeros_like(loss)
+    if slopes and recipe.penalty_weight is not None:
+        both = mean_square_slope(logits_real, real) + mean_square_slope(logits_fake, fake)
+        penalty = recipe.penalty_weight / 2 * both
+    elif draws.mix is not None and recipe.penalty_weight is not None:
+        penalty = recipe.penalty_weight * gradient_penalty(judge, real, fake, draws.mix)
+    (loss + penalty).backward()  # type: ignore[no-untyped-call]
+    players.team.average_gradients(players.discriminator)
     players.discriminator_optimiser.step()
     if recipe.clip is not None:
         clip_weights(players.discriminator, recipe.clip, recipe.clip_norm)
     return loss.detach()
 
 
-def update_generator(
-    players: Players, recipe: Recipe, batch: int, dropout: float, rng: torch.Generator
-) -> torch.Tensor:
-    """One step of the generator on `batch` fakes; its loss, a scalar."""
+def update_generator(players: Players, recipe: Recipe, draws: Draws, dropout: float) -> torch.Tensor:
+    """One step of the generator on fakes, against real tiles where the loss compares them; its loss, a scalar.
+
+    Among several processes as for the discriminator.
+    """
     players.generator_optimiser.zero_grad(set_to_none=True)
     players.discriminator.requires_grad_(False)
-    logits = players.discriminator(players.generator(_latents(players, recipe, batch, rng)), dropout)
-    loss = generator_loss(recipe, logits)
+    fake = players.view.stretched(players.generator(draws.latents), draws.sky)
+    real = None if draws.real is None else players.discriminator(draws.real, dropout)
+    loss = generator_loss(recipe, players.discriminator(fake, dropout), real)
     loss.backward()  # type: ignore[no-untyped-call]
     players.discriminator.requires_grad_(True)
+    players.team.average_gradients(players.generator)
     players.generator_optimiser.step()
     return loss.detach()
+
+
+def ema_decay(half_life: float, images: int, images_seen: int) -> float:
+    """What of the average stays after `images` more: one half after `half_life`, or after a tenth of the images seen.
+
+    The ramp keeps the average from remembering the untrained network (Karras et al. 2020, arXiv:1912.04958, code).
+    """
+    return float(0.5 ** (images / min(half_life, max(images, EMA_RAMP * images_seen))))
 
 
 def average_weights(average: Generator, generator: Generator, decay: float) -> None:
@@ -62,8 +102,3 @@ def average_weights(average: Generator, generator: Generator, decay: float) -> N
                 kept.lerp_(new, 1 - decay)
             else:
                 kept.copy_(new)
-
-
-def _latents(players: Players, recipe: Recipe, batch: int, rng: torch.Generator) -> torch.Tensor:
-    device = next(players.generator.parameters()).device
-    return draw_latents(recipe.latents, batch, recipe.latent_size, rng).to(device)

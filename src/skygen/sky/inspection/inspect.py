@@ -19,7 +19,7 @@ from skygen.sky.inspection.defects import DEFECT, Capsule, find_masked, table
 from skygen.sky.inspection.detection import SOURCE, detect
 from skygen.sky.inspection.psf import MIN_STARS, Psf, centre, choose_stars, measure_psf
 from skygen.sky.inspection.trails import find_trails
-from skygen.sky.noise import sky_noise
+from skygen.sky.noise import pixel_noise
 from skygen.sky.registration import sky_position
 
 REFERENCE = "r"  # the band in which sources are found
@@ -118,7 +118,7 @@ def _table(hdu: fits.BinTableHDU, dtype: np.dtype[np.void]) -> NDArray[np.void]:
 
 
 def _noise(frame: Frame) -> float:
-    noise = float(sky_noise(frame.flux_nmgy[::2, ::2]))  # a quarter of the pixels: good to 0.1 %
+    noise = pixel_noise(frame.flux_nmgy)
     if noise == 0:
         raise InspectionError(f"more than half of the pixels in {frame.band} are equal", "fetch the file again")
     return noise

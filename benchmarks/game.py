@@ -1,0 +1,83 @@
+"""A training to time: networks, tiles of noise to draw from, and one iteration, at a scale of params.yaml."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from skygen.gan.recipes import Recipe
+from skygen.params import TileSetParams, TrainingScale
+from skygen.sky.conditions import BandConditions
+from skygen.tiles.store import SPLITS, Survival, TileSetCard, TileStore
+from skygen.tiles.writer import describe_shard, write_shard
+from skygen.training.draws import Deck, iteration_rng
+from skygen.training.state import State, new_state
+from skygen.training.step import average_weights, ema_decay, update_discriminator, update_generator
+
+CPU = torch.device("cpu")
+STORED = 256  # tiles of noise: what they show does not change how long a step takes
+
+
+def noise_store(folder: Path, tile_set: TileSetParams) -> TileStore:
+    """A store in `folder` of a tile set's shape, of training tiles of noise under middling conditions."""
+    shape = (STORED, len(tile_set.bands), tile_set.size, tile_set.size)
+    noise = np.random.default_rng(0).normal(0, 0.03, shape).astype(np.float32)
+    path = folder / "train.npy"
+    with write_shard(path, shape[1:], tile_set.dtype) as writer:
+        writer.add("1-1-1", noise)
+    conditions = BandConditions(sky_noise_nmgy=0.03, nmgy_per_electron=0.001, psf_fwhm_arcsec=1.3)
+    card = TileSetCard(
+        name="noise",
+        size=tile_set.size,
+        bands=list(tile_set.bands),
+        dtype=tile_set.dtype,
+        softening_nmgy=tile_set.softening_nmgy,
+        limit_nmgy=tile_set.limit_nmgy,
+        pixel_scale_arcsec=0.396,
+        fields={"train": ["1-1-1"], "validation": [], "test": []},
+        left_out={},
+        survival=dict.fromkeys(SPLITS, Survival(tried=1, kept=1.0, spoilt={})),
+        conditions={"1-1-1": [conditions] * len(tile_set.bands)},
+        shards={"train": [describe_shard(path, writer.fields)], "validation": [], "test": []},
+        data_hash="",
+    )
+    return TileStore(folder, card)
+
+
+@dataclass
+class Game:
+    """What an iteration of our training needs."""
+
+    recipe: Recipe
+    scale: TrainingScale
+    state: State
+    deck: Deck
+
+    def iterate(self) -> torch.Tensor:
+        """One iteration as the loop makes it; the losses [2] of the discriminator's last step and the generator's."""
+        recipe, rng = self.recipe, iteration_rng(0, self.state.images_seen)
+        loss = torch.zeros(())
+        for _ in range(recipe.critic_steps):
+            loss = update_discriminator(self.state.players, recipe, self.deck.draw(rng, real=True), recipe.dropout_rate)
+            self.state.images_seen += self.scale.batch
+        draws = self.deck.draw(rng, real=recipe.needs_real_tiles)
+        losses = torch.stack([loss, update_generator(self.state.players, recipe, draws, recipe.dropout_rate)])
+        if recipe.ema_half_life is not None:
+            decay = ema_decay(recipe.ema_half_life, self.scale.batch * recipe.critic_steps, self.state.images_seen)
+            average_weights(self.state.ema_generator, self.state.players.generator, decay)
+        return losses
+
+    def draw(self) -> None:
+        """All that an iteration draws and reads, and nothing else."""
+        rng = iteration_rng(0, self.state.images_seen)
+        for _ in range(self.recipe.critic_steps):
+            self.deck.draw(rng, real=True)
+        self.deck.draw(rng, real=self.recipe.needs_real_tiles)
+
+
+def new_game(recipe: Recipe, scale: TrainingScale, store: TileStore) -> Game:
+    """A game of `recipe` on `store` at its beginning."""
+    row = recipe.at_scale(scale)
+    state = new_state(row, store.card, scale.width, 0, CPU)
+    return Game(row, scale, state, Deck(row, store, state.players.view, scale.batch, CPU))

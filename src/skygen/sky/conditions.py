@@ -1,0 +1,16 @@
+"""What the survey's observation of a field was like, as a noise model needs it."""
+
+from collections.abc import Sequence
+
+from skygen.params import Positive, Section
+
+
+class BandConditions(Section):
+    """One band of a field: its noise away from sources, what a photo-electron is worth, and how sharp it is."""
+
+    sky_noise_nmgy: Positive  # standard deviation of a pixel
+    nmgy_per_electron: Positive  # so that a source's photons add a variance of flux x nmgy_per_electron to a pixel
+    psf_fwhm_arcsec: Positive
+
+
+FieldConditions = Sequence[BandConditions]  # in the order of the tile set's bands

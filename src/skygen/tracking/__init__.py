@@ -1,0 +1,12 @@
+"""MLflow: the runs of the experiment, their artifacts, and the registry of champions. The only room that imports it.
+
+A run is found again by the hash of the bundle it made, never by a run id kept in an output: so DVC may restore outputs
+on a machine whose MLflow store has never seen them. What is reported goes to a journal first, so that nothing waits for
+a server and nothing is lost without one.
+"""
+
+from skygen.tracking.delivery import deliver
+from skygen.tracking.results import JOURNALS, log_evaluation, register_champion
+from skygen.tracking.run import TrainingRun, training_run
+
+__all__ = ["JOURNALS", "TrainingRun", "deliver", "log_evaluation", "register_champion", "training_run"]

@@ -1,0 +1,270 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import mlflow.cli
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from skygen import tracking
+from skygen.bundle import Bundle
+from skygen.tracking.journal import Journal, undelivered
+from tests.tracking.conftest import FLUX
+
+
+def test_a_training_is_a_run_with_all_that_it_reported(client, runs_named, curve, bundle_of, training, tmp_path):
+    (tmp_path / "history.json").write_text("[]")
+    with training("a1", "whole", {"recipe": "gan", "clip": None}, {"device": "cpu"}) as log:
+        log.metrics({"validation_score": 3.0}, 32)
+        log.metrics({"validation_score": 2.0}, 64)
+        log.samples(FLUX, 64)
+        log.tag("collapsed", "no")
+        log.bundle(bundle_of(1), Bundle.load(bundle_of(1)).sha256, [tmp_path / "history.json"])
+    (run,) = runs_named("whole")
+
+    assert run.info.status == "FINISHED"
+    assert run.data.params == {"recipe": "gan", "clip": "None"}
+    expected = {"device": "cpu", "collapsed": "no", "skygen.training": "a1"}
+    assert expected.items() <= run.data.tags.items()
+    assert {"mlflow.user", "mlflow.source.name"} <= set(run.data.tags)
+    assert curve(run) == [(32, 3.0), (64, 2.0)]
+    assert {file.path for file in client.list_artifacts(run.info.run_id)} >= {"history.json", "samples"}
+    assert [file.path for file in client.list_artifacts(run.info.run_id, "samples")] == ["samples/000000064.png"]
+
+
+def test_a_journal_that_brought_all_is_gone(training, tmp_path):
+    with training("a2", "gone") as log:
+        log.metrics({"validation_score": 3.0}, 32)
+
+    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["courier.lock"]
+
+
+def test_a_run_names_its_data(runs_named, training, tmp_path):
+    with training("a3", "data"):
+        pass
+    (entry,) = runs_named("data")[0].inputs.dataset_inputs
+
+    assert entry.dataset.name == tmp_path.name
+    assert entry.dataset.digest == "f" * 36
+    assert [(tag.key, tag.value) for tag in entry.tags] == [("mlflow.data.context", "training")]
+
+
+def test_a_run_shows_what_the_machine_did(runs_named, training):
+    with training("a4", "machine"):
+        np.linalg.svd(np.random.default_rng(0).normal(size=(300, 300)))
+    metrics = runs_named("machine")[0].data.metrics
+
+    assert 0 < metrics["system/cpu_utilization_percentage"] <= 100
+    assert 0 < metrics["system/system_memory_usage_percentage"] < 100
+
+
+def test_a_training_that_fails_is_a_failed_run_that_says_why(runs_named, training):
+    with pytest.raises(ZeroDivisionError), training("a5", "failed"):
+        raise ZeroDivisionError("loss / 0")
+    (run,) = runs_named("failed")
+
+    assert run.info.status == "FAILED"
+    assert run.data.tags["skygen.error"] == "ZeroDivisionError: loss / 0"
+
+
+def test_sigterm_ends_the_training_and_its_run(runs_named, training):
+    former = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(SystemExit) as ended, training("a6", "terminated") as log:
+        log.metrics({"validation_score": 3.0}, 32)
+        os.kill(os.getpid(), signal.SIGTERM)
+        signal.pause()
+    (run,) = runs_named("terminated")
+
+    assert ended.value.code == 143
+    assert (run.info.status, run.data.tags["skygen.error"]) == ("KILLED", "SIGTERM")
+    assert run.data.metrics["validation_score"] == 3.0
+    assert signal.getsignal(signal.SIGTERM) == former
+
+
+def test_a_resumed_training_continues_its_run_and_its_curve(runs_named, curve, training):
+    with pytest.raises(KeyboardInterrupt), training("a7", "resumed", tags={"device": "one"}) as log:
+        for step in (32, 64, 96):
+            log.metrics({"validation_score": float(step)}, step)
+        raise KeyboardInterrupt
+    (interrupted,) = runs_named("resumed")
+    with training("a7", "resumed", tags={"device": "other"}) as log:
+        for step in (64, 96, 128):
+            log.metrics({"validation_score": float(step)}, step)
+    (run,) = runs_named("resumed")
+
+    assert interrupted.info.status == "KILLED"
+    assert run.info.run_id == interrupted.info.run_id
+    assert run.info.status == "FINISHED"
+    assert curve(run) == [(step, float(step)) for step in (32, 64, 96, 128)]
+    assert run.data.tags["device"] == "other"
+    assert "skygen.error" not in run.data.tags
+
+
+def test_a_training_again_after_the_end_is_a_new_run(runs_named, curve, training):
+    for _ in range(2):
+        with training("a8", "again") as log:
+            log.metrics({"validation_score": 1.0}, 32)
+
+    assert [curve(run) for run in runs_named("again")] == [[(32, 1.0)]] * 2
+
+
+def test_a_checkpoint_without_its_journal_continues_its_run(runs_named, curve, training, tmp_path):
+    elsewhere = tmp_path / "elsewhere"
+    with pytest.raises(KeyboardInterrupt), training("a9", "moved", folder=elsewhere) as log:
+        log.metrics({"validation_score": 1.0}, 32)
+        raise KeyboardInterrupt
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints/a9.pt").touch()
+    with training("a9", "moved") as log:
+        log.metrics({"validation_score": 1.0}, 32)
+        log.metrics({"validation_score": 0.5}, 64)
+    (run,) = runs_named("moved")
+
+    assert curve(run) == [(32, 1.0), (64, 0.5)]
+
+
+def test_a_training_from_the_start_leaves_others_runs_alone(runs_named, curve, training, tmp_path):
+    with pytest.raises(KeyboardInterrupt), training("b1", "shared", folder=tmp_path / "colleague") as log:
+        log.metrics({"validation_score": 1.0}, 32)
+        raise KeyboardInterrupt
+    with training("b1", "shared") as log:
+        log.metrics({"validation_score": 2.0}, 32)
+
+    assert [curve(run) for run in runs_named("shared")] == [[(32, 2.0)], [(32, 1.0)]]
+
+
+def test_one_process_trains_a_configuration(training, tmp_path):
+    with (
+        training("b2", "first"),
+        pytest.raises(BlockingIOError, match="another process trains this"),
+        training("b2", "second"),
+    ):
+        pass
+
+
+def test_trainings_beside_each_other_share_a_folder(runs_named, curve, training, tmp_path):
+    with training("c5", "left") as left, training("c6", "right") as right:
+        for step in range(32, 321, 32):
+            for log in (left, right):
+                log.metrics({"validation_score": float(step)}, step)
+    expected = [(step, float(step)) for step in range(32, 321, 32)]
+
+    assert [curve(run) for name in ("left", "right") for run in runs_named(name)] == [expected, expected]
+    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["courier.lock"]
+
+
+def test_a_metric_may_be_a_numpy_number(runs_named, curve, training):
+    with training("c7", "numpy") as log:
+        log.metrics({"validation_score": np.float32(0.5)}, np.int64(32))
+
+    assert curve(runs_named("numpy")[0]) == [(32, 0.5)]
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from skygen import tracking
+with tracking.training_run(Path(sys.argv[1]), "killed", {}, {}, Path(), "f" * 64, ["r"]) as log:
+    log.metrics({"validation_score": 3.0}, 32)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_what_a_killed_training_reported_is_delivered_by_the_next(runs_named, curve, training, tmp_path, caplog):
+    checkpoint = tmp_path / "checkpoints/b3.pt"
+    killed = subprocess.run([sys.executable, "-c", KILLED, str(checkpoint)], check=False, capture_output=True)
+    with checkpoint.with_suffix(".journal").joinpath("events.jsonl").open("ab") as stream:
+        stream.write(b'{"kind": "metrics", "time_ms": 17')
+    with training("b4", "next"):
+        pass
+    (run,) = runs_named("killed")
+
+    assert killed.returncode == -signal.SIGKILL
+    assert "its last line was cut short by a crash; 33 bytes are lost" in caplog.text
+    assert (run.info.status, run.data.tags["skygen.error"]) == ("KILLED", "the process ended without a word")
+    assert curve(run) == [(32, 3.0)]
+
+
+def test_what_is_delivered_twice_is_there_once(client, runs_named, curve, bundle_of, training, tmp_path):
+    sha256 = Bundle.load(bundle_of(2)).sha256
+    with pytest.raises(KeyboardInterrupt), training("b5", "twice", {"recipe": "gan"}) as log:
+        log.metrics({"validation_score": 3.0, "generator_loss": float("nan")}, 32)
+        log.samples(FLUX, 32)
+        log.bundle(bundle_of(2), sha256, [])
+        raise KeyboardInterrupt
+    (tmp_path / "checkpoints/b5.journal/position.json").unlink()
+    waited = tracking.deliver(tmp_path / "checkpoints")
+    (run,) = runs_named("twice")
+    models = client.search_logged_models([run.info.experiment_id], f"source_run_id = '{run.info.run_id}'")
+
+    assert waited == 1
+    assert curve(run) == [(32, 3.0)]
+    assert len(curve(run, "generator_loss")) == 1
+    assert len(run.inputs.dataset_inputs) == len(models) == 1
+    assert run.info.status == "KILLED"
+
+
+def remove(run_id, client):
+    """Take a run out of the store for good, as its users can."""
+    client.delete_run(run_id)
+    removed = CliRunner().invoke(
+        mlflow.cli.cli, ["gc", "--backend-store-uri", client.tracking_uri, "--run-ids", run_id]
+    )
+    assert removed.exit_code == 0, removed.output
+
+
+def test_a_run_that_the_store_lost_is_told_again_when_it_goes_on(client, runs_named, curve, training):
+    with pytest.raises(KeyboardInterrupt), training("c1", "lost") as log:
+        log.metrics({"validation_score": 3.0}, 32)
+        log.samples(FLUX, 32)
+        raise KeyboardInterrupt
+    client.delete_run(runs_named("lost")[0].info.run_id)
+    with training("c1", "lost") as log:
+        log.metrics({"validation_score": 2.0}, 64)
+    (run,) = runs_named("lost")
+
+    assert curve(run) == [(32, 3.0), (64, 2.0)]
+    assert [file.path for file in client.list_artifacts(run.info.run_id, "samples")] == ["samples/000000032.png"]
+
+
+def test_a_run_that_the_store_loses_meanwhile_is_told_again(client, runs_named, curve, training, tmp_path):
+    with training("c2", "lost-meanwhile") as log:
+        log.metrics({"validation_score": 3.0}, 32)
+        while undelivered(tmp_path / "checkpoints/c2.journal"):
+            time.sleep(0.05)
+        remove(runs_named("lost-meanwhile")[0].info.run_id, client)
+        log.metrics({"validation_score": 2.0}, 64)
+    (run,) = runs_named("lost-meanwhile")
+
+    assert curve(run) == [(32, 3.0), (64, 2.0)]
+
+
+def test_what_the_store_refuses_is_kept_and_the_rest_delivered(runs_named, curve, training, tmp_path, caplog):
+    with training("b6", "refused") as log:
+        log.tag("a" * 300, "too long a name")
+        log.metrics({"validation_score": 3.0}, 32)
+    (run,) = runs_named("refused")
+    (line,) = (tmp_path / "checkpoints/b6.journal/refused.jsonl").read_text().splitlines()
+
+    assert json.loads(line) == {"kind": "tag", "name": "a" * 300, "value": "too long a name"}
+    assert "kept in refused.jsonl" in caplog.text
+    assert (run.info.status, curve(run)) == ("FINISHED", [(32, 3.0)])
+
+
+def test_a_journal_that_cannot_be_delivered_is_named_and_holds_up_no_training(
+    runs_named, training, tmp_path, little_patience
+):
+    journal = Journal(tmp_path / "checkpoints/b7.journal")
+    journal.append("tag", name="a", value="b")
+    journal.close()
+    with training("b8", "held-up"):
+        while not runs_named("held-up"):
+            time.sleep(0.05)
+    with pytest.raises(ConnectionError, match=r"b7.journal: its first event is tag, not the start of a run; remove it"):
+        tracking.deliver(tmp_path / "checkpoints")
+
+    assert runs_named("held-up")[0].info.status == "FINISHED"
