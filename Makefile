@@ -34,10 +34,12 @@ check: $(INSTALLED) ## lint, format, types, import rules
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-serve: $(INSTALLED) ## serve the packaged generators at HOST:PORT
-	@test -f $(BENTO) || { echo "$(BENTO) is missing: run make repro (or dvc pull) first" >&2; exit 1; }
-	rm -rf .bento && mkdir .bento && $(BIN)/python -m tarfile -e $(BENTO) .bento
-	BENTOML_HOME="$(CURDIR)/.bento/home" $(BIN)/bentoml serve "$(CURDIR)/.bento" --host $(HOST) --port $(PORT)
+serve: $(INSTALLED) ## serve the packaged generators at HOST:PORT, or those in bundles/ before any training
+	@rm -rf .bento && mkdir .bento; if test -f $(BENTO); then \
+		echo "serving $(BENTO)"; $(BIN)/python -m tarfile -e $(BENTO) .bento; service="$(CURDIR)/.bento"; \
+	else \
+		echo "no $(BENTO): serving the small generators in bundles/; make repro trains your own"; service=serving.service:Skygen; \
+	fi; BENTOML_HOME="$(CURDIR)/.bento/home" $(BIN)/bentoml serve "$$service" --host $(HOST) --port $(PORT)
 
 ui: $(INSTALLED) ## browse runs and models in MLflow, at 127.0.0.1:5000
 	$(BIN)/mlflow ui --backend-store-uri sqlite:///mlflow.db --host 127.0.0.1 --port 5000

@@ -95,7 +95,9 @@ def test_mlflow_compares_the_runs_of_one_experiment(store: MlflowClient) -> None
     experiment = store.get_experiment_by_name("skygen")
     runs = store.search_runs([experiment.experiment_id])
     assert {run.info.run_name for run in runs} == {f"{tiles}-{recipe}-0" for tiles in SETS for recipe in RECIPES}
-    assert len({frozenset(run.data.metrics) for run in runs if run.data.params["tiles"] == "r64"}) == 1
+    names = [set(run.data.metrics) for run in runs if run.data.params["tiles"] == "r64"]
+    some = {name for name in set.union(*names) if name.startswith("system/")} | {"validation_scene_diversity"}
+    assert len({frozenset(of_run - some) for of_run in names}) == 1  # some need time, or scenes, to be measured
     assert len({frozenset(run.data.params) for run in runs}) == 1
     for run in runs:
         assert run.data.tags["departs_from_recipe"].startswith("laptop: dropout_factor")
