@@ -132,3 +132,10 @@ def test_the_surveys_frames_have_the_noise_of_their_sky_and_electronics(name, re
     expected = expected_nmgy(field_id, band, sky_counts, calibration)
 
     assert pixel_noise(flux) == pytest.approx(expected, rel=rel)
+
+
+def test_an_image_too_faint_for_its_numbers_has_none():
+    """A generator that has collapsed may paint one: squares of 1e-29 are 0 in float32."""
+    faint = np.random.default_rng(0).normal(0, 1e-29, (2, 64, 64)).astype(np.float32)
+
+    assert sky_noise(faint).tolist() == [0, 0]

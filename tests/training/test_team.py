@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from torch import nn
+from torch.distributed import TCPStore
 
 from skygen.gan.losses import clip_weights
 from skygen.gan.networks import Discriminator
@@ -27,7 +28,7 @@ def start(noise_store):
     def run(folder):
         folder.mkdir()
         torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-        script = ["--max-restarts=6", "-m", "tests.training.one_of_a_team", "scene", noise_store.folder, folder]
+        script = ["--max-restarts=1", "-m", "tests.training.one_of_a_team", "scene", noise_store.folder, folder]
         return subprocess.Popen(
             [*torchrun, *script],
             cwd=ROOT,
@@ -95,32 +96,38 @@ def test_synchronised_batch_norm_has_the_same_weights_and_is_spared_by_clipping_
     assert float(network.last.weight.detach().abs().max()) <= 0.01
 
 
-def both_of_a_life(running):
-    """The process ids by rank of the first two processes that found each other: torchrun tries again where none did."""
-    lives = {}
-    for line in running.stdout:
-        said = json.loads(line)
-        lives.setdefault(said["life"], {})[said["rank"]] = said["pid"]
-        if len(lives[said["life"]]) == 2:
-            return said["life"], lives[said["life"]]
-    raise AssertionError(running.stderr.read()[-3000:])
+def test_a_restarted_team_reads_nothing_that_its_killed_processes_left_in_the_store(monkeypatch):
+    """`torchrun` keeps its store over a restart; each life of a process writes there where it listens."""
+    store = TCPStore("localhost", 0, is_master=True, wait_for_workers=False)
+    for name, value in {"RUN_ID": "1", "USE_AGENT_STORE": "True"}.items():
+        monkeypatch.setenv(f"TORCHELASTIC_{name}", value)
+    for name, value in {"MASTER_ADDR": "localhost", "MASTER_PORT": store.port, "RANK": 0, "WORLD_SIZE": 1}.items():
+        monkeypatch.setenv(name, str(value))
+    said = []
+    for life in "01":
+        monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", life)
+        with join_team(CPU) as team:
+            assert team == ALONE
+        said.append(len(store.list_keys()))
+
+    assert said[1] == 2 * said[0] > 0
 
 
 @pytest.mark.slow
 def test_two_processes_train_as_one_does_and_go_on_after_one_was_killed(start, tmp_path, noise_store, recipes):
     straight = finished(start(tmp_path / "straight"))
     killed = start(tmp_path / "killed")
-    life, processes = both_of_a_life(killed)
+    first_life = [json.loads(killed.stdout.readline()) for _ in range(2)]
     wait_for(tmp_path / "killed" / "state.pt")
-    os.kill(processes[1], signal.SIGKILL)
+    os.kill(next(line["pid"] for line in first_life if line["rank"] == 1), signal.SIGKILL)
     went_on = finished(killed)
     ends = [torch.load(tmp_path / name / "end.pt", weights_only=True) for name in ("straight", "killed")]
     log = Recorder()
     alone = train(recipes["scene"], SIZES, noise_store, 0, CPU, tmp_path / "alone.pt", log)
 
     # That the second process cannot write a byte to a file did not trouble it.
-    assert [line["size"] for line in straight if "life" in line][-2:] == [2, 2]
-    assert min(line["life"] for line in went_on if "life" in line) > life
+    assert [(line["size"], line["life"]) for line in straight if "life" in line] == [(2, 0), (2, 0)]
+    assert [(line["size"], line["life"]) for line in went_on if "life" in line] == [(2, 1), (2, 1)]
     assert same(ends[0]["content"], ends[1]["content"])
     for lines in (straight, went_on):
         first, second = (line["weights"] for line in lines if "weights" in line)
@@ -134,7 +141,7 @@ def test_two_processes_train_as_one_does_and_go_on_after_one_was_killed(start, t
 
 
 def check_all_but_rounding(measured, expected):
-    """The losses and metrics of a team are those of one alone to rounding, which a game amplifies: 7e-5 after 60 steps."""
+    """A team's losses and metrics are those of one alone to rounding, which a game amplifies: 7e-5 after 60 steps."""
     assert [seen for seen, _ in measured] == [seen for seen, _ in expected] == [40, 80, 120, 160, 200, 240]
     for (_, values), (_, wanted) in zip(measured, expected, strict=True):
         speed = values.pop("images_per_second"), wanted.pop("images_per_second")

@@ -44,7 +44,7 @@ def _clipped(values: NDArray[np.floating]) -> NDArray[np.float64]:
     spread = MAD_TO_SIGMA * np.median(np.abs(deviation), axis=-1, keepdims=True)
     for _ in range(_ROUNDS):
         inside = (np.abs(deviation) <= _CLIP * spread).astype(values.dtype)
-        count = inside.sum(-1, keepdims=True)
+        count = np.maximum(inside.sum(-1, keepdims=True), 1)  # none where the squares of tiny values are 0
         deviation = deviation - np.vecdot(deviation, inside)[..., None] / count
         spread = np.sqrt(np.vecdot(deviation**2, inside)[..., None] / count) / _INSIDE
     return np.asarray(spread[..., 0], dtype=np.float64)

@@ -13,6 +13,7 @@ from typing import TypeVar
 
 import torch
 from torch import distributed, nn
+from torch.distributed.rendezvous import rendezvous
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 Network = TypeVar("Network", bound=nn.Module)
@@ -89,18 +90,22 @@ ALONE = Team(rank=0, size=1)
 
 @contextmanager
 def join_team(device: torch.device) -> Iterator[Team]:
-    """The team that `torchrun` started this process for, left at the end; `ALONE` where it did not.
+    """The team that `torchrun` started this process for, on one machine, left at the end; `ALONE` where it did not.
 
     Each process takes the GPU of its own number: from then on `cuda` means that one. CPU tensors travel through Gloo,
-    GPU tensors through NCCL.
+    GPU tensors through NCCL. Where each listens it says in torchrun's store, which outlives a restart, and so does what
+    the killed processes said: one that is early would call an address where nobody is. So each life has its own names.
     """
     if not distributed.is_torchelastic_launched():
         yield ALONE
         return
     if device.type == "cuda":
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-    distributed.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo")
+    backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
+    store, rank, size = next(rendezvous("env://"))
+    life = distributed.PrefixStore(f"life {os.environ['TORCHELASTIC_RESTART_COUNT']}", store)
+    distributed.init_process_group(backend, store=life, rank=rank, world_size=size)
     try:
-        yield Team(distributed.get_rank(), distributed.get_world_size())
+        yield Team(rank, size)
     finally:
         distributed.destroy_process_group()
