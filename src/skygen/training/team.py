@@ -13,6 +13,7 @@ from typing import TypeVar
 
 import torch
 from torch import distributed, nn
+from torch.distributed.distributed_c10d import PrefixStore
 from torch.distributed.rendezvous import rendezvous
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
@@ -103,7 +104,7 @@ def join_team(device: torch.device) -> Iterator[Team]:
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
     store, rank, size = next(rendezvous("env://"))
-    life = distributed.PrefixStore(f"life {os.environ['TORCHELASTIC_RESTART_COUNT']}", store)
+    life = PrefixStore(f"life {os.environ['TORCHELASTIC_RESTART_COUNT']}", store)
     distributed.init_process_group(backend, store=life, rank=rank, world_size=size)
     try:
         yield Team(rank, size)
