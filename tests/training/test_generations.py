@@ -1,5 +1,6 @@
 import errno
 import resource
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -19,13 +20,15 @@ def kept(tmp_path):
     return path
 
 
-@pytest.fixture
+@contextmanager
 def full_disk():
-    """Files of this process stop growing, as on a full disk: the write fails in the kernel."""
+    """Files of this process stop growing, as on a full disk: a write fails in the kernel, of pytest's own log too."""
     former = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (FULL, former[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, former)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, former)
 
 
 def names(path):
@@ -100,8 +103,8 @@ def test_a_kill_between_the_two_renames_leaves_the_one_before(kept):
     assert read_newest(kept) == NEW
 
 
-def test_a_full_disk_leaves_both_generations_and_says_where(kept, full_disk):
-    with pytest.raises(OSError, match="File too large") as caught:
+def test_a_full_disk_leaves_both_generations_and_says_where(kept):
+    with pytest.raises(OSError, match="File too large") as caught, full_disk():
         write_generation(kept, b"too large" * FULL)
 
     assert (caught.value.errno, caught.value.filename) == (errno.EFBIG, str(kept))
