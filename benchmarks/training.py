@@ -43,8 +43,9 @@ def _beside_the_plain_loop(params: Params, recipe: Recipe) -> None:
     for tiles, tile_set in params.tiles.sets.items():
         with TemporaryDirectory() as folder:
             store = noise_store(Path(folder), tile_set)
-            for scale in params.scales.values():
-                print(f"{tiles:8} {_beside(recipe, scale.training[tiles], store)}")
+            sizes = [scale.training[tiles] for scale in params.scales.values()]
+            for scale in {(size.width, size.batch): size for size in sizes}.values():
+                print(f"{tiles:8} {_beside(recipe, scale, store)}")
 
 
 def _beside(recipe: Recipe, scale: TrainingScale, store: TileStore) -> str:
