@@ -6,8 +6,10 @@ from skygen.params import TrainingScale
 from skygen.training import loop
 from skygen.training.loop import train
 from skygen.training.state import Checkpoint
+from skygen.training.validation import Validation
 
 CPU = torch.device("cpu")
+RECIPES = ["gan", "improved", "scene"]
 
 
 class Recorder:
@@ -24,6 +26,23 @@ class Recorder:
 
     def tag(self, name, value):
         self.tags.append((name, value))
+
+
+class KilledError(Exception):
+    pass
+
+
+class Killer(Recorder):
+    """A log that ends the training at its measurement number `at`, when the state before it is all that is kept."""
+
+    def __init__(self, at):
+        super().__init__()
+        self._at = at
+
+    def metrics(self, values, images_seen):
+        if len(self.measured) + 1 == self._at:
+            raise KilledError
+        super().metrics(values, images_seen)
 
 
 def scale(iterations=4, measurements=2, batch=4):
@@ -66,3 +85,13 @@ def same(one, other):
         torch.equal(one[name], other[name]) if isinstance(one[name], torch.Tensor) else one[name] == other[name]
         for name in one
     )
+
+
+def scored(monkeypatch, scores, diversity=1.0):
+    """Let the validation say these scores, one after another."""
+    following = iter(scores)
+
+    def measure(validation, fake):
+        return {"validation_score": next(following), "validation_diversity": diversity}
+
+    monkeypatch.setattr(Validation, "measure", measure)
