@@ -22,7 +22,7 @@ from skygen.params import TrainingScale, load
 from skygen.tiles.store import TileStore
 
 STEPS = 10  # over which losses are compared
-PENALISED = "n/a: torch.compile has no second derivatives"
+PENALISED = "n/a: torch.compile supports no double backward"
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from skygen.sky.conditions import BandConditions
 from skygen.tiles.store import SPLITS, Survival, TileSetCard, TileStore
 from skygen.tiles.writer import describe_shard, write_shard
 from skygen.training.draws import Deck, iteration_rng
+from skygen.training.iteration import iterate
 from skygen.training.state import State, new_state
-from skygen.training.step import average_weights, ema_decay, update_discriminator, update_generator
 
 CPU = torch.device("cpu")
 STORED = 256  # tiles of noise: what they show does not change how long a step takes
@@ -56,17 +56,8 @@ class Game:
 
     def iterate(self) -> torch.Tensor:
         """One iteration as the loop makes it; the losses [2] of the discriminator's last step and the generator's."""
-        recipe, rng = self.recipe, iteration_rng(0, self.state.images_seen)
-        loss = torch.zeros(())
-        for _ in range(recipe.critic_steps):
-            loss = update_discriminator(self.state.players, recipe, self.deck.draw(rng, real=True), recipe.dropout_rate)
-            self.state.images_seen += self.scale.batch
-        draws = self.deck.draw(rng, real=recipe.needs_real_tiles)
-        losses = torch.stack([loss, update_generator(self.state.players, recipe, draws, recipe.dropout_rate)])
-        if recipe.ema_half_life is not None:
-            decay = ema_decay(recipe.ema_half_life, self.scale.batch * recipe.critic_steps, self.state.images_seen)
-            average_weights(self.state.ema_generator, self.state.players.generator, decay)
-        return losses
+        rng = iteration_rng(0, self.state.images_seen)
+        return iterate(self.state, self.recipe, self.deck, rng, self.recipe.dropout_rate)
 
     def draw(self) -> None:
         """All that an iteration draws and reads, and nothing else."""

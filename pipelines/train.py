@@ -19,7 +19,6 @@ from skygen.sky.conditions import BandConditions
 from skygen.tiles.store import TileSetCard, TileStore
 from skygen.training.generations import remove
 from skygen.training.loop import train
-from skygen.training.measurements import Silent
 from skygen.training.state import Checkpoint, State, configuration_hash, configuration_of, weights_of
 from skygen.training.team import join_team
 
@@ -36,7 +35,7 @@ def main(tiles: str, recipe_name: str, seed: str) -> None:
     checkpoint = tracking.JOURNALS / f"{configuration_hash(configuration)}.pt"
     with join_team(device) as team:
         if not team.writes:
-            train(recipe, scale, store, int(seed), device, checkpoint, Silent(), team)
+            train(recipe, scale, store, int(seed), device, checkpoint, None, team)
             return
         run = tracking.training_run(
             checkpoint,

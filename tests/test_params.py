@@ -76,7 +76,11 @@ def test_the_chosen_section_follows_the_switch():
         ("scales.laptop.training.r64.batch", 1, "greater than or equal to 2"),
         ("scales.laptop.training.r64.iterations", 1.5, "valid integer"),
         ("scales.laptop.training.r64.dropout_factor", 1.1, "less than or equal to 1"),
+        ("scales.laptop.encoder.r64.batch", 1, "greater than or equal to 2"),
         ("scales.laptop.evaluation.bootstrap", 9, "greater than or equal to 10"),
+        ("encoder.features", 4, "greater than or equal to 8"),
+        ("evaluation.champion.most_memorised", 0.4, "greater than or equal to 0.5"),
+        ("evaluation.champion.sky_noise", [1.1, 1.2], "two bounds around 1"),
     ],
 )
 def test_a_value_that_is_not_legal_is_named_with_its_key_and_what_is(key, value, legal):
@@ -146,6 +150,7 @@ def test_a_missing_key_is_named(key):
         ("scales.laptop", LEAVE_OUT, "scale is 'laptop', but scales holds ['paper', 'workstation']"),
         ("scales.paper.tiles.r64", LEAVE_OUT, "scales.paper names ['gri128'], but tiles holds ['gri128', 'r64']"),
         ("scales.laptop.training.gri128", LEAVE_OUT, "scales.laptop names ['r64'], but tiles holds"),
+        ("scales.laptop.encoder.r64", LEAVE_OUT, "scales.laptop names ['gri128'], but tiles holds"),
         ("tiles.r64.drop", ["cloud"], "'trail', 'halo', 'saturated' or 'masked'"),
         ("tiles.gri128", LEAVE_OUT, "names ['gri128', 'r64'], but tiles holds ['r64']"),
     ],

@@ -164,6 +164,14 @@ class TrainingScale(Section):
     measurements: Count
 
 
+class EncoderScale(Section):
+    """How long and how wide the training of a tile set's encoder is."""
+
+    iterations: Count
+    batch: Annotated[int, Field(ge=2)]
+    width: Annotated[int, Field(ge=2)]
+
+
 class EvaluationScale(Section):
     """How often the bootstrap resamples."""
 
@@ -176,7 +184,37 @@ class Scale(Section):
     frames: FramesScale
     tiles: dict[str, TilesScale]
     training: dict[str, TrainingScale]
+    encoder: dict[str, EncoderScale]
     evaluation: EvaluationScale
+
+
+class EncoderParams(Section):
+    """The frozen network in whose features tiles are compared."""
+
+    features: Annotated[int, Field(ge=8)]
+    lr: Positive
+    seed: Seed
+
+
+class ChampionParams(Section):
+    """What a run must be like on the validation tiles to be a champion, before runs are ranked."""
+
+    least_diversity: Annotated[float, Field(ge=0, le=1)]
+    most_memorised: Annotated[float, Field(ge=0.5, le=1)]
+    sky_noise: Annotated[list[Positive], Field(min_length=2, max_length=2)]  # least and most, over the real tiles'
+
+    @model_validator(mode="after")
+    def _right_noise_is_within(self) -> Self:
+        if not self.sky_noise[0] < 1 < self.sky_noise[1]:
+            raise ValueError(f"sky_noise must be two bounds around 1; got {self.sky_noise}")
+        return self
+
+
+class EvaluationParams(Section):
+    """What chance decides in an evaluation, and who may be champion."""
+
+    seed: Seed
+    champion: ChampionParams
 
 
 class Params(Section):
@@ -188,6 +226,8 @@ class Params(Section):
     frames: FramesParams
     tiles: TilesParams
     recipes: dict[str, dict[str, Any]]
+    encoder: EncoderParams
+    evaluation: EvaluationParams
     scales: dict[str, Scale]
 
     @property
@@ -207,7 +247,7 @@ class Params(Section):
         if self.scale not in self.scales:
             raise ValueError(f"scale is {self.scale!r}, but scales holds {sorted(self.scales)}")
         for name, scale in self.scales.items():
-            for part in (scale.tiles, scale.training):
+            for part in (scale.tiles, scale.training, scale.encoder):
                 if set(part) != set(self.tiles.sets):
                     raise ValueError(f"scales.{name} names {sorted(part)}, but tiles holds {sorted(self.tiles.sets)}")
         return self

@@ -25,7 +25,8 @@ class Deck:
         """Raises `ValueError` where `batch` tiles cannot be shared out evenly."""
         split, card = store.split("train"), store.card
         self.tiles = TileDataset(split)
-        self._recipe, self._view, self._batch, self._device = recipe, view, batch, device
+        self.batch = batch
+        self._recipe, self._view, self._device = recipe, view, device
         self._share = team.share(batch)
         self._shape = (len(card.bands), card.size, card.size)
         self._conditions = Conditions.of_fields(list(card.conditions.values()), card.pixel_scale_arcsec)
@@ -34,7 +35,7 @@ class Deck:
 
     def draw(self, rng: torch.Generator, real: bool) -> Draws:
         """The draws of one update of a network; `real` says whether it needs real tiles."""
-        recipe, batch, share = self._recipe, self._batch, self._share
+        recipe, batch, share = self._recipe, self.batch, self._share
         tiles = None
         if real:
             flux = draw_batch(self.tiles, batch, rng, share).to(self._device)
@@ -46,8 +47,8 @@ class Deck:
 
     def _sky(self, rng: torch.Generator) -> Sky:
         """The conditions of random training tiles, and noise."""
-        rows = self._rows[torch.randint(len(self._rows), (self._batch,), generator=rng)[self._share]]
-        draws = torch.randn(self._batch, *self._shape, generator=rng)[self._share]
+        rows = self._rows[torch.randint(len(self._rows), (self.batch,), generator=rng)[self._share]]
+        draws = torch.randn(self.batch, *self._shape, generator=rng)[self._share]
         return Sky(self._conditions.take(rows), draws).to(self._device)
 
 

@@ -1,4 +1,4 @@
-"""The training loop: draw, step, sometimes look at the losses, measure and save."""
+"""The training loop: iterate, sometimes look at the losses, measure and save."""
 
 import logging
 import time
@@ -15,10 +15,10 @@ from skygen.params import TrainingScale
 from skygen.tiles.store import TileStore
 from skygen.training.draws import Deck, iteration_rng
 from skygen.training.generations import mend
+from skygen.training.iteration import iterate
 from skygen.training.measurements import Log, Measurements
 from skygen.training.signals import requests_to_end
 from skygen.training.state import State, configuration_of, new_state, not_finite, restore_state, save_state
-from skygen.training.step import average_weights, ema_decay, update_discriminator, update_generator
 from skygen.training.team import ALONE, Team
 from skygen.training.watch import troubles
 
@@ -45,9 +45,9 @@ def train(
 
     A state kept at `checkpoint` by an earlier, interrupted call is resumed. SIGTERM and SIGINT end the training between
     two iterations, with its state kept. All processes of a `team` see `checkpoint`; the one that writes saves, and has
-    the `log`: it alone measures, and its state has the history and the best checkpoint. Raises `TrainingError` on a
-    loss or a weight that is not finite, and where the recipe stops on trouble; `ValueError` where `checkpoint` is of
-    another configuration.
+    the `log`, which is None elsewhere: it alone measures, and its state has the history and the best checkpoint. Raises
+    `TrainingError` on a loss or a weight that is not finite, and where the recipe stops on trouble; `ValueError` where
+    `checkpoint` is of another configuration.
     """
     state = new_state(recipe, store.card, scale.width, seed, device, team)
     configuration = configuration_of(recipe, scale, store.card, seed, device)
@@ -99,21 +99,10 @@ class _Training:
                     self._stop_if_lost()
 
     def _iterate(self) -> None:
-        recipe, state, batch = self.recipe, self.state, self.scale.batch
+        recipe, state = self.recipe, self.state
         rng = iteration_rng(self.seed, state.images_seen, self.team.rank)
         self.dropout = dropout_rate(recipe, state.iteration, state.images_seen, len(self.deck.tiles))
-        losses = []
-        for _ in range(recipe.critic_steps):
-            draws = self.deck.draw(rng, real=True)
-            losses.append(update_discriminator(state.players, recipe, draws, self.dropout))
-            state.images_seen += batch
-        draws = self.deck.draw(rng, real=recipe.needs_real_tiles)
-        losses.append(update_generator(state.players, recipe, draws, self.dropout))
-        if recipe.ema_half_life is not None:
-            decay = ema_decay(recipe.ema_half_life, batch * recipe.critic_steps, state.images_seen)
-            average_weights(state.ema_generator, state.players.generator, decay)
-        state.iteration += 1
-        self.unlooked.append(torch.stack(losses[-2:]))
+        self.unlooked.append(iterate(state, recipe, self.deck, rng, self.dropout))
 
     def _look(self) -> dict[str, float]:
         """The last losses, the team's mean; raises `TrainingError` where one since the last look is not finite."""

@@ -30,19 +30,6 @@ class Log(Protocol):
         """Take a word about the whole training; a later value takes the place of an earlier one."""
 
 
-class Silent:
-    """A log that keeps nothing, for processes of a team that do not report and for machines without MLflow."""
-
-    def metrics(self, values: Mapping[str, float], images_seen: int) -> None:
-        """Nothing."""
-
-    def samples(self, flux_nmgy: NDArray[np.float32], images_seen: int) -> None:
-        """Nothing."""
-
-    def tag(self, name: str, value: str) -> None:
-        """Nothing."""
-
-
 class Measurements:
     """The measurements of one training: rows of its history, and its best checkpoint by the validation score."""
 
