@@ -80,7 +80,7 @@ def test_the_chosen_section_follows_the_switch():
         ("scales.laptop.evaluation.bootstrap", 9, "greater than or equal to 10"),
         ("encoder.features", 4, "greater than or equal to 8"),
         ("evaluation.champion.most_memorised", 0.4, "greater than or equal to 0.5"),
-        ("evaluation.champion.sky_noise", [1.1, 1.2], "two bounds around 1"),
+        ("evaluation.champion.sky_noise", [1.1, 1.2], "it must be two bounds around 1"),
     ],
 )
 def test_a_value_that_is_not_legal_is_named_with_its_key_and_what_is(key, value, legal):

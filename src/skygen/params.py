@@ -7,7 +7,7 @@ legal. The rows of `recipes` get their typed form where they are used, in `skyge
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, field_validator, model_validator
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
@@ -203,11 +203,12 @@ class ChampionParams(Section):
     most_memorised: Annotated[float, Field(ge=0.5, le=1)]
     sky_noise: Annotated[list[Positive], Field(min_length=2, max_length=2)]  # least and most, over the real tiles'
 
-    @model_validator(mode="after")
-    def _right_noise_is_within(self) -> Self:
-        if not self.sky_noise[0] < 1 < self.sky_noise[1]:
-            raise ValueError(f"sky_noise must be two bounds around 1; got {self.sky_noise}")
-        return self
+    @field_validator("sky_noise")
+    @classmethod
+    def _right_noise_is_within(cls, bounds: list[float]) -> list[float]:
+        if not bounds[0] < 1 < bounds[1]:
+            raise ValueError("it must be two bounds around 1")
+        return bounds
 
 
 class EvaluationParams(Section):
