@@ -1,41 +1,74 @@
-"""DVC stage compare: the metrics of all runs → comparison and figures. Usage: python pipelines/compare.py"""
+"""DVC stage compare: the metrics of all runs → comparison, report and figures. Usage: python pipelines/compare.py"""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
+from skygen.evaluation.chart_style import save_chart
+from skygen.evaluation.charts import REAL, draw_colours, draw_curves, draw_histograms, draw_spectra
 from skygen.evaluation.comparison import compare, read_runs
-from skygen.evaluation.controls import controls
-from skygen.evaluation.figures import save_intervals, save_picture, sheet, side_by_side
-from skygen.evaluation.report import write_report
-from skygen.files import write_atomically, write_json
-from skygen.params import Params, load
+from skygen.evaluation.controls import held
+from skygen.evaluation.figures import save_picture, sheet, side_by_side
+from skygen.evaluation.intervals_chart import draw_intervals
+from skygen.evaluation.page import write_page
+from skygen.evaluation.report import charts, write_report
+from skygen.evaluation.series import write_scores, write_series
+from skygen.files import read_json, write_atomically, write_json
+from skygen.params import load
 from skygen.tiles.store import TileStore
 
-REPORTS, TILES = Path("reports"), Path("data/tiles")
+REPORTS, TILES, MODELS = Path("reports"), Path("data/tiles"), Path("models")
 
 
 def main() -> None:
     """Compare the runs that params.yaml names, at every tile set."""
     params = load(Path("params.yaml"))
-    comparison = compare(read_runs(REPORTS, params))
+    comparison = compare(read_runs(REPORTS, params), params.evaluation.champion)
     write_json(REPORTS / "comparison.json", comparison)
-    save_intervals(comparison["sets"], REPORTS / "figures/intervals.png")
-    for tiles in params.tiles.sets:
-        save_picture(_real_and_generated(tiles, params), REPORTS / "figures" / f"{tiles}.png")
-    with write_atomically(REPORTS / "comparison.md") as temporary:
-        temporary.write_text(write_report(comparison), encoding="utf-8")
+    shapes = {}
+    for tiles, recipes in comparison["sets"].items():
+        store = TileStore.open(TILES / tiles)
+        shapes[tiles] = f"{store.card.size}×{store.card.size}×{len(store.card.bands)}"  # noqa: RUF001
+        _show(tiles, store, recipes, comparison["bundles"][tiles], params.evaluation.seed)
+    report = write_report(comparison, shapes)
+    _write(REPORTS / "comparison.md", report)
+    _write(REPORTS / "comparison.html", write_page(report, REPORTS))
     for tiles, champion in comparison["champions"].items():
-        print(f"{tiles}: champion {champion['recipe']}, seed {champion['seed']}, score {champion['score']:.3g}")
+        print(f"{tiles}: champion {champion['recipe']}, seed {champion['seed']}, frechet {champion['frechet']:.3g}")
 
 
-def _real_and_generated(tiles: str, params: Params) -> Image.Image:
-    """Real test tiles beside the tiles of every recipe's first seed."""
-    store = TileStore.open(TILES / tiles)
-    pictures = {"real": sheet(controls(store, "test").real_a, store.card.bands)}
-    for recipe in params.compared:
-        pictures[recipe] = Image.open(REPORTS / tiles / recipe / str(params.seeds[0]) / "grid.png")
-    return side_by_side(pictures)
+def _show(
+    tiles: str, store: TileStore, recipes: Mapping[str, Any], bundles: Mapping[str, int], evaluation_seed: int
+) -> None:
+    """Draw a tile set's figures, of each recipe's best seed, and write what DVC shows of it."""
+    figures, best = REPORTS / "figures", {name: REPORTS / tiles / name / str(seed) for name, seed in bundles.items()}
+    real = store.split("test").batch(held(store, "test", evaluation_seed).first)
+    grids = {f"{name}, seed {bundles[name]}": Image.open(folder / "grid.png") for name, folder in best.items()}
+    save_picture(side_by_side({REAL: sheet(real, store.card.bands)} | grids), figures / f"{tiles}-tiles.png")
+    folders = {REAL: REPORTS / tiles} | best
+    distributions = {name: read_json(folder / "distributions.json") for name, folder in folders.items()}
+    histories = {
+        name: [read_json(MODELS / tiles / name / str(seed) / "history.json") for seed in result["seeds"]]
+        for name, result in recipes.items()
+    }
+    drawn = {
+        "histograms": lambda: draw_histograms(distributions),
+        "spectra": lambda: draw_spectra(distributions),
+        "colours": lambda: draw_colours(distributions),
+        "curves": lambda: draw_curves(histories),
+    }
+    for chart in charts(recipes):
+        save_chart(drawn[chart](), figures / f"{tiles}-{chart}.svg")
+    save_chart(draw_intervals(recipes), figures / f"{tiles}-intervals.svg")
+    write_series(REPORTS / "plots", tiles, distributions, histories)
+    write_scores(REPORTS / "scores", tiles, recipes)
+
+
+def _write(path: Path, text: str) -> None:
+    with write_atomically(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,68 +1,62 @@
 """DVC stage evaluate@SET-RECIPE-SEED: a bundle → its metrics. Usage: python pipelines/evaluate.py SET RECIPE SEED"""
 
 import sys
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from skygen import tracking
 from skygen.bundle import Bundle, load_discriminator
-from skygen.evaluation.controls import collapse, collapse_scene, controls
+from skygen.evaluation.controls import held
+from skygen.evaluation.distributions import distributions
+from skygen.evaluation.encoder import Encoder
 from skygen.evaluation.figures import save_picture, sheet
 from skygen.evaluation.judge import judge
-from skygen.evaluation.scoring import entries, evaluate
+from skygen.evaluation.model import Evaluated, Evaluation
+from skygen.evaluation.neighbours import closest_pairs
+from skygen.evaluation.scoring import entries, measures_of
+from skygen.evaluation.yardstick import load_encoder, read_yardstick
 from skygen.files import write_json
-from skygen.gan.view import Conditions
-from skygen.measure.table import Metric, discriminator_accuracy, metrics
+from skygen.measure.table import memorised
 from skygen.params import load
 from skygen.provenance import choose_device
-from skygen.tiles.store import Split, TileStore
-
-SEEDS: dict[Split, int] = {"validation": 20_190_000, "test": 20_190_001}  # of the generated tiles: no training's seed
+from skygen.tiles.store import TileStore
 
 
 def main(tiles: str, recipe: str, seed: str) -> None:
     """Measure the bundle of one training on the held-out tiles."""
-    name, device = Path(tiles) / recipe / seed, choose_device()
+    name, device, params = Path(tiles) / recipe / seed, choose_device(), load(Path("params.yaml"))
     models, reports = Path("models") / name, Path("reports") / name
-    bundle = Bundle.load(models / "bundle", device)
-    store = TileStore.open(Path("data/tiles") / tiles)
-    discriminator = load_discriminator(models / "discriminator.safetensors", bundle.card)
-    logits = judge(discriminator, bundle.card.stretch, device)
-    rows = [*metrics(store.card.bands), discriminator_accuracy(logits)]
-    replicates = load(Path("params.yaml")).chosen.evaluation.bootstrap
-    measured = {split: measure(bundle, store, split, rows, replicates) for split in SEEDS}
-    sections = {split: section for split, (_, section) in measured.items()}
-    save_picture(sheet(measured["test"][0], store.card.bands), reports / "grid.png")
-    write_json(reports / "metrics.json", sections)
-    values = {f"{split}.{key}": metric["value"] for split in SEEDS for key, metric in entries(sections[split])}
-    artifacts = [reports / "metrics.json", reports / "grid.png"]
+    store, bundle = TileStore.open(Path("data/tiles") / tiles), Bundle.load(models / "bundle", device)
+    encoders, controls = Path("models/encoders") / tiles, Path("reports") / tiles / "controls.json"
+    encoder = load_encoder(encoders, store, device)
+    shift, bootstrap = params.evaluation.seed, params.chosen.evaluation.bootstrap
+    yardstick = read_yardstick(controls, store, encoder, encoders, shift, bootstrap)
+    logits = judge(load_discriminator(models / "discriminator.safetensors", bundle.card), bundle.card.stretch, device)
+    measures = [
+        *measures_of(store.card.bands, encoder.encode, shift),
+        memorised(encoder.encode, encoder.train_features),
+    ]
+    evaluation = Evaluation(store, yardstick, measures, logits)
+    validation = evaluation.measure(bundle, held(store, "validation", shift)).section
+    test = evaluation.measure(bundle, held(store, "test", shift))  # whose tiles are shown
+    origin = {"encoder": encoder.sha256, "bundle": bundle.sha256, "data": store.card.data_hash}
+    sections = {"validation": validation, "test": test.section}
+    write_json(reports / "metrics.json", {**origin, "tiles": yardstick.tiles, **sections})
+    show(test, evaluation, encoder, reports)
+    values = {f"{split}.{key}": metric["value"] for split in sections for key, metric in entries(sections[split])}
+    artifacts = [reports / written for written in ("metrics.json", "distributions.json", "grid.png", "neighbours.png")]
     tracking.log_evaluation(tiles, recipe, int(seed), bundle.sha256, values, artifacts)
     for key, value in values.items():
         print(f"{key}: {value:.4g}")
 
 
-def measure(
-    bundle: Bundle, store: TileStore, split: Split, rows: Sequence[Metric], replicates: int
-) -> tuple[NDArray[np.float32], dict[str, Any]]:
-    """As many generated tiles as half of a split holds, and their section of metrics.json.
-
-    Scenes are observed under the conditions of the very fields that they are compared with, and their diversity is
-    measured free of noise, which would hide a collapse.
-    """
-    real, seed = controls(store, split), SEEDS[split]
-    if bundle.card.conditions is None:
-        fake = bundle.generate(seed, len(real.fields))
-        return fake, evaluate(fake, real, rows, replicates)
-    fields = [store.card.conditions[field] for field in real.fields]
-    fake, scenes = (bundle.generate(seed, len(fields), noise=noise, conditions=fields) for noise in ("survey", "none"))
-    repeated = collapse_scene(scenes[0], Conditions.of_fields(fields, store.card.pixel_scale_arcsec))
-    section = evaluate(fake, real._replace(collapsed=repeated), rows, replicates)
-    diversity = [row for row in rows if row.key == "diversity"]
-    return fake, section | evaluate(scenes, real._replace(collapsed=collapse(scenes)), diversity, replicates)
+def show(test: Evaluated, evaluation: Evaluation, encoder: Encoder, reports: Path) -> None:
+    """Write what is looked at: a sheet of generated tiles, the nearest training tiles, and the distributions."""
+    bands = evaluation.store.card.bands
+    write_json(reports / "distributions.json", distributions(test.described, evaluation.measures, bands))
+    save_picture(sheet(test.tiles, bands), reports / "grid.png")
+    features, real = test.described[encoder.encode], test.real[encoder.encode]
+    pairs = closest_pairs(test.tiles, features, real, evaluation.store.split("train"), encoder.train_features, bands)
+    save_picture(pairs, reports / "neighbours.png")
 
 
 if __name__ == "__main__":

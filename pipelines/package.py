@@ -17,16 +17,21 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 import skygen
+from skygen import tracking
 from skygen.bundle import Bundle
+from skygen.evaluation.challenge import Arena, Contender, challenge
+from skygen.evaluation.yardstick import load_encoder
 from skygen.files import read_json, sha256_folder, write_atomically, write_json
-from skygen.tracking import register_champion
+from skygen.params import Params, load
+from skygen.provenance import choose_device
+from skygen.tiles.store import TileStore
 
 BENTO = Path("dist/skygen.bento")
 SERVICE = "serving.service:Skygen"
 
 
 def main() -> None:
-    """Export the Bento of what reports/comparison.json chose, and register its champions."""
+    """Export the Bento of what reports/comparison.json chose, and let its champions challenge those of the registry."""
     comparison = read_json(Path("reports/comparison.json"))
     seeds: dict[str, dict[str, int]] = comparison["bundles"]
     champions = {tiles: champion["recipe"] for tiles, champion in comparison["champions"].items()}
@@ -37,11 +42,56 @@ def main() -> None:
         with write_atomically(BENTO) as target:
             shutil.copyfile(exported, target)
     print(f"{BENTO}: {BENTO.stat().st_size / 1e6:.1f} MB")
-    for tiles, recipe in champions.items():
-        seed = seeds[tiles][recipe]
-        folder = bundle_folder(tiles, recipe, seed)
-        version = register_champion(tiles, recipe, seed, folder, hashes[f"{tiles}.{recipe}"])
-        print(f"skygen-{tiles}@champion: {recipe}, seed {seed}, version {version}")
+    register_all(comparison, hashes, load(Path("params.yaml")))
+
+
+def register_all(comparison: dict[str, Any], hashes: dict[str, str], params: Params) -> None:
+    """Let the champion of every tile set challenge the one that stands, and print what became of it.
+
+    The stage fails where the registry does not answer, so that DVC runs it again; no champion loses its alias by that.
+    """
+    for tiles, champion in comparison["champions"].items():
+        name, sha256 = f"skygen-{tiles}@champion", hashes[f"{tiles}.{champion['recipe']}"]
+        try:
+            print(f"{name}: {register(tiles, comparison, sha256, params)}")
+        except (ConnectionError, BlockingIOError) as error:
+            sys.exit(f"{name} stays as it was: {error}; run the stage package again when it does")
+
+
+def register(tiles: str, comparison: dict[str, Any], sha256: str, params: Params) -> str:
+    """Register the champion of a tile set, whose bundle's hash is `sha256`; what became of its challenge, in words.
+
+    Raises `ConnectionError` where the registry does not answer: then the alias is where it was.
+    """
+    champion = comparison["champions"][tiles]
+    recipe, seed = champion["recipe"], champion["seed"]
+    folder = bundle_folder(tiles, recipe, seed)
+    with TemporaryDirectory(prefix="skygen-standing-") as temporary:
+        standing = tracking.standing_champion(tiles, Path(temporary))
+        over = standing.version if standing else None
+        challenger = Contender(f"{recipe}, seed {seed}", sha256, folder)
+        other = Contender(f"version {over} ({standing.name})", standing.sha256, standing.folder) if standing else None
+        arena = arena_of(tiles, comparison, params)
+        verdict = challenge(challenger, champion["flaws"], other, arena, params.evaluation.champion)
+    if standing and standing.sha256 == sha256 and not verdict.replaces:
+        return verdict.reason
+    tags = {"decision": verdict.reason, "standing_version": over or "none", **verdict.numbers}
+    version = tracking.register(tiles, recipe, seed, folder, sha256, tags)
+    if verdict.replaces:
+        tracking.crown(tiles, version, over)
+    return f"{verdict.reason} (version {version})"
+
+
+def arena_of(tiles: str, comparison: dict[str, Any], params: Params) -> Arena:
+    """Where bundles of a tile set meet; raises `ValueError` where the comparison was made with another encoder."""
+    store = TileStore.open(Path("data/tiles") / tiles)
+    encoder = load_encoder(Path("models/encoders") / tiles, store, choose_device())
+    if encoder.sha256 != comparison["encoder"][tiles]:
+        raise ValueError(
+            f"reports/comparison.json was made with the encoder {comparison['encoder'][tiles]}, "
+            f"models/encoders/{tiles} is {encoder.sha256}; run dvc repro"
+        )
+    return Arena(store, encoder, params.evaluation.seed, params.chosen.evaluation.bootstrap)
 
 
 def bundle_folder(tiles: str, recipe: str, seed: int) -> Path:

@@ -4,110 +4,149 @@ import numpy as np
 import pytest
 import torch
 
-from skygen.evaluation.controls import Controls, collapse
+from skygen.evaluation.intervals import counted_once, draws
 from skygen.evaluation.judge import judge
-from skygen.evaluation.scoring import entries, evaluate
+from skygen.evaluation.scoring import describe, entries, relate, rounded, section, with_accuracy
 from skygen.gan.networks import Discriminator
-from skygen.measure.table import discriminator_accuracy, metrics
+from skygen.measure.table import MEANINGS, Measure, discriminator_accuracy, physics
 from skygen.sky.stretch import Stretch
 
-TILES = 24
-
-
-def sky(seed: int, bands: int = 1) -> np.ndarray:
-    """Tiles of noise with one round source of random place and flux each."""
-    rng = np.random.default_rng(seed)
-    tiles = rng.normal(0, 0.025, (TILES, bands, 32, 32))
-    rows, columns = np.mgrid[:32, :32]
-    for index, (x, y, flux) in enumerate(rng.uniform((10, 10, 5), (22, 22, 50), (TILES, 3))):
-        tiles[index] += flux * np.exp(-((columns - x) ** 2 + (rows - y) ** 2) / 4.5) / (4.5 * np.pi)
-    return tiles.astype(np.float32)
+TILES, SIZE = 24, 32
+NO_CONTROLS = {key: {"real_real": 0.0, "between_fields": 0.0, "collapsed": 0.0} for key in MEANINGS}
 
 
 @pytest.fixture(scope="module")
-def real() -> Controls:
-    real_a = sky(0)
-    return Controls(real_a, sky(1), 1.5 * sky(8), collapse(real_a), ["94-1-12"] * TILES)
+def real(sky) -> np.ndarray:
+    return sky(1, TILES, SIZE)
 
 
-def test_real_tiles_as_fakes_have_the_real_real_value(real):
-    for key, metric in entries(evaluate(real.real_a, real, metrics("r"), 20)):
-        assert metric["value"] == metric["real_real"], key
+def score(fake, real, measures, replicates=20):
+    """The flat section of metrics.json for these tiles."""
+    described = (describe(tiles, measures) for tiles in (fake, real))
+    found = relate(*described, measures, draws(len(fake), replicates, (0,)))
+    return dict(entries(section(found, NO_CONTROLS)))
 
 
-def test_training_tiles_as_fakes_have_the_value_between_fields(real):
-    section = evaluate(real.between_fields, real, metrics("r"), 20)
+def mean_of(key: str, calls: list[int]) -> Measure:
+    """A measure that is the generated tiles' mean flux, and counts how often it is asked to describe."""
 
-    for key, metric in entries(section):
-        assert metric["value"] == metric["between_fields"], key
-    assert section["sky_noise"]["between_fields"] == pytest.approx(1.5, rel=0.02)
+    def describe_mean(tiles):
+        calls.append(len(tiles))
+        return tiles.mean(axis=(1, 2, 3))
 
+    def relate_means(fake, _):
+        return lambda ours, _: {key: ours @ fake / ours.sum(axis=1)}
 
-def test_the_collapsed_control_is_what_a_collapsed_generator_gets(real):
-    section = evaluate(real.collapsed, real, metrics("r"), 20)
-
-    for key, metric in entries(section):
-        assert metric["value"] == metric["collapsed"], key
-    assert section["diversity"]["value"] == 0
+    return Measure((key,), describe_mean, relate_means)
 
 
 def test_pure_noise_has_no_sources_and_the_worst_values_in_plain_json(real):
-    noise = np.random.default_rng(7).normal(0, 0.025, real.real_a.shape).astype(np.float32)
-    section = evaluate(noise, real, metrics("r"), 20)
+    noise = np.random.default_rng(7).normal(0, 0.025, real.shape).astype(np.float32)
+    found = score(noise, real, physics("r"))
 
-    assert section["sources"]["per_tile"]["value"] == 0
-    assert section["sources"]["magnitude"]["value"] == 16
-    assert json.loads(json.dumps(section, allow_nan=False)) == section
+    assert found["sources.per_tile"]["value"] == 0
+    assert found["sources.magnitude"]["value"] == 16
+    assert json.loads(json.dumps(found, allow_nan=False)) == found
 
 
 def test_sources_twice_as_bright_are_found_by_magnitude_and_not_by_number(real):
-    sources = evaluate(2 * real.real_a, real, metrics("r"), 50)["sources"]
+    found = score(2 * real, real, physics("r"), 50)
 
-    low, high = sources["magnitude"]["interval"]
+    low, high = found["sources.magnitude"]["interval"]
     assert low > 0.3
     assert low < 2.5 * np.log10(2) < high
-    assert sources["per_tile"]["value"] == pytest.approx(1, abs=0.15)
+    assert found["sources.per_tile"]["value"] == pytest.approx(1, abs=0.15)
 
 
-def test_every_value_lies_in_its_interval_and_the_keys_are_the_contract(real):
-    section = evaluate(sky(2), real, metrics("r"), 50)
+def test_every_value_lies_in_its_interval_and_the_keys_are_in_the_order_of_the_table(sky, real):
+    found = score(sky(2, TILES, SIZE), real, physics("r"), 50)
 
-    assert list(section) == ["pixel_w1", "power_spectrum", "sky_noise", "sources", "diversity"]
-    for key, metric in entries(section):
+    assert list(found) == [key for key in MEANINGS if key in found]
+    for key, metric in found.items():
         assert list(metric) == ["value", "interval", "real_real", "between_fields", "collapsed"]
         assert metric["interval"][0] <= metric["value"] <= metric["interval"][1], key
 
 
-def test_evaluating_twice_gives_the_same_bytes(real):
-    assert json.dumps(evaluate(sky(3), real, metrics("r"), 20)) == json.dumps(evaluate(sky(3), real, metrics("r"), 20))
+def test_the_value_is_that_of_the_first_row_and_the_interval_of_the_others():
+    values = np.array([2.0, *np.linspace(1, 3, 1001)])
+    metric = section({"frechet": values}, NO_CONTROLS)["frechet"]
+
+    assert metric["value"] == 2
+    assert metric["interval"] == pytest.approx([1.05, 2.95])
 
 
-def test_a_group_becomes_keys_with_a_dot():
-    metric = {"value": 1.0}
+def test_groups_nest_and_come_apart_again():
+    controls = {key: {"real_real": 1.0, "between_fields": 2.0, "collapsed": 3.0} for key in MEANINGS}
+    found = {key: np.full(3, 0.5) for key in ("sources.number", "sources.g_r", "frechet")}
+    nested = section(found, controls)
 
-    assert dict(entries({"a": metric, "group": {"b": metric}})) == {"a": metric, "group.b": metric}
+    assert set(nested) == {"frechet", "sources"}
+    assert set(nested["sources"]) == {"number", "g_r"}
+    assert dict(entries(nested))["sources.g_r"] == {"value": 0.5, "interval": [0.5, 0.5], **controls["frechet"]}
 
 
-def test_tiles_that_are_not_finite_are_refused(real):
-    fake = sky(2)
-    fake[3, 0, 4, 4] = np.nan
+def test_a_description_that_measures_share_is_made_once(real):
+    calls: list[int] = []
+    first = mean_of("frechet", calls)
+    second = Measure(("kernel",), first.describe, first.relate)
+    described = describe(real, [first, second])
+
+    assert calls == [TILES]
+    np.testing.assert_allclose(
+        relate(described, described, [first], counted_once(TILES))["frechet"], real.mean(), rtol=1e-5
+    )
+
+
+def test_values_are_written_to_six_digits_in_which_threads_cannot_matter():
+    assert rounded(1 / 3) == 0.333333
+    assert rounded(123456789.123) == 123457000
+    assert rounded(-1e-12 / 3) == -3.33333e-13
+
+
+def test_accuracy_is_beside_what_real_tiles_get_and_only_resampled_does_a_share_exceed_1():
+    found = {"precision": np.array([0.4, 0.8, 0.9]), "coverage": np.array([0.9, 0.3, 0.9])}
+    real_real = {"precision": np.array([0.8, 0.8, 0.6]), "coverage": np.array([0.6, 0.6, 0.6])}
+
+    values = with_accuracy(found, real_real)["accuracy"]
+    np.testing.assert_allclose(values, [2 / (1 / 0.5 + 1), 2 / (1 + 1 / 0.5), 1.5])
+
+
+def test_accuracy_of_a_value_without_resamplings_needs_none_of_the_real_tiles():
+    found = {"precision": np.array([0.4]), "coverage": np.array([0.0])}
+
+    np.testing.assert_array_equal(with_accuracy(found, dict.fromkeys(found, np.ones(20)))["accuracy"], [0])
+
+
+def test_a_perfect_generator_has_1_in_the_interval_of_its_accuracy_and_nothing_above():
+    shares = np.random.default_rng(0).normal(0.9, 0.03, (4, 201))
+    shares[:, 0] = 0.9
+    found, real = (dict(zip(("precision", "coverage"), pair, strict=True)) for pair in (shares[:2], shares[2:]))
+    metric = section({"accuracy": with_accuracy(found, real)["accuracy"]}, NO_CONTROLS)["accuracy"]
+
+    assert metric["value"] == metric["interval"][1] == 1
+    assert 0.9 < metric["interval"][0] < 0.98
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_tiles_that_are_not_finite_are_refused(real, bad):
+    fake = real.copy()
+    fake[3, 0, 4, 4] = bad
 
     with pytest.raises(ValueError, match="NaN or infinity"):
-        evaluate(fake, real, metrics("r"), 20)
+        describe(fake, physics("r"))
 
 
-def test_unequal_sample_sizes_are_refused(real):
-    with pytest.raises(ValueError, match="must be equal"):
-        evaluate(sky(2)[:-1], real, metrics("r"), 20)
-    with pytest.raises(ValueError, match=r"between_fields has .* must be equal"):
-        evaluate(sky(2), real._replace(between_fields=sky(3)[1:]), metrics("r"), 20)
+def test_a_value_that_is_not_finite_names_its_metric():
+    with pytest.raises(ValueError, match="kernel is not a finite number"):
+        section({"kernel": np.array([1.0, np.nan])}, NO_CONTROLS)
 
 
 def test_a_discriminator_that_knows_the_mean_flux_is_always_right(real):
     row = discriminator_accuracy(lambda tiles: 0.5 - tiles.mean(axis=(1, 2, 3)))
-    metric = evaluate(real.real_a + 1, real, [row], 20)["discriminator_accuracy"]
+    metric = score(real + 1, real, [row])["discriminator_accuracy"]
 
-    assert metric == {"value": 1.0, "interval": [1.0, 1.0], "real_real": 0.5, "between_fields": 0.5, "collapsed": 0.5}
+    assert metric["value"] == 1
+    assert metric["interval"] == [1, 1]
 
 
 def test_a_judge_stretches_drops_nothing_and_ignores_the_batch(real):
@@ -115,10 +154,10 @@ def test_a_judge_stretches_drops_nothing_and_ignores_the_batch(real):
     stretch, discriminator = Stretch(0.2, 100.0), Discriminator(32, 1, 4, "batch", 0.2)
     logits = judge(discriminator, stretch, torch.device("cpu"))
 
-    many = logits(np.concatenate([real.real_a] * 3))
+    many = logits(np.concatenate([real] * 3))
 
     assert many.shape == (3 * TILES,)
-    np.testing.assert_allclose(many[:TILES], logits(real.real_a), atol=1e-6)
+    np.testing.assert_allclose(many[:TILES], logits(real), atol=1e-6)
     with torch.inference_mode():
-        expected = discriminator(torch.from_numpy(stretch.stretch(real.real_a)), 0.0)
+        expected = discriminator(torch.from_numpy(stretch.stretch(real)), 0.0)
     np.testing.assert_allclose(many[:TILES], expected, atol=1e-6)

@@ -1,38 +1,107 @@
 import numpy as np
 import pytest
 
-from skygen.measure.table import MEANINGS, discriminator_accuracy, metrics
+from skygen.measure import diversity, noise, pixels, sources, spectrum
+from skygen.measure.table import (
+    MEANINGS,
+    discriminator_accuracy,
+    memorised,
+    perceptual,
+    physics,
+    pixel_classifier,
+)
 
 
-def tiles(bands: int) -> np.ndarray:
-    return np.random.default_rng(0).normal(0, 0.025, (6, bands, 32, 32)).astype(np.float32)
+def encode(tiles):
+    return (tiles.reshape(len(tiles), -1)[:, :4] / 0.025).astype(np.float32)
 
 
-@pytest.mark.parametrize(("bands", "number"), [("r", 9), ("gr", 10), ("gri", 11)])
-def test_every_metric_that_the_bands_allow_has_a_row_and_a_meaning(bands, number):
-    keys = [metric.key for metric in metrics(bands)]
-
-    assert len(keys) == number == len(set(keys))
-    assert set(keys) <= set(MEANINGS)
+def logits(tiles):
+    return tiles.mean(axis=(1, 2, 3)) - tiles.mean()
 
 
-def test_three_bands_and_a_discriminator_have_all_metrics_in_the_order_of_the_meanings():
-    rows = [*metrics("gri"), discriminator_accuracy(lambda sets: np.zeros(len(sets)))]
+def all_measures(bands="gri"):
+    train = np.random.default_rng(5).normal(size=(50, 4)).astype(np.float32)
+    of_networks = [pixel_classifier(0), memorised(encode, train), discriminator_accuracy(logits)]
+    return [*perceptual(encode), *physics(bands), *of_networks]
 
-    assert [metric.key for metric in rows] == list(MEANINGS)
+
+def keys(measures):
+    return [key for measure in measures for key in measure.keys]
 
 
-@pytest.mark.parametrize("metric", metrics("gri"), ids=lambda metric: metric.key)
-def test_a_set_against_itself_is_ideal(metric):
+@pytest.fixture(scope="module")
+def sky():
+    """Two sets of tiles with a source each."""
     rng = np.random.default_rng(0)
-    same = rng.normal(0, 0.025, (6, 3, 32, 32)).astype(np.float32)
-    same[:, :, 12:18, 12:18] += rng.uniform(1, 5, (6, 1, 1, 1)).astype(np.float32)
-    summary = metric.summarise(metric.describe(same), np.ones(6))
-
-    assert metric.compare(summary, summary) == pytest.approx(MEANINGS[metric.key].ideal)
+    tiles = rng.normal(0, 0.025, (2, 8, 3, 32, 32)).astype(np.float32)
+    tiles[..., 12:18, 12:18] += rng.uniform(1, 5, (2, 8, 1, 1, 1)).astype(np.float32)
+    return tiles
 
 
-def test_rows_of_sources_share_one_search():
-    searches = {metric.describe for metric in metrics("gri") if metric.key.startswith("sources.")}
+@pytest.mark.parametrize(("bands", "number"), [("r", 10), ("gr", 11), ("gri", 12)])
+def test_every_metric_that_the_bands_allow_is_measured(bands, number):
+    assert len(keys(physics(bands))) == number
+
+
+def test_every_meaning_but_the_derived_accuracy_has_one_measure():
+    measured = keys(all_measures())
+
+    assert len(measured) == len(set(measured))
+    assert {*measured, "accuracy"} == set(MEANINGS)
+
+
+def test_meanings_are_whole_sentences_about_a_caption():
+    assert [key for key, meaning in MEANINGS.items() if not meaning.caption or not meaning.reading.endswith(".")] == []
+
+
+def test_what_describes_the_same_is_done_once():
+    searches = {measure.describe for measure in physics("gri") if measure.keys[0].startswith("sources.")}
+    encodings = {measure.describe for measure in [*perceptual(encode), memorised(encode, np.ones((2, 4), np.float32))]}
 
     assert len(searches) == 1
+    assert encodings == {encode}
+
+
+@pytest.mark.parametrize("measure", all_measures(), ids=lambda measure: measure.keys[0])
+def test_a_measure_gives_each_key_a_value_a_resampling(measure, sky):
+    statistic = measure.relate(*map(measure.describe, sky))
+    rows = np.random.default_rng(1).multinomial(8, np.full(8, 1 / 8), size=(2, 3)).astype(float)
+    together = statistic(*rows)
+    apart = [statistic(ours[None], theirs[None]) for ours, theirs in zip(*rows, strict=True)]
+
+    assert set(together) == set(measure.keys)
+    for key, values in together.items():
+        assert values.shape == (3,)
+        assert values == pytest.approx([one[key][0] for one in apart])
+
+
+@pytest.mark.parametrize("measure", physics("gri"), ids=lambda measure: measure.keys[0])
+def test_a_set_against_itself_is_ideal(measure, sky):
+    described, once = measure.describe(sky[0]), np.ones((1, 8))
+
+    for key, values in measure.relate(described, described)(once, once).items():
+        assert values == pytest.approx([MEANINGS[key].ideal], abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("key", "module"),
+    [("pixel_w1", pixels), ("power_spectrum", spectrum), ("sky_noise", noise), ("diversity", diversity)],
+)
+def test_a_resampling_is_what_the_module_makes_of_its_weights(key, module, sky):
+    (measure,) = [measure for measure in physics("gri") if measure.keys == (key,)]
+    described = [module.describe(tiles) for tiles in sky]
+    weights = np.array([[2.0, 0, 1, 1, 3, 0, 1, 0]])
+    summaries = [module.summarise(part, weights[0]) for part in described]
+
+    assert measure.relate(*described)(weights, weights)[key] == pytest.approx([module.compare(*summaries)], rel=1e-6)
+
+
+def test_brighter_sources_are_found_by_their_magnitude_alone(sky):
+    (measure,) = [measure for measure in physics("r") if measure.keys == ("sources.magnitude",)]
+    catalogue = sources.describe(sky[0][:, 1:2], "r")
+    brighter = sources.Catalogue(catalogue.number, {"magnitude": catalogue.quantities["magnitude"] - 0.5})
+
+    assert measure.relate(brighter, catalogue)(np.ones((1, 8)), np.ones((1, 8))) == {
+        "sources.magnitude": pytest.approx([0.5])
+    }

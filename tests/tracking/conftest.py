@@ -17,6 +17,7 @@ import pytest
 from mlflow import MlflowClient
 
 from skygen import tracking
+from skygen.bundle import Bundle
 from skygen.tracking import delivery
 
 FLUX = np.random.default_rng(0).normal(0, 1, (4, 1, 64, 64)).astype(np.float32)
@@ -93,11 +94,24 @@ def training(tmp_path):
     return begin
 
 
+@pytest.fixture
+def trained(training):
+    """A function: the hash of a bundle, which a run of its own has made."""
+
+    def train(folder, name="r64-gan-0"):
+        sha256 = Bundle.load(folder).sha256
+        with training(sha256[:16], name) as log:
+            log.bundle(folder, sha256, [])
+        return sha256
+
+    return train
+
+
 class Server:
     """An MLflow server process on a port of its own, which may be stopped and started."""
 
     def __init__(self, folder):
-        self._folder = folder
+        self.folder = folder
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
@@ -105,14 +119,14 @@ class Server:
         self._process = None
 
     def start(self):
-        place = ["--backend-store-uri", f"sqlite:///{self._folder / 'server.db'}"]
-        place += ["--artifacts-destination", str(self._folder / "artifacts")]
+        place = ["--backend-store-uri", f"sqlite:///{self.folder / 'server.db'}"]
+        place += ["--artifacts-destination", str(self.folder / "artifacts")]
         command = [sys.executable, "-m", "mlflow", "server", "--workers", "1", "--port", str(self.port), *place]
-        with (self._folder / "server.log").open("a") as log:
+        with (self.folder / "server.log").open("a") as log:
             environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}  # seven processes less
             self._process = subprocess.Popen(command, stdout=log, stderr=log, env=environment, start_new_session=True)
         while not self._answers():
-            assert self._process.poll() is None, (self._folder / "server.log").read_text()
+            assert self._process.poll() is None, (self.folder / "server.log").read_text()
             time.sleep(0.1)
 
     def kill(self):

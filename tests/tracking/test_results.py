@@ -1,33 +1,14 @@
 import shutil
 from pathlib import Path
 
-import mlflow
-import numpy as np
 import pytest
 
 from skygen import tracking
 from skygen.bundle import Bundle
 
 
-@pytest.fixture
-def trained(training, tmp_path):
-    """A function: the hash of a bundle, which a run of its own has made."""
-
-    def train(folder, name="r64-gan-0"):
-        sha256 = Bundle.load(folder).sha256
-        with training(sha256[:16], name) as log:
-            log.bundle(folder, sha256, [])
-        return sha256
-
-    return train
-
-
 def evaluate(sha256, value, seed=0, files=()):
     tracking.log_evaluation("r64", "gan", seed, sha256, {"test.accuracy": value}, files)
-
-
-def register(tiles, folder):
-    return tracking.register_champion(tiles, "gan", 0, folder, Bundle.load(folder).sha256)
 
 
 def test_an_evaluation_joins_the_run_that_made_the_bundle(client, runs_named, bundle_of, trained, tmp_path):
@@ -67,33 +48,6 @@ def test_a_training_that_is_reported_late_takes_the_place_of_the_restored_run(
 
     assert runs_named("late")[0].data.metrics["test/accuracy"] == 0.75
     assert runs_named("r64-gan-15")[0].data.metrics["test/accuracy"] == 0.25
-
-
-def test_a_champion_is_registered_once_and_serves_the_bundle_s_tiles(client, bundle_of, trained):
-    folder = bundle_of(16)
-    trained(folder)
-    first, again = (register("r64", folder) for _ in range(2))
-    champion = mlflow.pyfunc.load_model("models:/skygen-r64@champion")
-
-    assert first == again
-    assert len(client.search_model_versions("name = 'skygen-r64'")) == 1
-    assert client.get_model_version_by_alias("skygen-r64", "champion").tags["recipe"] == "gan"
-    assert np.array_equal(champion.predict({"seed": [7], "n": [4]}), Bundle.load(folder).generate(7, 4))
-
-
-def test_the_alias_follows_the_champion_and_versions_are_found_again(client, bundle_of, trained):
-    def champion():
-        return client.get_model_version_by_alias("skygen-gri128", "champion").version
-
-    first, second = (bundle_of(seed, "gri128") for seed in (17, 18))
-    trained(first)
-    versions = []
-    for folder in (first, second, first):  # the second was trained where this store is not
-        versions.append(register("gri128", folder))
-        assert str(champion()) == versions[-1]
-
-    assert versions == ["1", "2", "1"]
-    assert len(client.search_model_versions("name = 'skygen-gri128'")) == 2
 
 
 def test_a_bundle_that_moved_is_the_same_bundle(runs_named, bundle_of, trained, tmp_path):

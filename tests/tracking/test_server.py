@@ -1,5 +1,6 @@
 """Servers that are not there, do not answer, die, or were made anew: nothing that was reported is lost."""
 
+import shutil
 import time
 
 import pytest
@@ -28,14 +29,16 @@ def wait_until_delivered(journal):
         time.sleep(0.05)
 
 
-def test_a_server_takes_what_a_file_takes(remote, runs_named, curve, bundle_of, training):
+def test_a_server_takes_what_a_file_takes(remote, runs_named, curve, bundle_of, training, tmp_path):
     sha256 = Bundle.load(bundle_of(30)).sha256
     with training("c1", "remote", {"recipe": "gan"}) as log:
         steps(log, 32, 64)
         log.samples(FLUX, 64)
         log.bundle(bundle_of(30), sha256, [])
     tracking.log_evaluation("r64", "gan", 0, sha256, {"test.accuracy": 0.5}, [])
-    version = tracking.register_champion("r64", "gan", 0, bundle_of(30), sha256)
+    version = tracking.register("r64", "gan", 0, bundle_of(30), sha256, {"decision": "first"})
+    tracking.crown("r64", version, over=None)
+    standing = tracking.standing_champion("r64", tmp_path / "standing")
     (run,) = runs_named("remote", remote)
 
     assert (run.info.status, run.data.params) == ("FINISHED", {"recipe": "gan"})
@@ -43,6 +46,23 @@ def test_a_server_takes_what_a_file_takes(remote, runs_named, curve, bundle_of, 
     assert run.data.metrics["test/accuracy"] == 0.5
     assert [file.path for file in remote.list_artifacts(run.info.run_id, "samples")] == ["samples/000000064.png"]
     assert remote.get_model_version("skygen-r64", version).run_id == run.info.run_id
+    assert (standing.version, Bundle.load(standing.folder).sha256) == (version, sha256)
+
+
+def test_what_a_server_has_lost_is_told_from_a_server_that_does_not_answer(
+    remote, server, bundle_of, tmp_path, little_patience
+):
+    folder = bundle_of(32, "gri128")
+    sha256 = Bundle.load(folder).sha256
+    version = tracking.register("gri128", "gan", 0, folder, sha256, {})
+    tracking.crown("gri128", version, over=None)
+    with server.stopped(), pytest.raises(ConnectionError, match=f"registry at {server.uri} does not answer"):
+        tracking.standing_champion("gri128", tmp_path / "silent")
+    (kept,) = server.folder.glob(f"artifacts/**/data/{folder.name}")
+    shutil.rmtree(kept.parent)
+
+    assert tracking.standing_champion("gri128", tmp_path / "lost").folder is None
+    assert tracking.register("gri128", "gan", 0, folder, sha256, {}) == "2"
 
 
 @pytest.mark.parametrize("absent", ["nobody", "silent"])

@@ -20,14 +20,14 @@ SAME = {  # what the runs of a tile set must agree in, by key of metrics.json
     "tiles": "distances of few tiles are larger than those of many",
 }
 RULE = """\
-The champion of a tile set is chosen on its validation tiles; the test tiles are for the report alone. First the gates: \
-a run's `diversity` is at least {least_diversity:g} (below it, it has collapsed), its `memorised` at most \
+The champion of a tile set is chosen on its validation tiles; the test tiles are for the report alone. First the \
+gates: a run's `diversity` is at least {least_diversity:g} (below it, it has collapsed), its `memorised` at most \
 {most_memorised:g} (above it, it gives back training tiles), and its `sky_noise` from {least_noise:g} to \
-{most_noise:g}. What fails a gate ranks after what does not. Then the least `frechet` is first. In the registry a \
-champion stands until one comes that passes the gates and is better by more than chance: both are measured anew, on the \
-same validation tiles in the same encoder's features, and the 95 % interval of the difference of their `frechet`, by a \
-bootstrap that resamples both and the real tiles together, must lie below 0. A standing one that fails a gate, cannot \
-be loaded, or makes other tiles gives way to any that passes the gates."""
+{most_noise:g}. What fails a gate ranks after what does not. Then the least `frechet` is first. In the registry, a \
+champion stands until another passes the gates and is better by more than chance: both are measured anew, on the same \
+validation tiles in the same encoder's features, and the 95 % interval of the difference of their `frechet`, by a \
+bootstrap that resamples the same tiles for both, must lie below 0. A standing champion that fails a gate, cannot be \
+loaded, or makes other tiles gives way to any that passes the gates."""
 
 Section = Mapping[str, Mapping[str, Any]]
 

@@ -1,7 +1,7 @@
 """What every metric is read against: real tiles of the same fields and of others, and a single tile repeated."""
 
 from collections.abc import Hashable, Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -13,35 +13,35 @@ from skygen.measure.score import halves
 from skygen.tiles.store import Split, TileSplit, TileStore
 
 SEED = 2019  # of what is drawn here and of nothing else: every recipe meets the same real tiles
+_SLICE = 512
 
 
-class Controls(NamedTuple):
-    """Four sets of N tiles [N, bands, H, W] in nmgy. Generated tiles are compared with `real_b`, as the others are."""
+@dataclass(frozen=True)
+class Held:
+    """Two disjoint halves of a held-out split, by the indices [N] of their tiles, with the same mix of fields.
 
-    real_a: NDArray[np.float32]
-    real_b: NDArray[np.float32]
-    between_fields: NDArray[np.float32]
-    collapsed: NDArray[np.float32]
-    fields: list[str]
-    """The field of each tile of `real_b`, under whose conditions scenes are to be observed."""
-
-
-def controls(store: TileStore, split: Split) -> Controls:
-    """The controls of a held-out split, N half of its tiles.
-
-    Held-out tiles lie on a grid, so that the halves share no pixel; both hold the same mix of fields. Raises
-    `ValueError` where fewer than N tiles train.
+    Whatever is compared is compared with `second`: generated tiles, `first`, and the other controls.
     """
-    real = store.split(split)
-    fields = real.fields()
-    first, second = halves(fields, SEED)
-    real_a, real_b = real.batch(first), real.batch(second)
-    others = between_fields(store.split("train"), len(second))
-    return Controls(real_a, real_b, others, collapse(real_a), [fields[index] for index in second])
+
+    split: Split
+    first: NDArray[np.int64]
+    second: NDArray[np.int64]
+    fields: list[str]
+    """The field of each tile of `second`, under whose conditions scenes are to be observed."""
 
 
-def between_fields(train: TileSplit, count: int) -> NDArray[np.float32]:
-    """`count` training tiles, as many of each field: what a perfect generator of the training fields would paint.
+def held(store: TileStore, split: Split, seed: int) -> Held:
+    """The halves of a held-out split in an evaluation with `seed`.
+
+    Held-out tiles lie on a grid, so that the halves share no pixel.
+    """
+    fields = store.split(split).fields()
+    first, second = halves(fields, SEED + seed)
+    return Held(split, first, second, [fields[index] for index in second])
+
+
+def between_fields(train: TileSplit, count: int, seed: int) -> NDArray[np.int64]:
+    """The indices of `count` training tiles, as many of each field: what a perfect generator of them would paint.
 
     They lie at random places, and a few of them share pixels. Raises `ValueError` where there are not so many.
     """
@@ -50,25 +50,59 @@ def between_fields(train: TileSplit, count: int) -> NDArray[np.float32]:
             f"the training split holds {len(train)} tiles, but half of a held-out split holds {count}; "
             "raise train_a_field or lower held_out_a_field in params.yaml"
         )
-    return train.batch(evenly(train.fields(), count))
+    return evenly(train.fields(), count, SEED + seed)
 
 
-def evenly(groups: Sequence[Hashable], count: int) -> NDArray[np.int64]:
+def apart(store: TileStore, chosen: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which training tiles share no pixel with the `chosen` ones (indices): [training tiles]. A tile shares its own.
+
+    Raises `FileNotFoundError` where the store has no manifest, `ValueError` where that lists other tiles.
+    """
+    corner = _corners(store)
+    _, field = np.unique(store.split("train").fields(), return_inverse=True)
+    is_apart = np.ones(len(field), dtype=np.bool_)
+    for name in np.unique(field[chosen]):
+        same, others = np.flatnonzero(field == name), chosen[field[chosen] == name]
+        offset = np.abs(corner[same, None] - corner[others])  # [tiles of the field, chosen ones of it, 2]
+        is_apart[same] = ~(offset < store.card.size).all(axis=-1).any(axis=-1)
+    return is_apart
+
+
+def _corners(store: TileStore) -> NDArray[np.int64]:
+    """The x and y of each training tile in its field's r frame, [training tiles, 2] in px."""
+    from skygen.tiles.manifest import MANIFEST, read_manifest  # needs pyarrow, which nothing else here does
+
+    table = read_manifest(store.folder)
+    of_train = np.array(table.column("split").to_pylist()) == "train"
+    if of_train.sum() != len(store.split("train")):
+        raise ValueError(
+            f"{store.folder / MANIFEST} lists {of_train.sum()} training tiles, the shards hold "
+            f"{len(store.split('train'))}; make the tile store anew"
+        )
+    return np.stack([table.column(name).to_numpy()[of_train].astype(np.int64) for name in ("x", "y")], axis=1)
+
+
+def evenly(groups: Sequence[Hashable], count: int, seed: int) -> NDArray[np.int64]:
     """`count` indices of `groups`, in random order: of each group as many as of any other, as far as it has them."""
-    shuffled = np.random.default_rng(SEED).permutation(len(groups))
+    shuffled = np.random.default_rng(seed).permutation(len(groups))
     _, group = np.unique([str(name) for name in groups], return_inverse=True)
     by_group = shuffled[np.argsort(group[shuffled], kind="stable")]
     turn = np.arange(len(groups)) - np.searchsorted(group[by_group], group[by_group])  # its place in its group
     return np.asarray(by_group[np.argsort(turn, kind="stable")][:count])
 
 
-def collapse(tiles: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The first of `tiles` [N, bands, H, W], N times: a generator that knows a single tile."""
-    return np.repeat(tiles[:1], len(tiles), axis=0)
+def collapse(tile: NDArray[np.float32], count: int) -> NDArray[np.float32]:
+    """One `tile` [bands, H, W] `count` times, as a view of it: a generator that knows a single tile."""
+    # np.broadcast_to would give one that cannot be written to, of which torch warns.
+    return np.lib.stride_tricks.as_strided(tile, (count, *tile.shape), (0, *tile.strides))
 
 
-def collapse_scene(scene: NDArray[np.float32], conditions: Conditions) -> NDArray[np.float32]:
+def collapse_scene(scene: NDArray[np.float32], conditions: Conditions, seed: int) -> NDArray[np.float32]:
     """One `scene` [bands, H, W] under N conditions' fresh noise: what a generator that knows a single scene paints."""
     count = len(conditions.sky_noise_nmgy)
-    sky = Sky(conditions, noise_of(scene.shape, SEED, range(count)))
-    return np.asarray(expose(torch.from_numpy(scene).expand(count, -1, -1, -1), sky).numpy())
+    tiles = np.empty((count, *scene.shape), dtype=np.float32)
+    for rows in torch.split(torch.arange(count), _SLICE):
+        first, last = int(rows[0]), int(rows[-1]) + 1
+        sky = Sky(conditions.take(rows), noise_of(scene.shape, SEED + seed, range(first, last)))
+        tiles[first:last] = expose(torch.from_numpy(scene).expand(last - first, -1, -1, -1), sky).numpy()
+    return tiles

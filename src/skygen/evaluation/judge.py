@@ -18,9 +18,11 @@ def judge(discriminator: nn.Module, stretch: Stretch, device: torch.device) -> C
     discriminator = discriminator.to(device).eval()
 
     def logits(tiles: Tiles) -> NDArray[np.floating]:
-        images = torch.from_numpy(stretch.stretch(np.asarray(tiles, dtype=np.float32)))
+        parts = []
         with torch.inference_mode():
-            parts = [discriminator(batch.to(device), 0.0).cpu() for batch in torch.split(images, _BATCH)]
+            for start in range(0, len(tiles), _BATCH):
+                images = torch.from_numpy(stretch.stretch(np.asarray(tiles[start : start + _BATCH], dtype=np.float32)))
+                parts.append(discriminator(images.to(device), 0.0).cpu())
         return np.asarray(torch.cat(parts).numpy())
 
     return logits

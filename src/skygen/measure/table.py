@@ -1,79 +1,137 @@
-"""THE table of metrics: what each means and how it is measured. Whatever measures or reports metrics reads it."""
+"""THE table of metrics: how each is measured, and what it means. Whatever measures or reports metrics reads it."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from skygen.measure import discriminator, diversity, noise, pixels, sources, spectrum
+from skygen.measure import (
+    discriminator,
+    diversity,
+    frechet,
+    kernel,
+    manifold,
+    noise,
+    noise_correlation,
+    pixels,
+    sources,
+    spectrum,
+    two_sample_features,
+    two_sample_pixels,
+)
+from skygen.measure import memorised as copies
+from skygen.measure.meanings import MEANINGS, Meaning
 from skygen.measure.medians import ratio
+from skygen.measure.weights import Statistic, Values, Weights, average
 
-Tiles = NDArray[np.floating]
+__all__ = [
+    "MEANINGS",
+    "Meaning",
+    "Measure",
+    "Statistic",
+    "Tiles",
+    "Values",
+    "Weights",
+    "discriminator_accuracy",
+    "memorised",
+    "perceptual",
+    "physics",
+    "pixel_classifier",
+]
 
-
-class Meaning(NamedTuple):
-    """What a metric says: its value for perfect tiles, and what it is in words."""
-
-    ideal: float
-    caption: str
-
-
-MEANINGS = {  # by key in metrics.json, where a dot nests
-    "pixel_w1": Meaning(0, "flux histograms under the fixed stretch, distance"),
-    "power_spectrum": Meaning(0, "radial power spectra, log distance"),
-    "sky_noise": Meaning(1, "background noise, generated / real"),
-    "sources.per_tile": Meaning(1, "mean number of sources a tile, generated / real"),
-    "sources.number": Meaning(0, "number of sources a tile, distance"),
-    "sources.magnitude": Meaning(0, "r magnitudes of sources, distance in mag"),
-    "sources.half_light_radius": Meaning(0, "half-light radii of sources, distance in px"),
-    "sources.ellipticity": Meaning(0, "ellipticities of sources, distance"),
-    "sources.g_r": Meaning(0, "g - r colours of sources, distance in mag"),
-    "sources.r_i": Meaning(0, "r - i colours of sources, distance in mag"),
-    "diversity": Meaning(1, "difference between tiles, generated (scenes: free of noise) / real; 0 is collapse"),
-    "discriminator_accuracy": Meaning(0.5, "the discriminator's own accuracy; 0.5 is equilibrium, higher not better"),
-}
+Tiles = NDArray[np.floating]  # [N, bands, H, W] in nmgy
+Encode = Callable[[Tiles], NDArray[np.float32]]  # tiles to features [N, D], standardised over training tiles
 
 
 @dataclass(frozen=True)
-class Metric:
-    """How one metric is measured, in three steps, so that a bootstrap over tiles repeats only the cheap ones.
+class Measure:
+    """How one or several metrics are measured, in steps, so that a bootstrap over tiles repeats only the cheap last.
 
-    `describe` measures each tile of a set [N, bands, H, W] once; `summarise` takes that and the tiles' weights [N] to
-    the set's statistic; `compare` takes the fake and the real set's statistic to the value.
+    `describe` measures each tile of a set once; measures that share the same `describe` object share its work. `relate`
+    takes the generated set's description and the real one's, does what is heavy once, and returns the statistic: a
+    function of both sets' weights [R, N] to the values [R] of each of `keys`.
     """
 
-    key: str
+    keys: tuple[str, ...]
     describe: Callable[[Tiles], Any]
-    summarise: Callable[[Any, NDArray[np.float64]], Any]
-    compare: Callable[[Any, Any], float]
+    relate: Callable[[Any, Any], Statistic]
 
 
-def metrics(bands: Sequence[str]) -> list[Metric]:
-    """The metrics of tiles with these bands that need nothing but the tiles."""
-    catalogue = partial(sources.describe, bands=bands)  # one object: rows that share a `describe` share its work
+def physics(bands: Sequence[str]) -> list[Measure]:
+    """What tiles with these bands are like as images of the sky."""
+    catalogue = partial(sources.describe, bands=bands)
+    rows: list[tuple[str, Callable[..., Any], Callable[..., float]]] = [
+        ("sources.per_tile", sources.summarise_mean, ratio),
+        ("sources.number", sources.summarise_number, sources.compare_number),
+        *(_of_quantity(name) for name in sources.quantities(bands)),
+    ]
     return [
-        _of_module("pixel_w1", pixels),
-        _of_module("power_spectrum", spectrum),
-        _of_module("sky_noise", noise),
-        Metric("sources.per_tile", catalogue, sources.summarise_mean, ratio),
-        Metric("sources.number", catalogue, sources.summarise_number, sources.compare_number),
-        *(_of_quantity(name, catalogue) for name in sources.quantities(bands)),
-        _of_module("diversity", diversity),
+        Measure(("pixel_w1",), pixels.describe, partial(_of_means, "pixel_w1", pixels)),
+        Measure(("power_spectrum",), spectrum.describe, partial(_of_means, "power_spectrum", spectrum)),
+        _by_rows("sky_noise", noise.describe, noise.summarise, noise.compare),
+        Measure(("noise_correlation",), noise_correlation.describe, noise_correlation.relate),
+        *(_by_rows(key, catalogue, summarise, compare) for key, summarise, compare in rows),
+        _by_rows("diversity", diversity.describe, diversity.summarise, diversity.compare),
     ]
 
 
-def discriminator_accuracy(logits: Callable[[Tiles], NDArray[np.floating]]) -> Metric:
-    """The metric that needs the training's discriminator too: `logits` takes tiles in nmgy to its logits [N]."""
-    return Metric("discriminator_accuracy", logits, discriminator.summarise, discriminator.compare)
+def perceptual(encode: Encode, seed: int = 0) -> list[Measure]:
+    """What tiles are like to a network that knows the sky; `seed` deals the tiles out to the classifier's folds."""
+    return [
+        Measure(("frechet",), encode, frechet.relate),
+        Measure(("kernel",), encode, kernel.relate),
+        Measure(("precision", "recall", "density", "coverage"), encode, manifold.relate),
+        Measure(("c2st.features",), encode, partial(two_sample_features.relate, seed=seed)),
+    ]
 
 
-def _of_module(key: str, module: Any) -> Metric:
-    return Metric(key, module.describe, module.summarise, module.compare)
+def pixel_classifier(seed: int) -> Measure:
+    """Whether a network trained to do so tells generated tiles from real ones by their pixels."""
+    return Measure(("c2st.pixels",), two_sample_pixels.describe, partial(two_sample_pixels.relate, seed=seed))
 
 
-def _of_quantity(name: str, catalogue: Callable[[Tiles], Any]) -> Metric:
-    summarise, compare = partial(sources.summarise_quantity, name), partial(sources.compare_quantity, name)
-    return Metric(f"sources.{name}", catalogue, summarise, compare)
+def memorised(encode: Encode, train_features: NDArray[np.float32]) -> Measure:
+    """Whether generated tiles are nearer to the training tiles, of features [M, D], than held-out real ones are."""
+    return Measure(("memorised",), encode, partial(copies.relate, train=train_features))
+
+
+def discriminator_accuracy(logits: Callable[[Tiles], NDArray[np.floating]]) -> Measure:
+    """The training's own discriminator; `logits` takes tiles in nmgy to its logits [N]."""
+    return _by_rows("discriminator_accuracy", logits, discriminator.summarise, discriminator.compare)
+
+
+def _by_rows(
+    key: str,
+    describe: Callable[[Tiles], Any],
+    summarise: Callable[[Any, NDArray[np.float64]], Any],
+    compare: Callable[..., float],
+) -> Measure:
+    """A metric that sums a set up under weights [N], and compares two sums; resampling by resampling."""
+
+    def relate(fake: Any, real: Any) -> Statistic:
+        def statistic(fake_weights: Weights, real_weights: Weights) -> dict[str, Values]:
+            rows = zip(fake_weights, real_weights, strict=True)
+            return {key: np.array([compare(summarise(fake, ours), summarise(real, theirs)) for ours, theirs in rows])}
+
+        return statistic
+
+    return Measure((key,), describe, relate)
+
+
+def _of_means(key: str, module: Any, fake: NDArray[np.floating], real: NDArray[np.floating]) -> Statistic:
+    """The statistic of a module that sums up the mean of its descriptions: taken for all resamplings at once."""
+
+    def statistic(fake_weights: Weights, real_weights: Weights) -> dict[str, Values]:
+        once = np.ones(1)
+        means = zip(average(fake, fake_weights), average(real, real_weights), strict=True)
+        sums = ([module.summarise(mean[None], once) for mean in pair] for pair in means)
+        return {key: np.array([module.compare(*pair) for pair in sums])}
+
+    return statistic
+
+
+def _of_quantity(name: str) -> tuple[str, Callable[..., Any], Callable[..., float]]:
+    return f"sources.{name}", partial(sources.summarise_quantity, name), partial(sources.compare_quantity, name)

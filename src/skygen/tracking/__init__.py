@@ -6,7 +6,18 @@ a server and nothing is lost without one.
 """
 
 from skygen.tracking.delivery import deliver
-from skygen.tracking.results import JOURNALS, log_evaluation, register_champion
+from skygen.tracking.registry import Standing, crown, register, standing_champion
+from skygen.tracking.results import JOURNALS, log_evaluation
 from skygen.tracking.run import TrainingRun, training_run
 
-__all__ = ["JOURNALS", "TrainingRun", "deliver", "log_evaluation", "register_champion", "training_run"]
+__all__ = [
+    "JOURNALS",
+    "Standing",
+    "TrainingRun",
+    "crown",
+    "deliver",
+    "log_evaluation",
+    "register",
+    "standing_champion",
+    "training_run",
+]

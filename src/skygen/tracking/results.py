@@ -1,15 +1,13 @@
-"""What comes after a training: the evaluation of its bundle, and the registry of champions."""
+"""What comes after a training: the evaluation of its bundle."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from skygen.tracking.delivery import EVALUATION, Courier, deliver
+from skygen.tracking.delivery import EVALUATION, Courier
 from skygen.tracking.journal import SUFFIX, Journal
 from skygen.tracking.run import say_what_waits
-from skygen.tracking.store import BUNDLE_TAG, RESTORED_TAG, Store, chosen_store
 
 JOURNALS = Path(".checkpoints")
-ALIAS = "champion"
 
 
 def log_evaluation(
@@ -28,23 +26,3 @@ def log_evaluation(
     journal.close()
     Courier(JOURNALS).finish()
     say_what_waits(journal.folder)
-
-
-def register_champion(tiles: str, recipe: str, seed: int, folder: Path, sha256: str) -> str:
-    """Register the bundle in `folder`, whose hash is `sha256`, as `skygen-TILES@champion`; its version.
-
-    A bundle that is registered already keeps its version, and the alias moves to it. Raises `ConnectionError` or
-    `MlflowException` where the store does not answer.
-    """
-    deliver(JOURNALS)
-    store, name = Store(chosen_store()), f"skygen-{tiles}"
-    run = store.run_of(sha256, f"{tiles}-{recipe}-{seed}")
-    known = store.client.search_model_versions(f"name = '{name}'")
-    version = next((entry.version for entry in known if entry.tags.get(BUNDLE_TAG) == sha256), None)
-    if version is None:
-        if RESTORED_TAG in run.data.tags:
-            store.log_model(run.info.run_id, folder, sha256)
-        tags = {BUNDLE_TAG: sha256, "recipe": recipe, "seed": str(seed)}
-        version = store.register(run.info.run_id, name, tags)
-    store.client.set_registered_model_alias(name, ALIAS, version)
-    return str(version)

@@ -1,0 +1,22 @@
+"""DVC stage encoder@SET: training tiles → the frozen feature encoder. Usage: python pipelines/encoder.py SET"""
+
+import sys
+from pathlib import Path
+
+from skygen.evaluation.encoder_training import train_encoder
+from skygen.files import replace_folder
+from skygen.params import load
+from skygen.tiles.store import TileStore
+
+
+def main(tiles: str) -> None:
+    """Train the encoder of one tile set and describe its training tiles with it."""
+    params = load(Path("params.yaml"))
+    store = TileStore.open(Path("data/tiles") / tiles)
+    with replace_folder(Path("models/encoders") / tiles) as folder:
+        encoder = train_encoder(folder, store, params.encoder, params.chosen.encoder[tiles])
+    print(f"encoder of {tiles}: {encoder.sha256}")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

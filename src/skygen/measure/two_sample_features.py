@@ -1,0 +1,65 @@
+"""`c2st.features`: the share of tiles that a classifier of features puts right, generated or real.
+
+The classifier two-sample test of Lopez-Paz & Oquab 2017 (arXiv:1610.06545). 0.5 is a guess.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.ensemble import HistGradientBoostingClassifier, VotingClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import StratifiedKFold, cross_val_predict
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
+from threadpoolctl import threadpool_limits
+
+from skygen.measure.weights import Statistic, Values, Weights, average
+
+FOLDS = 5
+_TREES = {"max_iter": 60, "max_leaf_nodes": 8, "min_samples_leaf": 10, "early_stopping": False}
+_PENALTY = 0.03  # the logistic regression's C: strong, so that a hundred tiles with 64 values each do not overfit
+
+
+def relate(fake: NDArray[np.floating], real: NDArray[np.floating], seed: int) -> Statistic:
+    """The statistic of two sets of features, [N, D] and [M, D], of at least 5 tiles each.
+
+    A tile is judged by a classifier that never saw it, and the classifiers are held fixed while tiles are resampled.
+    The same `seed` gives the same values with any number of threads. Raises `ValueError` for fewer tiles.
+    """
+    if min(len(fake), len(real)) < FOLDS:
+        raise ValueError(f"{len(fake)} and {len(real)} tiles; a classifier needs at least {FOLDS} of each set")
+    features = np.concatenate([fake, real]).astype(np.float64)
+    is_real = np.arange(len(features)) >= len(fake)
+    folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed)
+    with threadpool_limits(1):
+        right = (cross_val_predict(_classifier(seed), features, is_real, cv=folds) == is_real).astype(np.float64)
+    return balanced("c2st.features", right[: len(fake)], right[len(fake) :])
+
+
+def balanced(key: str, fake: NDArray[np.float64], real: NDArray[np.float64]) -> Statistic:
+    """The mean of both sets' shares of right answers, given for the first tiles as 1 for right and 0 for wrong."""
+
+    def statistic(fake_weights: Weights, real_weights: Weights) -> dict[str, Values]:
+        return {key: (_share(fake, fake_weights) + _share(real, real_weights)) / 2}
+
+    return statistic
+
+
+def _share(right: NDArray[np.float64], weights: Weights) -> Values:
+    return average(right, weights[:, : len(right)])
+
+
+def _classifier(seed: int) -> VotingClassifier:
+    """Two judges whose probabilities are averaged: one of levels and spreads, one of steps and combinations.
+
+    A logistic regression of the features and their squares sees shifted means and changed spreads with the fewest
+    tiles, boosted trees see the rest; together they are about as good as the better one, whatever differs.
+    """
+    levels_and_spreads = make_pipeline(
+        FunctionTransformer(_with_squares), StandardScaler(), LogisticRegression(C=_PENALTY)
+    )
+    trees = HistGradientBoostingClassifier(random_state=seed, **_TREES)
+    return VotingClassifier([("levels and spreads", levels_and_spreads), ("trees", trees)], voting="soft")
+
+
+def _with_squares(features: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.concatenate([features, features**2], axis=1)

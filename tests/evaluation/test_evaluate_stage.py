@@ -1,0 +1,179 @@
+"""The stages controls and evaluate on bundles of untrained networks: a project in a temporary folder, no MLflow."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from ruamel.yaml import YAML
+
+from pipelines import controls, evaluate
+from skygen import bundle
+from skygen.evaluation.encoder_training import train_encoder
+from skygen.evaluation.scoring import entries
+from skygen.files import read_json
+from skygen.gan.networks import Discriminator
+from skygen.measure.table import MEANINGS
+from skygen.params import EncoderParams, EncoderScale
+
+SETS = {"r64": (64, "r"), "gri128": (128, "gri")}
+COLOURS = ("sources.g_r", "sources.r_i")
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory, write_store, write_bundle, sky) -> Path:
+    """A project with tiles, an encoder and the controls of every set, and an untrained bundle of two recipes."""
+    folder = tmp_path_factory.mktemp("project")
+    params = YAML().load(Path(__file__).parents[2] / "params.yaml")
+    params["scales"]["laptop"]["evaluation"]["bootstrap"] = 20
+    YAML().dump(params, folder / "params.yaml")
+    for tiles, (size, bands) in SETS.items():
+        flux = [{run: sky(run, count, size, len(bands))} for run, count in ((94, 24), (1035, 20), (1043, 20))]
+        splits = dict(zip(("train", "validation", "test"), flux, strict=True))
+        store = write_store(folder / "data/tiles" / tiles, bands, splits)
+        place = folder / "models/encoders" / tiles
+        place.mkdir(parents=True)
+        train_encoder(
+            place, store, EncoderParams(features=8, lr=1e-3, seed=0), EncoderScale(iterations=4, batch=4, width=2)
+        )
+        for seed, recipe in enumerate(("gan", "scene")):
+            torch.manual_seed(seed)
+            run = folder / "models" / tiles / recipe / "0"
+            save_discriminator(run, write_bundle(run / "bundle", seed, recipe, size, bands, tiles=tiles))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("SKYGEN_DEVICE", "cpu")
+        for tiles in SETS:
+            controls.main(tiles)
+    return folder
+
+
+def save_discriminator(folder: Path, card: bundle.Card) -> None:
+    network = Discriminator(card.size, len(card.bands), 2, card.row["norm"], card.row["logit_slope"])
+    bundle.save_weights(folder / "discriminator.safetensors", network.state_dict())
+
+
+@pytest.fixture
+def project(made, tmp_path, monkeypatch) -> Path:
+    """A copy of `made` of one's own, made the current folder."""
+    folder = tmp_path / "project"
+    shutil.copytree(made, folder, copy_function=shutil.copy)
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("SKYGEN_DEVICE", "cpu")
+    return folder
+
+
+@pytest.fixture
+def logged(monkeypatch) -> list[tuple[str, str, int, str, dict[str, float], list[Path]]]:
+    """What the stage hands to MLflow, which tests of tracking cover."""
+    calls: list[tuple[str, str, int, str, dict[str, float], list[Path]]] = []
+    monkeypatch.setattr(evaluate.tracking, "log_evaluation", lambda *arguments: calls.append(arguments))
+    return calls
+
+
+@pytest.mark.parametrize(("tiles", "recipe"), [("r64", "gan"), ("gri128", "scene")])
+def test_evaluate_writes_both_sections_with_their_origin_and_logs_the_same_values(project, logged, tiles, recipe):
+    evaluate.main(tiles, recipe, "0")
+
+    content = read_json(project / "reports" / tiles / recipe / "0/metrics.json")
+    keys = [key for key in MEANINGS if tiles == "gri128" or key not in COLOURS]
+    [(*name, sha256, values, artifacts)] = logged
+    assert list(content) == ["encoder", "bundle", "data", "tiles", "validation", "test"]
+    assert content["tiles"] == {"validation": 10, "test": 10}
+    assert content["bundle"] == sha256 == bundle.Bundle.load(Path("models") / tiles / recipe / "0/bundle").sha256
+    assert content["data"] == read_json(project / "data/tiles" / tiles / "tiles.json")["data_hash"]
+    for split in ("validation", "test"):
+        assert list(dict(entries(content[split]))) == keys
+    assert name == [tiles, recipe, 0]
+    assert values["test.sources.number"] == content["test"]["sources"]["number"]["value"]
+    assert set(values) == {f"{split}.{key}" for split in ("validation", "test") for key in keys}
+    assert {path.name for path in artifacts} == {"metrics.json", "distributions.json", "grid.png", "neighbours.png"}
+    for path in artifacts:
+        if path.suffix == ".png":
+            with Image.open(path) as picture:
+                assert len(picture.convert("L").getcolors()) > 20
+
+
+def test_controls_stand_beside_the_values_and_are_measured_once(project, logged):
+    evaluate.main("r64", "gan", "0")
+
+    content = read_json(project / "reports/r64/gan/0/metrics.json")
+    measured = read_json(project / "reports/r64/controls.json")
+    assert content["encoder"] == measured["encoder"]
+    for split in ("validation", "test"):
+        for key, metric in entries(content[split]):
+            if key != "discriminator_accuracy":
+                assert {name: metric[name] for name in measured[split][key]} == measured[split][key], key
+
+
+def test_generated_and_real_tiles_have_the_same_histograms_to_be_drawn_over_each_other(project, logged):
+    evaluate.main("gri128", "gan", "0")
+
+    real, fake = (read_json(project / "reports/gri128" / place / "distributions.json") for place in (".", "gan/0"))
+    assert real["histograms"].keys() == fake["histograms"].keys()
+    for name, histogram in real["histograms"].items():
+        assert histogram["edges"] == fake["histograms"][name]["edges"], name
+    assert real["spectra"]["g"]["cycles"] == fake["spectra"]["g"]["cycles"]
+    assert real["spectra"]["g"]["power"] != fake["spectra"]["g"]["power"]
+
+
+@pytest.mark.parametrize("recipe", ["gan", "scene"])
+def test_evaluating_again_gives_the_same_files(project, logged, recipe):
+    written = []
+    for _ in range(2):
+        evaluate.main("r64", recipe, "0")
+        written.append([path.read_bytes() for path in logged[-1][-1]])
+
+    assert written[0] == written[1]
+
+
+def test_controls_of_the_same_tiles_and_encoder_are_the_same_bytes(project):
+    before = [(project / "reports/r64" / name).read_bytes() for name in ("controls.json", "distributions.json")]
+    controls.main("r64")
+
+    assert before == [(project / "reports/r64" / name).read_bytes() for name in ("controls.json", "distributions.json")]
+
+
+def test_another_seed_of_the_evaluation_asks_for_new_controls_and_draws_other_tiles(project, logged):
+    evaluate.main("r64", "gan", "0")
+    params = YAML().load(project / "params.yaml")
+    params["evaluation"]["seed"] = 1
+    YAML().dump(params, project / "params.yaml")
+    with pytest.raises(ValueError, match=r"measured with 0, but evaluation.seed is 1; run the stage controls@r64"):
+        evaluate.main("r64", "gan", "0")
+
+    controls.main("r64")
+    evaluate.main("r64", "gan", "0")
+    (*_, one, _), (*_, other, _) = logged
+    assert one.keys() == other.keys()
+    assert sum(one[key] == other[key] for key in one) < len(one) / 2
+
+
+def test_tiles_made_anew_ask_for_a_new_encoder(project, write_store, sky):
+    tiles = {split: {run: sky(run, 20)} for run, split in enumerate(("train", "validation", "test"))}
+    shutil.rmtree(project / "data/tiles/r64")
+    write_store(project / "data/tiles/r64", "r", tiles)
+
+    for stage in (lambda: controls.main("r64"), lambda: evaluate.main("r64", "gan", "0")):
+        with pytest.raises(ValueError, match=r"encoders/r64 was trained on the tiles .* run the stage encoder@r64"):
+            stage()
+
+
+def test_an_encoder_trained_anew_asks_for_new_controls(project):
+    store = evaluate.TileStore.open(project / "data/tiles/r64")
+    scale = EncoderScale(iterations=5, batch=4, width=2)
+    train_encoder(project / "models/encoders/r64", store, EncoderParams(features=8, lr=1e-3, seed=1), scale)
+
+    with pytest.raises(
+        ValueError, match=r"controls.json was measured with .* but the encoder in .* stage controls@r64"
+    ):
+        evaluate.main("r64", "gan", "0")
+
+
+def test_without_controls_the_stage_that_makes_them_is_named(project):
+    (project / "reports/r64/controls.json").unlink()
+
+    with pytest.raises(FileNotFoundError, match=r"no controls; run the stage controls@r64"):
+        evaluate.main("r64", "gan", "0")

@@ -1,0 +1,155 @@
+"""Planted truths: models whose tiles are chosen so that what the metrics must say is known beforehand."""
+
+import json
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from skygen.bundle import Bundle
+from skygen.evaluation.controls import between_fields, collapse, held
+from skygen.evaluation.intervals import draws
+from skygen.evaluation.model import Evaluation
+from skygen.evaluation.scoring import describe, entries, measures_of, relate, section
+from skygen.evaluation.yardstick import Yardstick, measure_controls
+from skygen.measure.table import MEANINGS, memorised
+
+HELD, BOOTSTRAP = 120, 60  # tiles of the split, of which half are compared; resamplings
+KEYS = [key for key in MEANINGS if key not in ("sources.g_r", "sources.r_i")]
+
+
+@pytest.fixture(scope="module")
+def store(sky_store):
+    return sky_store
+
+
+@pytest.fixture(scope="module")
+def evaluation(store, encoder) -> Evaluation:
+    """What models of the store are measured by; their discriminator knows nothing but the mean flux."""
+    measures = measures_of("r", encoder.encode, 0)
+    halves = held(store, "test", 0)
+    measured = measure_controls(store, halves, measures, encoder, BOOTSTRAP, 0)
+    yardstick = Yardstick(
+        encoder=encoder.sha256,
+        data=store.card.data_hash,
+        seed=0,
+        bootstrap=BOOTSTRAP,
+        tiles={"test": len(halves.second)},
+        repeated={"test": measured.repeated},
+        validation={},
+        test=measured.controls,
+        replicates={"test": measured.replicates},
+    )
+    everything = [*measures, memorised(encoder.encode, encoder.train_features)]
+    return Evaluation(store, yardstick, everything, lambda tiles: 0.005 - tiles.mean(axis=(1, 2, 3)))
+
+
+@pytest.fixture(scope="module")
+def halves(store):
+    return held(store, "test", 0)
+
+
+def planted(tiles: np.ndarray) -> SimpleNamespace:
+    """A bundle that draws these tiles whatever the seed."""
+    card = SimpleNamespace(size=tiles.shape[-1], bands=["r"], conditions=None)
+    return SimpleNamespace(
+        card=card, generate=lambda seed, n, first=0, noise="survey", conditions=None: tiles[first : first + n]
+    )
+
+
+@pytest.fixture(scope="module")
+def measure(evaluation, halves):
+    def of(tiles):
+        return dict(entries(evaluation.measure(planted(tiles), halves).section))
+
+    return of
+
+
+def holds(metric, value):
+    return metric["interval"][0] <= value <= metric["interval"][1]
+
+
+def test_every_metric_has_its_controls_in_the_order_of_the_table(measure, sky):
+    found = measure(sky(50, HELD // 2))
+
+    assert list(found) == KEYS
+    for key, metric in found.items():
+        assert list(metric) == ["value", "interval", "real_real", "between_fields", "collapsed"], key
+        assert holds(metric, metric["value"]), key
+
+
+def test_the_other_half_of_the_real_tiles_gets_the_real_real_value(measure, store, halves):
+    for key, metric in measure(store.split("test").batch(halves.first)).items():
+        assert metric["value"] == pytest.approx(metric["real_real"], rel=1e-5), key
+
+
+def test_training_tiles_get_the_value_between_fields_but_are_seen_to_be_copies(measure, store, halves):
+    found = measure(store.split("train").batch(between_fields(store.split("train"), HELD // 2, 0)))
+
+    assert found.pop("memorised")["value"] > 0.99
+    for key, metric in found.items():
+        assert metric["value"] == pytest.approx(metric["between_fields"], rel=1e-5), key
+
+
+def test_training_tiles_are_no_copies_of_themselves_as_a_control(evaluation):
+    assert 0.3 < evaluation.yardstick.test["memorised"]["between_fields"] < 0.7
+
+
+def test_one_good_tile_repeated_gets_the_collapsed_value_and_looks_it(evaluation, measure, store):
+    found = measure(collapse(store.split("test")[evaluation.yardstick.repeated["test"]], HELD // 2))
+
+    for key, metric in found.items():
+        assert metric["value"] == pytest.approx(metric["collapsed"], rel=1e-5), key
+    assert found["precision"]["value"] == 1
+    assert found["recall"]["value"] < 0.05
+    assert found["diversity"]["value"] == 0
+    assert found["accuracy"]["interval"][1] < 0.7
+
+
+def test_a_perfect_copy_of_the_sky_is_perfect_within_every_interval(measure, sky):
+    found = measure(sky(51, HELD // 2))
+
+    for key in ("accuracy", "sky_noise", "sources.per_tile", "diversity"):
+        assert holds(found[key], 1), key
+    for key in ("c2st.features", "c2st.pixels", "memorised", "discriminator_accuracy"):
+        assert holds(found[key], 0.5), key
+    assert found["coverage"]["interval"][1] >= found["coverage"]["real_real"]
+    assert holds(found["kernel"], 0)
+
+
+def test_a_bias_of_5_percent_in_flux_is_found_on_paired_tiles(evaluation, store, halves):
+    real = store.split("test").batch(halves.second)
+    described = (describe(tiles, evaluation.measures) for tiles in (np.float32(1.05) * real, real))
+    weights = draws(len(real), BOOTSTRAP, (0,))[1]
+    found = relate(*described, evaluation.measures, (weights, weights))
+    controls = evaluation.yardstick.test
+    metrics = dict(entries(section(found, controls)))
+
+    assert metrics["sources.magnitude"]["value"] == pytest.approx(2.5 * np.log10(1.05), abs=1e-4)
+    assert metrics["sources.magnitude"]["interval"][0] > 0.05
+    assert metrics["sky_noise"]["value"] == pytest.approx(1.05, abs=1e-5)
+    assert metrics["sources.number"]["value"] == 0
+
+
+def test_evaluating_twice_gives_the_same_bytes(evaluation, halves, sky):
+    bundle = planted(sky(52, HELD // 2))
+    once, again = (json.dumps(evaluation.measure(bundle, halves).section) for _ in range(2))
+
+    assert once == again
+
+
+def test_tiles_that_are_not_finite_are_refused(measure, sky):
+    fake = sky(53, HELD // 2)
+    fake[5, 0, 1, 1] = np.nan
+
+    with pytest.raises(ValueError, match="NaN or infinity"):
+        measure(fake)
+
+
+def test_scenes_are_compared_with_one_scene_under_fresh_noise(evaluation, halves, tmp_path, write_bundle):
+    write_bundle(tmp_path, recipe="scene")
+    found = dict(entries(evaluation.measure(Bundle.load(tmp_path), halves).section))
+
+    assert found["diversity"]["collapsed"] == 0
+    assert found["sky_noise"]["collapsed"] != evaluation.yardstick.test["sky_noise"]["collapsed"]
+    assert found["sky_noise"]["real_real"] == evaluation.yardstick.test["sky_noise"]["real_real"]

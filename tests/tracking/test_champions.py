@@ -1,0 +1,201 @@
+"""The registry's side of the stage package: champions of comparisons that follow each other, in a real store."""
+
+import shutil
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from pipelines import package
+from skygen import tracking
+from skygen.bundle import Bundle
+from skygen.evaluation import encoder
+from skygen.evaluation.comparison import flaws
+from skygen.files import sha256_folder
+from skygen.params import ChampionParams
+from tests.evaluation.altered import altered, brighten, collapse, deal_anew, write_sky
+
+CHANGES = {"dealt": deal_anew, "bright": brighten, "flat": collapse}
+GATES = ChampionParams(least_diversity=0.3, most_memorised=0.9, sky_noise=[0.9, 1.1])
+PARAMS = SimpleNamespace(
+    evaluation=SimpleNamespace(seed=0, champion=GATES),
+    chosen=SimpleNamespace(evaluation=SimpleNamespace(bootstrap=100)),
+)
+
+
+def write_encoder(folder, store):
+    """An encoder of random weights, which sees as much as any."""
+    torch.manual_seed(0)
+    card = encoder.EncoderCard(
+        tiles="r64",
+        size=64,
+        bands=["r"],
+        features=8,
+        width=2,
+        iterations=1,
+        batch=2,
+        lr=1e-3,
+        seed=0,
+        properties=["none"],
+        train_tiles=len(store.split("train")),
+        data_hash=store.card.data_hash,
+    )
+    encoder.save(folder, encoder.Frozen(encoder.Network(1, 2, 8), 8), card)
+    features = encoder.Encoder.load(folder).encode(store.split("train").array())
+    np.save(folder / encoder.TRAIN_FEATURES, features)
+
+
+@pytest.fixture(scope="module")
+def project(store, write_bundle, write_fields):
+    """A project's folder, where the store is too: a sky, an encoder that knows it, and bundles in `models`."""
+    write_bundle(store / "models/r64/perfect/0/bundle")
+    sky, _ = write_sky(store / "data/tiles/r64", store / "models/r64/perfect/0/bundle", write_fields)
+    write_encoder(store / "models/encoders/r64", sky)
+    for name, change in CHANGES.items():
+        altered(store / "models/r64/perfect/0/bundle", store / f"models/r64/{name}/0/bundle", change)
+    return store
+
+
+@pytest.fixture(autouse=True)
+def registry(client):
+    """The store's client, with an empty registry."""
+    for model in client.search_registered_models():
+        client.delete_registered_model(model.name)
+    return client
+
+
+@pytest.fixture(scope="module")
+def found(project):
+    """The hash of the encoder, and by recipe the flaws that the comparison has found."""
+    sha256 = encoder.Encoder.load(project / "models/encoders/r64").sha256
+    arena = package.arena_of("r64", {"encoder": {"r64": sha256}}, PARAMS)
+    bundles = {recipe: Bundle.load(package.bundle_folder("r64", recipe, 0)) for recipe in ("perfect", *CHANGES)}
+    return sha256, {recipe: flaws(arena.measure(bundle).gates, GATES) for recipe, bundle in bundles.items()}
+
+
+@pytest.fixture
+def packaged(found, capsys):
+    """A function: what the stage prints of a comparison that a recipe has won."""
+
+    def run(recipe):
+        eyes, flaws_of = found
+        champions = {"r64": {"recipe": recipe, "seed": 0, "flaws": flaws_of[recipe]}}
+        hashes = {f"r64.{recipe}": sha256_folder(package.bundle_folder("r64", recipe, 0))}
+        package.register_all({"champions": champions, "encoder": {"r64": eyes}}, hashes, PARAMS)
+        return capsys.readouterr().out.strip()
+
+    return run
+
+
+def champion(registry):
+    """The recipe that has the alias, and the tags of its version that tell of its challenge."""
+    version = registry.get_model_version_by_alias("skygen-r64", "champion")
+    return version.tags["recipe"], challenge_of(version)
+
+
+def challenge_of(version):
+    return {name[10:]: value for name, value in version.tags.items() if name.startswith("challenge.")}
+
+
+def test_the_first_champion_gets_the_alias(packaged, registry):
+    said = packaged("perfect")
+
+    assert said.endswith("skygen-r64@champion: perfect, seed 0 is the first champion (version 1)")
+    tags = {"decision": "perfect, seed 0 is the first champion", "standing_version": "none"}
+    assert champion(registry) == ("perfect", tags)
+
+
+def test_the_same_champion_again_changes_nothing(packaged, registry):
+    packaged("perfect")
+    before = champion(registry)
+    said = packaged("perfect")
+
+    assert said.endswith("perfect, seed 0 stands already; nothing changes")
+    assert champion(registry) == before
+    assert len(registry.search_model_versions("name = 'skygen-r64'")) == 1
+
+
+def test_one_as_good_is_registered_and_does_not_replace(packaged, registry):
+    packaged("perfect")
+    said = packaged("dealt")
+    tags = challenge_of(registry.get_model_version("skygen-r64", "2"))
+
+    assert "dealt, seed 0 does not replace version 1 (perfect, seed 0): frechet " in said
+    assert champion(registry)[0] == "perfect"
+    assert tags["decision"] in said
+    assert tags["standing_version"] == "1"
+    assert {"encoder", "data", "frechet", "standing_frechet", "difference", "interval"} <= set(tags)
+
+
+def test_a_better_one_replaces_and_a_worse_one_does_not_come_back(packaged, registry):
+    packaged("bright")
+    assert "perfect, seed 0 replaces version 1 (bright, seed 0): frechet " in packaged("perfect")
+    assert champion(registry)[0] == "perfect"
+    assert "bright, seed 0 does not replace version 2 (perfect, seed 0): frechet " in packaged("bright")
+    assert champion(registry)[0] == "perfect"
+    assert len(registry.search_model_versions("name = 'skygen-r64'")) == 2
+
+
+def test_a_collapsed_one_is_registered_and_replaces_nobody(packaged, registry):
+    packaged("bright")
+    said = packaged("flat")
+
+    assert "flat, seed 0 does not replace version 1 (bright, seed 0), for it collapsed" in said
+    assert champion(registry)[0] == "bright"
+    assert "collapsed" in challenge_of(registry.get_model_version("skygen-r64", "2"))["decision"]
+
+
+def test_a_collapsed_one_that_came_first_gives_way(packaged, registry):
+    assert "flat, seed 0 is the first champion, though it collapsed" in packaged("flat")
+    assert "replaces version 1 (flat, seed 0), which today collapsed" in packaged("bright")
+    assert champion(registry)[0] == "bright"
+
+
+@pytest.mark.parametrize("lost", [True, False])
+def test_a_standing_one_that_is_damaged_gives_way_to_another_and_to_itself(lost, packaged, registry, project):
+    packaged("perfect")
+    source = registry.get_model_version("skygen-r64", "1").source.removeprefix("models:/")
+    (kept,) = project.glob(f"ml*/**/{source}/artifacts")
+    shutil.rmtree(kept) if lost else next(kept.rglob("card.json")).write_text("{}")
+    why = "its files are lost" if lost else "its files are not those that were registered"
+
+    assert f"perfect, seed 0 stands already and is registered anew: {why} (version 2)" in packaged("perfect")
+    assert champion(registry)[0] == "perfect"
+    assert "perfect, seed 0 stands already; nothing changes" in packaged("perfect")
+    registry.set_registered_model_alias("skygen-r64", "champion", "1")
+    assert f"bright, seed 0 replaces version 1 (perfect, seed 0), which cannot be loaded: {why}" in packaged("bright")
+    assert champion(registry)[0] == "bright"
+
+
+@pytest.mark.parametrize("step", ["standing_champion", "register", "crown"])
+def test_a_run_that_is_killed_half_way_leaves_the_alias_and_can_be_run_again(step, packaged, registry, monkeypatch):
+    packaged("bright")
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(tracking, step, interrupt)
+        packaged("perfect")
+    assert champion(registry)[0] == "bright"
+
+    assert "perfect, seed 0 replaces version 1 (bright, seed 0): frechet " in packaged("perfect")
+    assert champion(registry)[0] == "perfect"
+
+
+def interrupt(*_, **__):
+    raise KeyboardInterrupt
+
+
+def test_a_store_that_does_not_answer_fails_the_stage_in_a_sentence(
+    packaged, registry, monkeypatch, nobody, little_patience
+):
+    packaged("bright")
+    with monkeypatch.context() as patch, pytest.raises(SystemExit) as stopped:
+        patch.setenv("MLFLOW_TRACKING_URI", nobody)
+        packaged("perfect")
+
+    assert str(stopped.value).startswith("skygen-r64@champion stays as it was: the registry at http://127.0.0.1")
+    assert champion(registry)[0] == "bright"
+
+
+def test_a_comparison_made_with_another_encoder_is_refused(project):
+    with pytest.raises(ValueError, match=r"made with the encoder blind, models/encoders/r64 is .*; run dvc repro"):
+        package.arena_of("r64", {"encoder": {"r64": "blind"}}, PARAMS)
