@@ -22,8 +22,9 @@ from skygen.bundle import Bundle
 from skygen.evaluation.controls import Held
 from skygen.evaluation.encoder import Encoder, EncoderCard, Frozen, Network, save
 from skygen.evaluation.model import Evaluation
-from skygen.evaluation.scoring import PARTS, measures_of
+from skygen.evaluation.scoring import measures_of
 from skygen.evaluation.yardstick import Yardstick
+from skygen.measure.accuracy import PARTS
 from skygen.measure.table import Measure, memorised
 from skygen.params import load
 from skygen.tiles.store import SPLITS, Survival, TileSetCard, TileStore

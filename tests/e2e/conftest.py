@@ -1,5 +1,6 @@
 """A copy of the project with everything made tiny, in which DVC runs the whole pipeline once for all tests here."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -28,6 +29,11 @@ class Project:
             "MLFLOW_DISABLE_TELEMETRY": "true",
             "MLFLOW_TRACKING_URI": "",
         }
+
+    @property
+    def first_champions(self) -> Path:
+        """The champions' bundles of the first `dvc repro`, a folder a tile set."""
+        return self.folder / "first_champions"
 
     def run(self, *command: str) -> str:
         """What a command prints; the test fails with it where the command does."""
@@ -74,5 +80,10 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
         project.set_param(16, *laptop, "tiles", tiles, "held_out_a_field")
         for key, value in {"iterations": 2, "batch": 4, "width": 2, "measurements": 1}.items():
             project.set_param(value, *laptop, "training", tiles, key)
+        for key, value in {"iterations": 4, "batch": 4, "width": 2}.items():
+            project.set_param(value, *laptop, "encoder", tiles, key)
     project.run("dvc", "repro")
+    for tiles, champion in json.loads((folder / "reports/comparison.json").read_text())["champions"].items():
+        models = folder / "models" / tiles / champion["recipe"] / str(champion["seed"])
+        shutil.copytree(models / "bundle", project.first_champions / tiles)
     return project

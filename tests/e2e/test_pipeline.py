@@ -16,7 +16,9 @@ from astropy.io import fits
 from mlflow import MlflowClient
 
 from skygen.bundle import Bundle
+from skygen.evaluation.scoring import entries
 from skygen.files import sha256_folder
+from skygen.measure.table import MEANINGS
 from tests.e2e.conftest import Project
 
 SETS, RECIPES = ("r64", "gri128"), ("gan", "improved", "scene")
@@ -35,12 +37,9 @@ def test_changed_recipe_reruns_its_trainings_and_what_follows_and_nothing_else(p
 def test_changed_tile_set_touches_that_set_alone(project: Project) -> None:
     project.set_param(12.0, "tiles", "r64", "source_snr")
     assert project.repro("--dry") == {"tiles@r64"}
-    of_set = {f"{stage}@r64-{recipe}-0" for stage in ("train", "evaluate") for recipe in RECIPES}
-    assert project.repro("--dry", "--force", "--downstream", "tiles@r64") == of_set | {
-        "tiles@r64",
-        "compare",
-        "package",
-    }
+    of_models = {f"{stage}@r64-{recipe}-0" for stage in ("train", "evaluate") for recipe in RECIPES}
+    of_set = {f"{stage}@r64" for stage in ("tiles", "encoder", "controls")}
+    assert project.repro("--dry", "--force", "--downstream", "tiles@r64") == of_models | of_set | {"compare", "package"}
     project.set_param(10.0, "tiles", "r64", "source_snr")
     assert project.repro("--dry") == set()
 
@@ -72,15 +71,33 @@ def test_a_stage_that_refuses_leaves_what_was_there(project: Project) -> None:
     assert project.repro("--dry") == set()
 
 
+def test_changed_evaluation_measures_anew_and_trains_nothing(project: Project) -> None:
+    project.set_param(1, "evaluation", "seed")
+    assert project.repro("--dry") == {f"controls@{tiles}" for tiles in SETS} | {
+        *(f"evaluate@{tiles}-{recipe}-0" for tiles in SETS for recipe in RECIPES),
+        "compare",
+        "package",
+    }
+    project.set_param(0, "evaluation", "seed")
+    assert project.repro("--dry") == set()
+
+
 @pytest.mark.parametrize("tiles", SETS)
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_every_run_reports_every_metric_with_its_controls(project: Project, tiles: str, recipe: str) -> None:
-    sections = json.loads((project.folder / "reports" / tiles / recipe / "0" / "metrics.json").read_text())
-    for section in ("validation", "test"):
-        keys = set(sections[section])
-        assert {"pixel_w1", "power_spectrum", "sky_noise", "sources", "diversity", "discriminator_accuracy"} <= keys
-        assert set(sections[section]["diversity"]) == {"value", "interval", "real_real", "between_fields", "collapsed"}
-        assert sections[section]["diversity"]["collapsed"] == pytest.approx(0, abs=1e-4)
+    folder = project.folder / "reports" / tiles
+    content = json.loads((folder / recipe / "0" / "metrics.json").read_text())
+    assert content["encoder"] == json.loads((folder / "controls.json").read_text())["encoder"]
+    assert content["bundle"] == Bundle.load(project.folder / "models" / tiles / recipe / "0" / "bundle").sha256
+    for split in ("validation", "test"):
+        found = dict(entries(content[split]))
+        assert list(found) == [
+            key for key in MEANINGS if tiles == "gri128" or key not in ("sources.g_r", "sources.r_i")
+        ]
+        for metric in found.values():
+            assert set(metric) == {"value", "interval", "real_real", "between_fields", "collapsed"}
+        assert found["diversity"]["collapsed"] == pytest.approx(0, abs=1e-4)
+        assert found["recall"]["collapsed"] < 0.5 < found["precision"]["collapsed"]
 
 
 @pytest.fixture
@@ -101,13 +118,20 @@ def test_mlflow_compares_the_runs_of_one_experiment(store: MlflowClient) -> None
     assert len({frozenset(run.data.params) for run in runs}) == 1
     for run in runs:
         assert run.data.tags["departs_from_recipe"].startswith("laptop: dropout_factor")
-        assert {"samples", "grid.png"} <= {file.path for file in store.list_artifacts(run.info.run_id)}
+        artifacts = {file.path for file in store.list_artifacts(run.info.run_id)}
+        assert {"samples", "metrics.json", "distributions.json", "grid.png", "neighbours.png"} <= artifacts
+        assert {f"{split}/{key}" for split in ("validation", "test") for key in ("accuracy", "c2st/pixels")} <= set(
+            run.data.metrics
+        )
 
 
 @pytest.mark.parametrize("tiles", SETS)
-def test_registered_champion_draws_the_packaged_tiles(project: Project, store: MlflowClient, tiles: str) -> None:
+def test_registered_champion_draws_the_tiles_of_a_champion(project: Project, store: MlflowClient, tiles: str) -> None:
+    """Of the first run or the last: one that stands stays unless it is beaten by more than chance."""
     champion = json.loads((project.folder / "reports/comparison.json").read_text())["champions"][tiles]
-    bundle = Bundle.load(project.folder / "models" / tiles / champion["recipe"] / "0" / "bundle")
+    last = project.folder / "models" / tiles / champion["recipe"] / "0" / "bundle"
+    bundles = {bundle.sha256: bundle for bundle in map(Bundle.load, (project.first_champions / tiles, last))}
+    bundle = bundles[store.get_model_version_by_alias(f"skygen-{tiles}", "champion").tags["skygen.bundle_sha256"]]
     model = mlflow.pyfunc.load_model(f"models:/skygen-{tiles}@champion")
     np.testing.assert_array_equal(model.predict({"seed": 7, "n": 2}), bundle.generate(7, 2))
 

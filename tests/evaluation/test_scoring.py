@@ -8,6 +8,7 @@ from skygen.evaluation.intervals import counted_once, draws
 from skygen.evaluation.judge import judge
 from skygen.evaluation.scoring import describe, entries, relate, rounded, section, with_accuracy
 from skygen.gan.networks import Discriminator
+from skygen.measure.accuracy import PARTS
 from skygen.measure.table import MEANINGS, Measure, discriminator_accuracy, physics
 from skygen.sky.stretch import Stretch
 
@@ -104,27 +105,31 @@ def test_values_are_written_to_six_digits_in_which_threads_cannot_matter():
 
 
 def test_accuracy_is_beside_what_real_tiles_get_and_only_resampled_does_a_share_exceed_1():
-    found = {"precision": np.array([0.4, 0.8, 0.9]), "coverage": np.array([0.9, 0.3, 0.9])}
-    real_real = {"precision": np.array([0.8, 0.8, 0.6]), "coverage": np.array([0.6, 0.6, 0.6])}
+    found = {"precision": [0.4, 0.8, 0.9], "recall": [0.6, 0.5, 0.9], "coverage": [0.9, 0.3, 0.9]}
+    real_real = {"precision": [0.8, 0.8, 0.6], "recall": [0.6, 0.5, 0.6], "coverage": [0.6, 0.6, 0.6]}
 
-    values = with_accuracy(found, real_real)["accuracy"]
-    np.testing.assert_allclose(values, [2 / (1 / 0.5 + 1), 2 / (1 + 1 / 0.5), 1.5])
+    values = with_accuracy(arrays(found), arrays(real_real))["accuracy"]
+    np.testing.assert_allclose(values, [3 / (1 / 0.5 + 1 + 1), 3 / (1 + 1 + 1 / 0.5), 1.5])
 
 
 def test_accuracy_of_a_value_without_resamplings_needs_none_of_the_real_tiles():
-    found = {"precision": np.array([0.4]), "coverage": np.array([0.0])}
+    found = arrays({"precision": [1.0], "recall": [0.0], "coverage": [0.4]})
 
     np.testing.assert_array_equal(with_accuracy(found, dict.fromkeys(found, np.ones(20)))["accuracy"], [0])
 
 
 def test_a_perfect_generator_has_1_in_the_interval_of_its_accuracy_and_nothing_above():
-    shares = np.random.default_rng(0).normal(0.9, 0.03, (4, 201))
+    shares = np.random.default_rng(0).normal(0.9, 0.03, (2 * len(PARTS), 201))
     shares[:, 0] = 0.9
-    found, real = (dict(zip(("precision", "coverage"), pair, strict=True)) for pair in (shares[:2], shares[2:]))
+    found, real = (dict(zip(PARTS, rows, strict=True)) for rows in np.split(shares, 2))
     metric = section({"accuracy": with_accuracy(found, real)["accuracy"]}, NO_CONTROLS)["accuracy"]
 
     assert metric["value"] == metric["interval"][1] == 1
     assert 0.9 < metric["interval"][0] < 0.98
+
+
+def arrays(values):
+    return {key: np.array(of_key) for key, of_key in values.items()}
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])

@@ -9,6 +9,7 @@ from skygen.evaluation import yardstick
 from skygen.evaluation.controls import held
 from skygen.evaluation.yardstick import Yardstick, load_encoder, read_yardstick, weights_of
 from skygen.files import write_json
+from skygen.measure.accuracy import PARTS
 from skygen.params import ParamsError
 
 FOLDER = Path("models/encoders/r64")
@@ -20,8 +21,8 @@ def encoder_of(data_hash: str, sha256: str = "e" * 64) -> SimpleNamespace:
 
 @pytest.fixture
 def content(sky_store) -> dict:
-    controls = {key: {"real_real": 0.9, "between_fields": 0.5, "collapsed": 0.1} for key in ("precision", "coverage")}
-    replicates = {"precision": [0.8, 0.95], "coverage": [0.7, 0.9]}
+    controls = {key: {"real_real": 0.9, "between_fields": 0.5, "collapsed": 0.1} for key in PARTS}
+    replicates = {"precision": [0.8, 0.95], "recall": [0.6, 0.7], "coverage": [0.7, 0.9]}
     return {
         "encoder": "e" * 64,
         "data": sky_store.card.data_hash,

@@ -51,9 +51,8 @@ _TABLE_4 = """\
 ## Table 4 of the paper
 
 The paper gives an "accuracy" a method and resolution without saying of what, so its figures can be set beside ours but
-not compared with them. `accuracy` here is the harmonic mean of precision and coverage, each over what real tiles get
-and at most 1: 1 is as good as real tiles, 0 is unreal. A generator that repeats one good tile gets what the tables
-below have under *collapsed*, which is the more the fewer tiles are compared: an accuracy near that says little.
+not compared with them. `accuracy` here is the harmonic mean of precision, recall and coverage, each over what real
+tiles get and at most 1: 1 is as good as real tiles, 0 is unreal or collapsed.
 """
 
 _NEAREST = """\

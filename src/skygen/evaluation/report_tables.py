@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from skygen.evaluation.scoring import CONTROLS
+from skygen.measure.accuracy import PARTS
 from skygen.measure.table import MEANINGS
 
 # The accuracies of table 4 in Zhang, Wang, Duan 2019, which do not say of what: the recipe that is theirs, by shape.
@@ -95,8 +96,7 @@ def parts_table(sets: Mapping[str, Recipes], shapes: Mapping[str, str]) -> str:
         "recipe",
         "the paper's",
         "`accuracy`",
-        "precision / real-real",
-        "coverage / real-real",
+        *(f"{part} / real-real" for part in PARTS),
         "2 (1 - `c2st`), features",
         "2 (1 - `c2st`), pixels",
         "`discriminator_accuracy`",
@@ -163,7 +163,7 @@ def _accuracy(test: Mapping[str, Metric]) -> str:
 
 
 def _parts(test: Mapping[str, Metric]) -> list[str]:
-    over_real = [test[key]["mean"] / (test[key]["real_real"] or float("inf")) for key in ("precision", "coverage")]
+    over_real = [test[key]["mean"] / (test[key]["real_real"] or float("inf")) for key in PARTS]
     passing = [2 * (1 - test[key]["mean"]) for key in ("c2st.features", "c2st.pixels")]
     return [_accuracy(test), *map(number, (*over_real, *passing, test["discriminator_accuracy"]["mean"]))]
 

@@ -9,16 +9,14 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from skygen.evaluation.intervals import interval
-from skygen.measure.accuracy import accuracy
+from skygen.measure.accuracy import PARTS, accuracy
 from skygen.measure.table import MEANINGS, Measure, Tiles, Values, Weights, perceptual, physics, pixel_classifier
 
 CONTROLS = ("real_real", "between_fields", "collapsed")  # beside a metric's value
-PARTS = ("precision", "coverage")  # what accuracy is made of
 Described = dict[Callable[[Tiles], Any], Any]  # what each measure's `describe` made of a set of tiles
 Found = dict[str, Values]  # the values [R] of each metric by its key, one a row of weights
 Encode = Callable[[Tiles], NDArray[np.float32]]
 DIGITS = 6  # significant ones that are written: the last bits of a sum depend on how many threads made it
-_FAR_BELOW = 1e-6
 _MOST = {"accuracy": 1.0}
 _SIDE_BY_SIDE = 2  # measures at work at once
 ItemT = TypeVar("ItemT")
@@ -61,17 +59,15 @@ def _side_by_side(work: Callable[[ItemT], ResultT], items: Sequence[ItemT]) -> l
 
 
 def with_accuracy(found: Found, real_real: Mapping[str, Values]) -> Found:
-    """`found` and `accuracy`, which sets its precision and coverage, [R], beside those of real tiles, [R] or longer.
+    """`found` and `accuracy`, which sets its parts, [R], beside those of real tiles, [R] or longer.
 
-    Row 0 is the accuracy. In the others, neither share ends at 1: with that limit even a perfect generator would stay
-    below it in nearly every resampling, and its interval would say that it is not as good as real tiles. Without, 1 is
-    inside the interval of 97 to 100 % of perfect generators (two normal distributions of 5 and 32 features, 60 and 200
-    tiles), with the limit of 86 to 96 %.
+    Row 0 is the accuracy. In the others, no share ends at 1: with that limit even a perfect generator would stay below
+    it in nearly every resampling, and its interval would say that it is not as good as real tiles.
     """
-    ours = [found[part] for part in PARTS]
-    real = [real_real[part][: len(ours[0])] for part in PARTS]
-    values = accuracy(*(share * _FAR_BELOW for share in ours), *real) / _FAR_BELOW  # so far below that no limit holds
-    values[0] = accuracy(*(share[0] for share in (*ours, *real)))
+    rows = len(found[PARTS[0]])
+    real = {part: real_real[part][:rows] for part in PARTS}
+    values = accuracy(found, real, most=np.inf)
+    values[0] = accuracy(found, real)[0]
     return found | {"accuracy": values}
 
 

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from skygen.evaluation.controls import SEED, Held, apart, between_fields, collapse
 from skygen.evaluation.encoder import Encoder
 from skygen.evaluation.intervals import counted_once, draws
-from skygen.evaluation.scoring import PARTS, Described, Found, describe, relate, rounded, with_accuracy
+from skygen.evaluation.scoring import Described, Found, describe, relate, rounded, with_accuracy
 from skygen.files import read_json
+from skygen.measure.accuracy import PARTS
 from skygen.measure.table import Measure, Weights, memorised
 from skygen.params import Section, validate
 from skygen.tiles.store import CARD, Split, TileStore

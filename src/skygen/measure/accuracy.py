@@ -1,29 +1,30 @@
 """`accuracy`: how good generated tiles are, as one share, 1 for tiles as good as real ones.
 
 The paper's table 4 gives an accuracy without saying of what. Here it is the harmonic mean of how many generated tiles
-look real (`precision`) and how much of the real sky is met (`coverage`), each over what real tiles get.
+look real (`precision`), how much of the real sky lies among them (`recall`) and how much of it is met (`coverage`),
+each over what real tiles get. Without recall, one typical tile repeated would pass for half as good as the sky: it has
+a precision of 1, and lies in the neighbourhoods of many real tiles.
 """
+
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+PARTS = ("precision", "recall", "coverage")
 
-def accuracy(
-    precision: ArrayLike, coverage: ArrayLike, real_precision: ArrayLike, real_coverage: ArrayLike
-) -> NDArray[np.float64]:
-    """2 p c / (p + c), where p and c are precision and coverage over the real tiles' own, at most 1: elementwise.
 
-    0 where either is 0, and where the real tiles' own is 0, of which nothing can be said.
+def accuracy(found: Mapping[str, ArrayLike], real: Mapping[str, ArrayLike], most: float = 1.0) -> NDArray[np.float64]:
+    """The harmonic mean of the parts in `found` over those in `real`, each share at most `most`: elementwise.
+
+    0 where one of them is 0, and where the real tiles' own is 0, of which nothing can be said.
     """
-    real_looking, met = _share(precision, real_precision), _share(coverage, real_coverage)
-    return _ratio(2 * real_looking * met, real_looking + met)
+    shares = np.array(np.broadcast_arrays(*(_share(found[part], real[part]) for part in PARTS)))
+    lowest = shares.min(axis=0)
+    shares = np.where(lowest > 0, np.minimum(shares, most), 1.0)  # no division by 0
+    return np.where(lowest > 0, len(PARTS) / (1 / shares).sum(axis=0), 0.0)
 
 
 def _share(value: ArrayLike, real: ArrayLike) -> NDArray[np.float64]:
-    return np.minimum(1, _ratio(np.asarray(value, np.float64), np.asarray(real, np.float64)))
-
-
-def _ratio(value: NDArray[np.float64], whole: NDArray[np.float64]) -> NDArray[np.float64]:
-    """`value` / `whole`, 0 where the whole is 0."""
-    empty = np.zeros(np.broadcast_shapes(value.shape, whole.shape))
-    return np.asarray(np.divide(value, whole, out=empty, where=whole > 0))
+    value, real = np.broadcast_arrays(np.asarray(value, np.float64), np.asarray(real, np.float64))
+    return np.asarray(np.divide(value, real, out=np.zeros(value.shape), where=real > 0))

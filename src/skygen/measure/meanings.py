@@ -19,8 +19,8 @@ _C2ST = "Lopez-Paz & Oquab 2017, arXiv:1610.06545"
 MEANINGS = {  # by key in metrics.json, where a dot nests
     "accuracy": Meaning(
         1,
-        "table 4's cell: precision and coverage over the real tiles' own, harmonic mean",
-        "1 is as good as real tiles, 0 is unreal or collapsed; it cannot be high where either part is low.",
+        "table 4's cell: precision, recall and coverage over the real tiles' own, harmonic mean",
+        "1 is as good as real tiles, 0 is unreal or collapsed; it cannot be high where one of its parts is low.",
     ),
     "precision": Meaning(
         1,
