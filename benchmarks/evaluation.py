@@ -37,8 +37,11 @@ TRAIN_A_TILE = 20  # training tiles for each generated one, in memorised
 
 
 def main(*arguments: str) -> None:
-    """Print a table a tile set; with FOLDER, SET and a number of tiles, what one process measures, as JSON."""
-    if arguments:
+    """Print a table a tile set; with FOLDER, SET and a number of tiles, what one process measures, as JSON.
+
+    A folder of frames, which the other benchmarks take, is not needed here.
+    """
+    if len(arguments) == 3:
         folder, tiles, count = arguments
         print(json.dumps(measure(Path(folder), tiles, int(count))))
         return

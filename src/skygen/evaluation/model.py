@@ -54,6 +54,7 @@ class Evaluation:
             scenes = observe(bundle, self.store, halves.fields[:MOST_TILES], seed, "none")
             controls = self._collapsed_scene(scenes[0], halves, measures, real, controls)
             clean = describe(scenes, diversity)
+            del scenes
         tiles = observe(bundle, self.store, halves.fields, seed)
         described = describe(tiles, measures) | clean
         weights = weights_of(halves, self.yardstick.bootstrap, self.yardstick.seed)
