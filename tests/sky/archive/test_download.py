@@ -213,7 +213,7 @@ def test_a_stopped_run_is_gone_on_with_where_it_stopped(server, fetch, tmp_path,
     with start(server, folder, done, FIELD) as process:
         wait_for(lambda: part_of(path).exists() and part_of(path).stat().st_size == 100_000, process)
         process.send_signal(how)
-        said = process.communicate(timeout=30)[1]
+        said = process.communicate(timeout=90)[1]
     assert process.returncode == -how
     assert ("download stopped: what has arrived is kept; run again to go on" in said) == (how == signal.SIGINT)
     assert (folder / SUMS).exists() == (how == signal.SIGINT)
@@ -232,7 +232,7 @@ def test_a_disk_that_takes_no_more_loses_nothing_that_was_finished(server, fetch
     (done,) = server.add(1)
     folder = tmp_path / "downloads"
     with start(server, folder, done, FIELD, limit=150_000) as process:  # the system refuses to write beyond it
-        said = process.communicate(timeout=30)[1]
+        said = process.communicate(timeout=90)[1]
     assert process.returncode == 1
     assert "File too large; see to the disk and run again: what has arrived is kept" in said
     assert "Traceback" not in said
@@ -254,7 +254,7 @@ def test_a_run_waits_for_the_one_before_and_takes_over_what_it_fetched(server, t
             time.sleep(0.01)
         path.parent.mkdir(parents=True)
         path.write_bytes(CONTENT)
-    process.communicate(timeout=30)
+    process.communicate(timeout=90)
     assert process.returncode == 0
     assert server.requests == []
 
