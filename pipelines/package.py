@@ -13,6 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import numpy as np
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -28,6 +29,7 @@ from skygen.tiles.store import TileStore
 
 BENTO = Path("dist/skygen.bento")
 SERVICE = "serving.service:Skygen"
+REAL_TILES = 24  # a set, for who compares by eye: 4.7 MB of 128 x 128 x 3
 
 
 def main() -> None:
@@ -37,12 +39,13 @@ def main() -> None:
     champions = {tiles: champion["recipe"] for tiles, champion in comparison["champions"].items()}
     with TemporaryDirectory(prefix="skygen-package-") as temporary:
         stage = Path(temporary) / "stage"
-        hashes = lay_out(stage, champions, seeds)
+        params = load(Path("params.yaml"))
+        hashes = lay_out(stage, champions, seeds, params.frames.source)
         exported = build(stage, Path(temporary) / "bentoml")
         with write_atomically(BENTO) as target:
             shutil.copyfile(exported, target)
     print(f"{BENTO}: {BENTO.stat().st_size / 1e6:.1f} MB")
-    register_all(comparison, hashes, load(Path("params.yaml")))
+    register_all(comparison, hashes, params)
 
 
 def register_all(comparison: dict[str, Any], hashes: dict[str, str], params: Params) -> None:
@@ -99,10 +102,11 @@ def bundle_folder(tiles: str, recipe: str, seed: int) -> Path:
     return Path("models") / tiles / recipe / str(seed) / "bundle"
 
 
-def lay_out(stage: Path, champions: dict[str, str], seeds: dict[str, dict[str, int]]) -> dict[str, str]:
+def lay_out(stage: Path, champions: dict[str, str], seeds: dict[str, dict[str, int]], source: str) -> dict[str, str]:
     """Put all that the Bento holds into `stage`: the service, the package `skygen`, bundles and a bentofile.
 
-    Gives back the bundles' hashes by SET.RECIPE.
+    With the bundles of a set go real tiles of it, whose frames come from `source`. Gives back the bundles' hashes by
+    SET.RECIPE.
     """
     without_caches = shutil.ignore_patterns("__pycache__")
     shutil.copytree("serving", stage / "serving", ignore=without_caches)
@@ -113,9 +117,20 @@ def lay_out(stage: Path, champions: dict[str, str], seeds: dict[str, dict[str, i
             folder = bundle_folder(tiles, recipe, seed)
             hashes[f"{tiles}.{recipe}"] = Bundle.load(folder).sha256
             shutil.copytree(folder, stage / "bundles" / tiles / recipe)
-    write_json(stage / "bundles" / "champions.json", champions)
+        lay_out_real(stage / "bundles" / tiles, TileStore.open(Path("data/tiles") / tiles), source)
+    by_path = {name.replace(".", "/"): sha256 for name, sha256 in hashes.items()}
+    write_json(stage / "bundles" / "catalogue.json", {"champions": champions, "sha256": by_path})
     write_json(stage / "bentofile.yaml", bentofile(champions, hashes))  # JSON is YAML
     return hashes
+
+
+def lay_out_real(folder: Path, store: TileStore, source: str) -> None:
+    """Put test tiles, evenly spaced over their fields, into `folder`: real.npy in nmgy, and real.json about them."""
+    held_out = store.split("test")
+    fields, chosen = held_out.fields(), np.unique(np.linspace(0, len(held_out) - 1, REAL_TILES).astype(int))
+    with write_atomically(folder / "real.npy") as temporary, temporary.open("wb") as file:
+        np.save(file, held_out.batch(chosen), allow_pickle=False)
+    write_json(folder / "real.json", {"source": source, "split": "test", "fields": [fields[i] for i in chosen]})
 
 
 def bentofile(champions: dict[str, str], hashes: dict[str, str]) -> dict[str, Any]:

@@ -1,78 +1,122 @@
-"""The bundles that a service holds: by tile set and recipe, with the champion of each set."""
+"""The bundles that a service holds: by tile set and recipe, with the champion of each set, and real tiles beside them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
-from serving.requests import CHAMPION, GenerateRequest, refused
-from skygen.bundle import SURVEY, Bundle
+from serving.requests import CHAMPION, Refused
+from skygen.bundle import Bundle, BundleError
+from skygen.engines import EngineName
 from skygen.files import read_json
+from skygen.params import Section, validate
+from skygen.tile import SURVEY, Tile
 
-CHAMPIONS = "champions.json"
-BUNDLES = "SKYGEN_BUNDLES"  # environment variable: a folder of bundles in place of the Bento's own
+CATALOGUE, REAL = "catalogue.json", "real"
+
+
+class Contents(Section):
+    """catalogue.json: the champion of each tile set, and the sha256 of each bundle by SET/RECIPE."""
+
+    champions: dict[str, str]
+    sha256: dict[str, str]
+
+
+class RealCard(Section):
+    """real.json: where the real tiles of a set come from."""
+
+    source: str  # of the frames: simulated, sdss or local
+    split: str
+    fields: list[str]  # of each tile
+
+
+@dataclass(frozen=True)
+class RealTiles:
+    """Held-out tiles of the data that generators were trained on, [N, bands, H, W] in nmgy."""
+
+    card: RealCard
+    flux: NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class Catalogue:
-    """Loaded bundles: `bundles[tiles][recipe]`, and `champions[tiles]`, the recipe that won."""
+    """Loaded bundles `bundles[tiles][recipe]`; `champions[tiles]`, the recipe that won; `real[tiles]`, where there are."""
 
     bundles: dict[str, dict[str, Bundle]]
     champions: dict[str, str]
+    real: dict[str, RealTiles]
 
     @classmethod
-    def load(cls, folder: Path, device: torch.device) -> Self:
-        """What `folder` holds: champions.json, and a bundle in each SET/RECIPE.
+    def load(cls, folder: Path, device: torch.device, engine: EngineName = "auto") -> Self:
+        """What `folder` holds: catalogue.json, and each bundle that it names in SET/RECIPE, with the hash that it says.
 
-        Raises `FileNotFoundError` where champions.json or a champion is missing, `BundleError` for a bad bundle.
+        Raises `FileNotFoundError` where catalogue.json is missing, and `BundleError` for a bundle that is missing,
+        damaged or another than the one that was packaged.
         """
-        if not (folder / CHAMPIONS).is_file():
+        if not (folder / CATALOGUE).is_file():
             raise FileNotFoundError(
-                f"{folder / CHAMPIONS}: missing; serve a packaged Bento, or name bundles by {BUNDLES}"
+                f"{folder / CATALOGUE}: missing; serve a packaged Bento, or name bundles by SKYGEN_BUNDLES"
             )
-        champions: dict[str, str] = read_json(folder / CHAMPIONS)
-        bundles: dict[str, dict[str, Bundle]] = {tiles: {} for tiles in champions}
-        for card in sorted(folder.glob("*/*/card.json")):
-            tiles, recipe = card.parent.parts[-2:]
-            bundles.setdefault(tiles, {})[recipe] = Bundle.load(card.parent, device)
-        for tiles, recipe in champions.items():
+        contents = validate(Contents, read_json(folder / CATALOGUE), str(folder / CATALOGUE))
+        bundles: dict[str, dict[str, Bundle]] = {tiles: {} for tiles in contents.champions}
+        for name, sha256 in sorted(contents.sha256.items()):
+            tiles, _, recipe = name.partition("/")
+            bundle = Bundle.load(folder / tiles / recipe, device, engine)
+            if bundle.sha256 != sha256:
+                raise BundleError(
+                    f"{folder / name}: its sha256 is {bundle.sha256}, {CATALOGUE} says {sha256}; package it anew"
+                )
+            bundles.setdefault(tiles, {})[recipe] = bundle
+        for tiles, recipe in contents.champions.items():
             if recipe not in bundles[tiles]:
-                raise FileNotFoundError(f"{folder / tiles / recipe}: no bundle, though {CHAMPIONS} names it champion")
-        return cls(bundles, champions)
+                raise BundleError(f"{folder / tiles / recipe}: no bundle, though {CATALOGUE} names it champion")
+        real = {tiles: _real(folder / tiles) for tiles in bundles if (folder / tiles / f"{REAL}.npy").is_file()}
+        return cls(bundles, contents.champions, real)
 
-    def find(self, tiles: str, model: str) -> Bundle:
-        """The bundle of a tile set's champion or recipe; raises a `ValidationError` that names the field at fault."""
+    def find(self, tiles: str, model: str, version: str | None = None) -> Bundle:
+        """The bundle of a tile set's champion or recipe, or the one whose sha256 is `version`; raises `Refused`."""
         if tiles not in self.champions:
-            raise refused("tiles", tiles, f"no such tile set here; there is {_listed(self.champions)}")
+            raise Refused("tiles", f"no such tile set here; there is {_listed(self.champions)}")
         recipes = self.bundles[tiles]
+        if version is not None:
+            for bundle in recipes.values():
+                if bundle.sha256 == version:
+                    return bundle
+            raise Refused("version", f"no such bundle of {tiles} here; see /v1/models", status=404)
         recipe = self.champions[tiles] if model == CHAMPION else model
         if recipe not in recipes:
-            raise refused("model", model, f"no such recipe for {tiles} here; there is {_listed([CHAMPION, *recipes])}")
+            raise Refused("model", f"no such recipe for {tiles} here; there is {_listed([CHAMPION, *recipes])}")
         return recipes[recipe]
 
-    def choose(self, request: GenerateRequest) -> Bundle:
-        """The bundle that a request asks for; raises as `find`, and where it has no such noise or seeing to give."""
-        bundle = self.find(request.tiles, request.model)
-        card = bundle.card
-        asked = {"noise": (request.noise, card.conditions), "seeing": (request.seeing, card.psf_share)}
-        for field, (value, model) in asked.items():
-            if value != SURVEY and model is None:
-                raise refused(field, value, f"recipe {card.recipe} paints its {field}; it takes 'survey' alone")
-        return bundle
-
     def cards(self) -> list[dict[str, Any]]:
-        """Every card, with the bundle's hash and whether it is its set's champion."""
+        """Every card, with the bundle's hash, its engine and whether it is its set's champion."""
         return [
             {
                 "champion": recipe == self.champions[tiles],
                 "sha256": bundle.sha256,
+                "engine": bundle.engine,
                 **bundle.card.model_dump(mode="json"),
             }
             for tiles, recipes in self.bundles.items()
             for recipe, bundle in recipes.items()
         ]
+
+
+def check(bundle: Bundle, tiles: Sequence[Tile]) -> None:
+    """Raise `Refused` where a bundle has no noise or seeing to give as `tiles` ask for it."""
+    card = bundle.card
+    for field, model in (("noise", card.conditions), ("seeing", card.psf_share)):
+        if model is None and any(getattr(tile, field) != SURVEY for tile in tiles):
+            raise Refused(field, f"recipe {card.recipe} paints its {field}; it takes 'survey' alone")
+
+
+def _real(folder: Path) -> RealTiles:
+    card = validate(RealCard, read_json(folder / f"{REAL}.json"), str(folder / f"{REAL}.json"))
+    return RealTiles(card, np.load(folder / f"{REAL}.npy", mmap_mode="r", allow_pickle=False))
 
 
 def _listed(names: Iterable[str]) -> str:

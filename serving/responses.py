@@ -1,35 +1,65 @@
 """Tiles as HTTP responses: the bytes of each format, their type and what they came from."""
 
+from collections.abc import Callable, Sequence
+from hashlib import sha256
+
 import numpy as np
+from fastapi import Response
 from numpy.typing import NDArray
-from starlette.responses import Response
 
-from serving.requests import GenerateRequest
+from serving.metrics import ENCODING_SECONDS, TILES
 from skygen.bundle import Bundle
-from skygen.formats.encode import MEDIA_TYPES, encode
+from skygen.formats.encode import MEDIA_TYPES, Format, encode
 from skygen.formats.origin import Origin
+from skygen.tile import Tile
+
+IMMUTABLE, ASK_AGAIN = "public, max-age=31536000, immutable", "no-cache"
 
 
-def tiles_response(tiles: NDArray[np.float32], bundle: Bundle, request: GenerateRequest) -> Response:
-    """The response that carries tiles `[n, bands, H, W]` in nmgy in the format asked for."""
+def encoder(bundle: Bundle, tiles: Sequence[Tile], name: Format) -> Callable[[NDArray[np.float32]], bytes]:
+    """What makes the bytes of `tiles` in a format from their flux [n, bands, H, W] in nmgy, and counts it."""
     card = bundle.card
-    sky = bundle.conditions(request.seed, request.n, noise=request.noise, seeing=request.seeing)
-    origin = Origin(
+
+    def encoded(flux: NDArray[np.float32]) -> bytes:
+        with ENCODING_SECONDS.labels(card.tiles, name).time():
+            content = encode(flux, name, origin_of(bundle, tiles))
+        TILES.labels(card.tiles, card.recipe, name).inc(len(tiles))
+        return content
+
+    return encoded
+
+
+def origin_of(bundle: Bundle, tiles: Sequence[Tile]) -> Origin:
+    """What files say of `tiles`, which are in a row, or steps of a walk."""
+    card, sky, tile = bundle.card, bundle.observed_under(tiles), tiles[0]
+    return Origin(
         tiles=card.tiles,
         recipe=card.recipe,
         model_sha256=bundle.sha256,
-        seed=request.seed,
-        noise=request.noise,
-        seeing=request.seeing,
+        seed=tile.seed,
+        noise=tile.noise,
+        seeing=tile.seeing,
         bands=card.bands,
         pixel_scale_arcsec=card.pixel_scale_arcsec,
         sky_noise_nmgy=None if sky is None else sky.sky_noise_nmgy.numpy(),
     )
-    name = f"skygen-{card.tiles}-{card.recipe}-{request.seed}-{request.n}.{request.format}"
-    disposition = "attachment" if request.format in ("npy", "fits") else "inline"
+
+
+def tiles_response(content: bytes, bundle: Bundle, tiles: Sequence[Tile], name: Format) -> Response:
+    """The response that carries `tiles` in the format `name`."""
+    card = bundle.card
+    file = f"skygen-{card.tiles}-{card.recipe}-{tiles[0].seed}-{len(tiles)}.{name}"
+    disposition = "attachment" if name in ("npy", "fits") else "inline"
     headers = {
-        "Content-Disposition": f'{disposition}; filename="{name}"',
+        "Content-Disposition": f'{disposition}; filename="{file}"',
         "X-Skygen-Model": bundle.sha256,
         "X-Skygen-Recipe": card.recipe,
+        "X-Skygen-Engine": bundle.engine,
     }
-    return Response(encode(tiles, request.format, origin), media_type=MEDIA_TYPES[request.format], headers=headers)
+    return Response(content, media_type=MEDIA_TYPES[name], headers=headers)
+
+
+def etag(bundle: Bundle, tile: Tile, name: Format) -> str:
+    """The entity tag of one tile's file: another tile, bundle, engine or format has another."""
+    said = (bundle.sha256, bundle.engine, tile.seed, tile.index, tile.noise, tile.seeing, name)
+    return f'"{sha256(repr(said).encode()).hexdigest()[:32]}"'

@@ -5,11 +5,10 @@ its hash names it.
 """
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final, Literal, TypeGuard
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -17,23 +16,20 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from skygen.engines import EngineName, NamedEngine, engine_for, one_thread
 from skygen.files import read_json, sha256_folder, write_atomically, write_json
-from skygen.gan.latents import Stream, latents_of, noise_of, tile_rng
+from skygen.gan.latents import Stream, latents_of, noise_of, tile_rng, walk_latents
 from skygen.gan.networks import Discriminator, Generator, GeneratorShape
 from skygen.gan.recipes import Recipe
 from skygen.gan.view import Conditions, Sky, View
 from skygen.params import Section, Size, validate
 from skygen.sky.conditions import BandConditions, FieldConditions
 from skygen.sky.stretch import Stretch
+from skygen.tile import SURVEY, Noise, Seeing, Tile
 
 WEIGHTS, CARD = "generator.safetensors", "card.json"
 _REMEDY = "train it anew, or fetch it again with dvc pull"
-SURVEY: Final = "survey"
-Noise = Literal["survey", "none"] | float
-Seeing = Literal["survey"] | float
-MOST_NOISE_NMGY = 10.0  # of a level: three hundred times the survey's
-SEEING_ARCSEC = (0.6, 3.0)  # least and most: the pixels are too coarse for less, the PSF's image too small for more
-_TILES_A_PASS = 8  # the unit of work of one core; it does not change a tile's bytes
+TILES_A_PASS = 8  # the unit of work of one core; it does not change a tile's bytes
 
 
 class BundleError(ValueError):
@@ -74,14 +70,17 @@ class Card(Section):
 class Bundle:
     """A generator ready to draw tiles."""
 
-    def __init__(self, card: Card, generator: Generator, sha256: str, device: torch.device) -> None:
-        self.card, self.sha256 = card, sha256
-        self._generator, self._device = generator.to(device).eval().requires_grad_(False), device
+    def __init__(self, card: Card, engine: NamedEngine, sha256: str, device: torch.device) -> None:
+        self.card, self.sha256, self.engine = card, sha256, engine.name
+        self._engine, self._device = engine, device
         self._view = View(card.stretch, card.conditions is not None, card.psf_share)
 
     @classmethod
-    def load(cls, folder: Path, device: torch.device | str = "cpu") -> "Bundle":
-        """The bundle in `folder`; raises `BundleError` where a file is missing, damaged or does not fit the card."""
+    def load(cls, folder: Path, device: torch.device | str = "cpu", engine: EngineName = "auto") -> "Bundle":
+        """The bundle in `folder`; raises `BundleError` where a file is missing, damaged or does not fit the card.
+
+        `engine` is what computes the network (see `skygen.engines`): the bits of a tile are an engine's own.
+        """
         for name in (WEIGHTS, CARD):
             if not (folder / name).is_file():
                 raise BundleError(f"{folder / name}: missing; a bundle holds {WEIGHTS} and {CARD}")
@@ -89,9 +88,10 @@ class Bundle:
             card = validate(Card, read_json(folder / CARD), str(folder / CARD))
         except ValueError as error:
             raise BundleError(f"{error}; {_REMEDY}") from error
-        generator = Generator(card.generator)
+        generator, chosen = Generator(card.generator), torch.device(device)
         _load_weights(generator, folder / WEIGHTS)
-        return cls(card, generator, sha256_folder(folder), torch.device(device))
+        generator.eval().requires_grad_(False)
+        return cls(card, engine_for(generator, chosen, engine), sha256_folder(folder), chosen)
 
     def generate(
         self,
@@ -102,102 +102,83 @@ class Bundle:
         seeing: Seeing = SURVEY,
         conditions: Sequence[FieldConditions] | None = None,
     ) -> NDArray[np.float32]:
-        """Tiles `first` to `first + n - 1` of `seed` as flux [n, bands, H, W] in nmgy.
+        """Tiles `first` to `first + n - 1` of `seed` as flux [n, bands, H, W] in nmgy; see `Tile`, and `draw_all`.
 
-        Tile i of a seed is the same for every `n` and `first`, bit for bit on the same kind of device. On the CPU each
-        pass runs on one thread, and passes run beside each other: with more threads, convolutions are split by batch
-        size and number of cores, and a tile's last bits with them.
-
-        Of a recipe that paints scenes, a tile is observed under the conditions of one of the training fields, or under
-        its own of `conditions` [n]. `noise` is the survey's, none at all, or a level in nmgy for r, the other bands in
-        proportion: as a longer or shorter exposure would have it, sources included. `seeing` is the survey's, or the
-        FWHM in arcsec of the PSF in every band. The scene is the same whatever both are. Raises `BundleError` where the
-        recipe has no noise model or no PSF to choose by, and `ValueError` for a level or a FWHM out of range.
+        Each is observed under its own of `conditions` [n], where they are given.
         """
-        observed = self.conditions(seed, n, first, noise, seeing, conditions)
-
-        def draw(rows: torch.Tensor) -> NDArray[np.float32]:
-            indices = range(first, first + n)[int(rows[0]) : int(rows[-1]) + 1]
-            return self._draw(seed, indices, None if observed is None else observed.take(rows))
-
-        passes = torch.split(torch.arange(n), _TILES_A_PASS)
-        if self._device.type != "cpu" or len(passes) == 1:
-            return np.concatenate([draw(rows) for rows in passes])
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            return np.concatenate(list(pool.map(draw, passes)))
-
-    def conditions(
-        self,
-        seed: int,
-        n: int,
-        first: int = 0,
-        noise: Noise = SURVEY,
-        seeing: Seeing = SURVEY,
-        of_fields: Sequence[FieldConditions] | None = None,
-    ) -> Conditions | None:
-        """What `generate` observes these tiles under; None where the recipe paints its noise. Raises as `generate`."""
-        check_noise(noise)
-        check_seeing(seeing)
-        card = self.card
-        if noise != SURVEY and card.conditions is None:
-            raise BundleError(f"recipe {card.recipe} paints its noise: noise must be {SURVEY!r}, not {noise!r}")
-        if seeing != SURVEY and card.psf_share is None:
-            raise BundleError(f"recipe {card.recipe} has no PSF: seeing must be {SURVEY!r}, not {seeing!r}")
-        if card.conditions is None:
-            return None
-        fields = of_fields or [_choose(card.conditions, seed, index) for index in range(first, first + n)]
+        fields = [None] * n if conditions is None else conditions
         if len(fields) != n:
             raise ValueError(f"conditions of {len(fields)} tiles for {n} tiles; give one a tile")
+        return self.draw_all([Tile(seed, first + i, noise, seeing, field) for i, field in enumerate(fields)])
+
+    def draw_all(self, tiles: Sequence[Tile]) -> NDArray[np.float32]:
+        """The flux [n, bands, H, W] of `tiles` in nmgy, drawn on all cores: passes run beside each other.
+
+        A tile is the same whatever else is drawn, bit for bit with the same engine on the same kind of device. Raises
+        `BundleError` where the recipe has no noise model or no PSF to choose by.
+        """
+        self.observed_under(tiles)
+        passes = [tiles[start : start + TILES_A_PASS] for start in range(0, len(tiles), TILES_A_PASS)]
+        if self._device.type != "cpu" or len(passes) == 1:
+            return np.concatenate([self.draw(some) for some in passes])
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            return np.concatenate(list(pool.map(self.draw, passes)))
+
+    def draw(self, tiles: Sequence[Tile]) -> NDArray[np.float32]:
+        """One pass: the flux [n, bands, H, W] of up to 8 tiles in nmgy, computed on the calling thread alone.
+
+        On the CPU with more threads, torch splits convolutions by batch size and number of cores, and a tile's last
+        bits with them. Raises as `draw_all`.
+        """
+        conditions, shape = self.observed_under(tiles), (len(self.card.bands), self.card.size, self.card.size)
+        latents = torch.stack([self._latents(tile) for tile in tiles])
+        with one_thread(), torch.inference_mode():
+            images, sky = self._engine(latents), None
+            if conditions is not None:
+                draws = [noise_of(shape, tile.seed, range(tile.index, tile.index + 1)) for tile in tiles]
+                sky = Sky(conditions, torch.cat(draws)).to(self._device)
+            return np.asarray(self._view.flux(images, sky).cpu().numpy())
+
+    def observed_under(self, tiles: Sequence[Tile]) -> Conditions | None:
+        """The conditions [n, bands] of `tiles`; None where the recipe paints its noise. Raises as `draw_all`."""
+        card = self.card
+        for tile in tiles:
+            if tile.noise != SURVEY and card.conditions is None:
+                raise BundleError(f"recipe {card.recipe} paints its noise: noise must be {SURVEY!r}, not {tile.noise!r}")
+            if tile.seeing != SURVEY and card.psf_share is None:
+                raise BundleError(f"recipe {card.recipe} has no PSF: seeing must be {SURVEY!r}, not {tile.seeing!r}")
+        if card.conditions is None:
+            return None
+        fields = [tile.field or _choose(card.conditions, tile) for tile in tiles]
         found = Conditions.of_fields(fields, card.pixel_scale_arcsec)
-        if noise != SURVEY:
-            r = card.bands.index("r")
-            found = found.exposed(torch.zeros(1) if noise == "none" else noise / found.sky_noise_nmgy[:, r : r + 1])
-        if seeing != SURVEY:
-            found = found._replace(psf_fwhm_px=torch.full_like(found.psf_fwhm_px, seeing / card.pixel_scale_arcsec))
+        if any(tile.noise != SURVEY for tile in tiles):
+            in_r = found.sky_noise_nmgy[:, card.bands.index("r")]
+            found = found.exposed(torch.stack([_factor(tile, level) for tile, level in zip(tiles, in_r, strict=True)]))
+        if any(tile.seeing != SURVEY for tile in tiles):
+            fwhm = found.psf_fwhm_px.clone()
+            for row, tile in enumerate(tiles):
+                if tile.seeing != SURVEY:
+                    fwhm[row] = tile.seeing / card.pixel_scale_arcsec
+            found = found._replace(psf_fwhm_px=fwhm)
         return found
 
-    def _draw(self, seed: int, indices: range, conditions: Conditions | None) -> NDArray[np.float32]:
-        card, sky = self.card, None
-        latents = latents_of(card.latents, card.generator.latent_size, seed, indices).to(self._device)
-        if conditions is not None:
-            sky = Sky(conditions, noise_of((len(card.bands), card.size, card.size), seed, indices)).to(self._device)
-        with _one_thread(), torch.inference_mode():
-            flux = self._view.flux(self._generator(latents), sky)
-        return np.asarray(flux.cpu().numpy())
+    def _latents(self, tile: Tile) -> torch.Tensor:
+        seeds = [tile.seed] if tile.towards is None else [tile.seed, tile.towards[0]]
+        of, indices = self.card.latents, range(tile.index, tile.index + 1)
+        ends = [latents_of(of, self.card.generator.latent_size, seed, indices)[0] for seed in seeds]
+        return ends[0] if tile.towards is None else walk_latents(of, ends[0], ends[1], tile.towards[1])
 
 
-def check_noise(noise: Noise) -> None:
-    """Raise `ValueError` where `noise` is neither survey, nor none, nor a level in range."""
-    if noise not in (SURVEY, "none") and not (_is_number(noise) and 0 < noise <= MOST_NOISE_NMGY):
-        limits = f"a level above 0 and at most {MOST_NOISE_NMGY} nmgy"
-        raise ValueError(f"noise is {noise!r}; it must be {SURVEY!r}, 'none' or {limits}")
+def _factor(tile: Tile, sky_noise_nmgy: torch.Tensor) -> torch.Tensor:
+    """How many times as much noise [1] as the survey's of `sky_noise_nmgy` in r the tile is to have."""
+    if isinstance(tile.noise, str):
+        return torch.ones(1) if tile.noise == SURVEY else torch.zeros(1)
+    return (tile.noise / sky_noise_nmgy).reshape(1)
 
 
-def check_seeing(seeing: Seeing) -> None:
-    """Raise `ValueError` where `seeing` is neither survey nor a FWHM in range."""
-    least, most = SEEING_ARCSEC
-    if seeing != SURVEY and not (_is_number(seeing) and least <= seeing <= most):
-        raise ValueError(f"seeing is {seeing!r}; it must be {SURVEY!r} or a FWHM from {least} to {most} arcsec")
-
-
-def _is_number(value: object) -> TypeGuard[float]:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _choose(conditions: Sequence[FieldConditions], seed: int, index: int) -> FieldConditions:
-    """The field under which tile `index` of `seed` is observed."""
-    return conditions[int(tile_rng(seed, index, Stream.CONDITIONS).integers(len(conditions)))]
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Run torch on one thread, for calls from this thread alone: the number is a property of the caller's thread."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+def _choose(conditions: Sequence[FieldConditions], tile: Tile) -> FieldConditions:
+    """The field under which a tile is observed."""
+    return conditions[int(tile_rng(tile.seed, tile.index, Stream.CONDITIONS).integers(len(conditions)))]
 
 
 def save(folder: Path, weights: Mapping[str, torch.Tensor], card: Card) -> None:

@@ -5,13 +5,19 @@ import io
 import itertools
 import json
 import re
+import shutil
+import subprocess
+from pathlib import Path
 
+import hypothesis.strategies as st
 import numpy as np
 import pytest
 from astropy.io import fits
 from astropy.utils.exceptions import AstropyUserWarning
+from hypothesis import given
 from numpy.typing import NDArray
 
+from skygen.formats.checksum import encoded_complement, ones_complement_sum
 from skygen.formats.fits import to_fits
 from skygen.formats.json import to_json
 from skygen.formats.npy import to_npy
@@ -26,6 +32,35 @@ def origin(bands: str = "gri", seed: int = 7) -> Origin:
 
 def tiles(count: int, bands: int) -> NDArray[np.float32]:
     return np.random.default_rng(5).normal(size=(count, bands, 6, 8)).astype(np.float32)
+
+
+def walk(flux: NDArray[np.float32]) -> Origin:
+    """Everything an origin can hold, in numbers that FITS writes in different ways."""
+    noise = np.random.default_rng(6).uniform(1e-6, 9, size=flux.shape[:2]).astype(np.float32)
+    noise[0] = [0, 2e-6, 10]
+    return Origin(
+        tiles="gri128",
+        recipe="scene",
+        model_sha256=SHA256,
+        seed=2**63 - 1,
+        noise=0.05,
+        seeing=1.2,
+        bands=list("gri"),
+        pixel_scale_arcsec=0.396,
+        sky_noise_nmgy=noise,
+        first=12,
+        softening_nmgy=0.02,
+        limit_nmgy=100.0,
+        towards=0,
+        shares=np.linspace(0, 1, len(flux)).tolist(),
+    )
+
+
+@pytest.mark.parametrize("flux", [tiles(3, 3), tiles(2, 1)[:, :, ::-1], tiles(1, 3).astype(">f4"), tiles(1, 1)[:0]])
+def test_npy_is_what_numpy_writes(flux: NDArray[np.float32]) -> None:
+    stream = io.BytesIO()
+    np.save(stream, np.ascontiguousarray(flux, dtype="<f4"))
+    assert to_npy(flux) == stream.getvalue()
 
 
 def test_npy_gives_back_every_bit() -> None:
@@ -99,6 +134,65 @@ def test_header_says_the_noise_and_the_seeing_of_a_scene() -> None:
     assert [(header["NOISE"], header["SEEING"]) for header in headers] == [(0.05, 1.2)] * 2
     for header, of_tile in zip(headers, noise, strict=True):
         assert [header[f"SKYSIG_{band}"] for band in "GRI"] == pytest.approx(of_tile.tolist())
+
+
+def test_header_says_the_first_tile_and_the_stretch() -> None:
+    scene = dataclasses.replace(origin(), first=5, softening_nmgy=0.02, limit_nmgy=100.0)
+    with fits.open(io.BytesIO(to_fits(tiles(2, 3), scene)), checksum=True) as hdus:
+        headers = [hdu.header for hdu in hdus[1:]]
+    assert [(header["EXTVER"], header["INDEX"]) for header in headers] == [(1, 5), (2, 6)]
+    assert {(header["SOFTEN"], header["LIMIT"]) for header in headers} == {(0.02, 100.0)}
+    assert not {"TOWARDS", "SHARE"} & set(headers[0])
+
+
+def test_header_says_how_far_a_walk_has_come() -> None:
+    flux = tiles(4, 3)
+    with fits.open(io.BytesIO(to_fits(flux, walk(flux))), checksum=True) as hdus:
+        headers = [hdu.header for hdu in hdus[1:]]
+    assert {(header["SEED"], header["TOWARDS"], header["INDEX"]) for header in headers} == {(2**63 - 1, 0, 12)}
+    assert [header["SHARE"] for header in headers] == pytest.approx([0, 1 / 3, 2 / 3, 1], abs=1e-9)
+
+
+@pytest.mark.parametrize("shares", [None, [0.5]])
+def test_a_walk_has_a_share_a_tile(shares: list[float] | None) -> None:
+    with pytest.raises(ValueError, match="towards seed 8 of 2 tiles has shares"):
+        to_fits(tiles(2, 3), dataclasses.replace(origin(), towards=8, shares=shares))
+
+
+def test_fits_is_what_astropy_writes() -> None:
+    """Byte by byte, header and checksums, from the header's own cards: nothing that is filled in differs."""
+    flux = tiles(5, 3)
+    content = to_fits(flux, walk(flux))
+    stream = io.BytesIO()
+    with fits.open(io.BytesIO(content)) as hdus:
+        again = [fits.PrimaryHDU(), *(fits.ImageHDU(tile) for tile in flux)]
+        for old, new in zip(hdus, again, strict=True):
+            for card in old.header.cards:
+                new.header.set(card.keyword, card.value, card.comment)
+            new.add_datasum(when="data unit checksum")
+            new.add_checksum(when="HDU checksum", override_datasum=True)
+        fits.HDUList(again).writeto(stream)
+    assert content == stream.getvalue()
+
+
+@pytest.mark.skipif(shutil.which("fitsverify") is None, reason="fitsverify is not installed")
+@pytest.mark.parametrize("bands", ["r", "gri"])
+def test_fitsverify_finds_nothing(tmp_path: Path, bands: str) -> None:
+    flux = tiles(3, len(bands))
+    for name, of_tiles in (("plain", origin(bands)), ("walk", walk(flux) if bands == "gri" else origin(bands, seed=0))):
+        (tmp_path / name).write_bytes(to_fits(flux, of_tiles))
+        run = subprocess.run(["fitsverify", tmp_path / name], capture_output=True, text=True, check=False)
+        assert "found 0 warning(s) and 0 error(s)" in run.stdout, run.stdout
+
+
+@given(st.binary(min_size=1, max_size=40).map(lambda words: words * 4), st.binary(min_size=16, max_size=16))
+def test_an_encoded_complement_brings_the_sum_to_minus_zero(content: bytes, start: bytes) -> None:
+    """Wherever the card stands, as long as its value begins one byte before a word: the standard's place for it."""
+    zeros = start[:3] + b"0" * 16 + start[:1]
+    encoded = encoded_complement(ones_complement_sum(zeros, ones_complement_sum(content)))
+    assert re.fullmatch("[0-9A-Za-z]{16}", encoded)
+    sealed = start[:3] + encoded.encode() + start[:1]
+    assert ones_complement_sum(sealed, ones_complement_sum(content)) == 0xFFFFFFFF
 
 
 def test_fits_checksums_hold_by_the_standard() -> None:

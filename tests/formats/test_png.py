@@ -16,6 +16,17 @@ def flat(*levels_nmgy: float) -> NDArray[np.float32]:
     return np.broadcast_to(np.float32(levels_nmgy).reshape(1, -1, 1, 1), (1, len(levels_nmgy), 4, 5))
 
 
+def sky(seed: int, brightness_nmgy: float, bands: int, noise: float = 1.0) -> NDArray[np.float32]:
+    """A tile of 64 x 64 pixels: the survey's noise, and some sources of this brightness."""
+    rng = np.random.default_rng(seed)
+    flux = noise * rng.normal(0, 0.03, size=(1, bands, 64, 64))
+    y, x = np.mgrid[:64, :64]
+    for place in rng.uniform(0, 64, (6, 2)):
+        profile = np.exp(-((x - place[0]) ** 2 + (y - place[1]) ** 2) / 8)
+        flux += rng.gamma(1.0, brightness_nmgy, size=(bands, 1, 1)) * profile
+    return flux.astype(np.float32)
+
+
 @pytest.mark.parametrize(
     ("flux", "level"),
     [
@@ -73,11 +84,64 @@ def test_contact_sheet_keeps_the_order() -> None:
     assert [sheet[0, 0], sheet[0, 7], sheet[6, 0], sheet[6, 7]] == [*levels, png.SEAM_LEVEL]
 
 
-def test_png_decodes_to_the_same_picture() -> None:
-    sheet = png.contact_sheet(np.random.default_rng(0).normal(size=(3, 1, 8, 8)).astype(np.float32), ["r"])
-    decoded = Image.open(io.BytesIO(png.encode_png(sheet)))
-    assert decoded.format == "PNG"
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("brightness_nmgy", [0.01, 1.0, 100.0])
+def test_colours_are_those_of_double_precision(seed: int, brightness_nmgy: float) -> None:
+    """The formula once more, in float64 and a pixel's bands last: levels differ where a half is rounded."""
+    flux = sky(seed, brightness_nmgy, bands=3)
+    above = np.stack([flux[0, "gri".index(band), ::-1].astype(float) for band in png.RGB_BANDS], axis=-1)
+    above = above * png.RGB_BALANCE - png.BLACK_NMGY
+    mean = np.maximum(above.mean(axis=-1, keepdims=True), 0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        shares = np.where(mean > 0, above / mean, 0)
+    colours = shares * np.arcsinh(mean / png.SOFTENING_NMGY) / np.arcsinh(201)
+    expected = np.rint(255 * np.clip(colours / np.maximum(colours.max(axis=-1, keepdims=True), 1), 0, 1)).astype(int)
+    difference = np.abs(png.to_image8(flux, ["g", "r", "i"])[0] - expected)
+    assert np.ptp(expected) > 30
+    assert difference.max() <= 1
+    assert (difference > 0).mean() < 1e-3
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_grey_is_that_of_double_precision(seed: int) -> None:
+    flux = sky(seed, 1.0, bands=1)
+    expected = np.rint(255 * np.clip(np.arcsinh((flux[0, 0, ::-1].astype(float) + 0.1) / 0.1) / np.arcsinh(201), 0, 1))
+    assert np.abs(png.to_image8(flux, ["r"])[0] - expected).max() <= 1
+
+
+@pytest.mark.parametrize(
+    "flux", [flat(0.0, 0.0, 0.0), flat(-0.1, -0.1, -0.1), flat(5.0, -5.3, 0.0), flat(0.0, 1e30, 0)]
+)
+def test_no_pixel_is_without_a_level(flux: NDArray[np.float32]) -> None:
+    """Where the mean of the bands is nothing, or one of them is all of it: warnings are errors."""
+    assert png.to_image8(flux, ["g", "r", "i"]).shape == (1, 4, 5, 3)
+
+
+@pytest.mark.parametrize("bands", [1, 3])
+@pytest.mark.parametrize("count", [1, 3])
+def test_png_decodes_to_the_same_picture(bands: int, count: int) -> None:
+    sheet = png.contact_sheet(np.concatenate([sky(seed, 1.0, bands) for seed in range(count)]), "gri"[-bands:])
+    content = png.encode_png(sheet)
+    Image.open(io.BytesIO(content)).verify()  # the CRC of every chunk
+    decoded = Image.open(io.BytesIO(content))
+    assert (decoded.format, decoded.mode) == ("PNG", sheet.mode)
     assert np.array_equal(np.asarray(decoded), np.asarray(sheet))
+
+
+@pytest.mark.parametrize(("noise", "share"), [(1.0, 1.0), (0.0, 1.2)])
+def test_png_is_hardly_larger_than_pillows(noise: float, share: float) -> None:
+    """Smaller for noise; a scene without it is smooth, and so better filtered, but small in any case."""
+    sheet = png.contact_sheet(sky(0, 1.0, 3, noise), ["g", "r", "i"])
+    stream = io.BytesIO()
+    sheet.save(stream, format="PNG", compress_level=1)
+    assert len(stream.getvalue()) < sheet.width * sheet.height * 3
+    assert len(png.encode_png(sheet)) < share * len(stream.getvalue())
+
+
+@pytest.mark.parametrize("levels", [np.zeros((4, 5)), np.zeros((4, 5, 4), np.uint8), np.zeros(4, np.uint8)])
+def test_png_refuses_what_is_no_picture(levels: NDArray[np.uint8]) -> None:
+    with pytest.raises(ValueError, match="wanted uint8"):
+        png.encode_png(levels)
 
 
 def test_planes_and_bands_must_agree() -> None:

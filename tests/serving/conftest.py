@@ -10,9 +10,10 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import httpx
+import numpy as np
 import pytest
 
-from skygen.files import write_json
+from skygen.files import sha256_folder, write_json
 
 ROOT = Path(__file__).parents[2]
 
@@ -21,13 +22,17 @@ Serve = Callable[[str, Path, dict[str, str]], AbstractContextManager[httpx.Clien
 
 @pytest.fixture(scope="session")
 def bundles(tmp_path_factory: pytest.TempPathFactory, write_bundle: Callable[..., object]) -> Path:
-    """A folder as the service loads it: SET/RECIPE with a bundle each, and champions.json."""
+    """A folder as the service loads it: SET/RECIPE with a bundle each, real tiles of one set, and catalogue.json."""
     folder = tmp_path_factory.mktemp("bundles")
     write_bundle(folder / "r64/gan", seed=0)
     write_bundle(folder / "r64/improved", seed=1, recipe="improved")
     write_bundle(folder / "gri128/gan", seed=2, tiles="gri128", size=128, bands=["g", "r", "i"])
     write_bundle(folder / "gri128/scene", seed=3, recipe="scene", tiles="gri128", size=128, bands=["g", "r", "i"])
-    write_json(folder / "champions.json", {"r64": "improved", "gri128": "gan"})
+    hashes = {f"{card.parent.parent.name}/{card.parent.name}": sha256_folder(card.parent) for card in folder.glob("*/*/card.json")}
+    write_json(folder / "catalogue.json", {"champions": {"r64": "improved", "gri128": "gan"}, "sha256": hashes})
+    rng = np.random.default_rng(0)
+    np.save(folder / "r64/real.npy", rng.normal(0, 0.03, (5, 1, 64, 64)).astype(np.float32))
+    write_json(folder / "r64/real.json", {"source": "simulated", "split": "test", "fields": ["94-1-12"] * 5})
     return folder
 
 

@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from serving.catalogue import Catalogue
+from serving.requests import Refused
 from skygen.bundle import BundleError
-from skygen.files import write_json
+from skygen.files import read_json, write_json
 
 CPU = torch.device("cpu")
 
@@ -24,16 +25,38 @@ def test_champion_is_found_by_its_title_and_its_recipe(folder: Path) -> None:
     assert catalogue.find("r64", "champion") is not catalogue.find("r64", "gan")
 
 
-def test_no_champions_file(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match=r"champions\.json: missing; .* SKYGEN_BUNDLES"):
+def test_no_catalogue(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"catalogue\.json: missing; .* SKYGEN_BUNDLES"):
         Catalogue.load(tmp_path, CPU)
 
 
 @pytest.mark.parametrize("champions", [{"r64": "nobody"}, {"r65": "gan"}])
 def test_champion_without_a_bundle(folder: Path, champions: dict[str, str]) -> None:
-    write_json(folder / "champions.json", champions)
-    with pytest.raises(FileNotFoundError, match=r"no bundle, though .* names it champion"):
+    contents = read_json(folder / "catalogue.json")
+    write_json(folder / "catalogue.json", contents | {"champions": champions})
+    with pytest.raises(BundleError, match=r"no bundle, though .* names it champion"):
         Catalogue.load(folder, CPU)
+
+
+def test_missing_bundle(folder: Path) -> None:
+    shutil.rmtree(folder / "gri128/scene")
+    with pytest.raises(BundleError, match="gri128/scene/.*: missing"):
+        Catalogue.load(folder, CPU)
+
+
+def test_a_whole_bundle_that_is_not_the_packaged_one(folder: Path) -> None:
+    card = read_json(folder / "r64/gan/card.json")
+    write_json(folder / "r64/gan/card.json", card | {"limit_nmgy": 50.0})
+    with pytest.raises(BundleError, match=r"r64/gan: its sha256 is [0-9a-f]{64}, catalogue\.json says [0-9a-f]{64}"):
+        Catalogue.load(folder, CPU)
+
+
+def test_a_bundle_is_found_by_its_hash(folder: Path) -> None:
+    catalogue = Catalogue.load(folder, CPU)
+    gan = catalogue.bundles["r64"]["gan"]
+    assert catalogue.find("r64", "champion", version=gan.sha256) is gan
+    with pytest.raises(Refused, match="no such bundle of gri128 here"):
+        catalogue.find("gri128", "champion", version=gan.sha256)
 
 
 def test_damaged_bundle(folder: Path) -> None:

@@ -9,7 +9,7 @@ from skygen.formats.fits import to_fits
 from skygen.formats.json import to_json
 from skygen.formats.npy import to_npy
 from skygen.formats.origin import Origin
-from skygen.formats.png import contact_sheet, encode_png
+from skygen.formats.png import contact_levels, encode_png
 
 Format = Literal["png", "npy", "fits", "json"]
 MEDIA_TYPES: dict[Format, str] = {
@@ -24,7 +24,7 @@ def encode(tiles: NDArray[np.float32], name: Format, origin: Origin) -> bytes:
     """The bytes of tiles `[N, bands, H, W]` in nmgy in the format `name`; raises `ValueError` where a format cannot."""
     match name:
         case "png":
-            return encode_png(contact_sheet(tiles, origin.bands))
+            return encode_png(contact_levels(tiles, origin.bands))
         case "npy":
             return to_npy(tiles)
         case "fits":

@@ -21,9 +21,24 @@ class Origin:
     pixel_scale_arcsec: float
     sky_noise_nmgy: NDArray[np.float32] | None = None
     """Of each tile and band [N, bands], where the recipe has a noise model."""
+    first: int = 0
+    """The place of the first tile among the tiles of the seed."""
+    softening_nmgy: float | None = None
+    limit_nmgy: float | None = None
+    """Of the stretch under which the generator paints; beyond the limit there is no flux."""
+    towards: int | None = None
+    """The other seed of a walk, and"""
+    shares: Sequence[float] | None = None
+    """the share of the way to it of each tile [N]; all of them are tile `first` of their seeds."""
 
     def check(self, shape: tuple[int, ...]) -> None:
-        """Raise `ValueError` where `shape` is not `[N, bands, H, W]` with one plane a band."""
+        """Raise `ValueError` where `shape` is not `[N, bands, H, W]` with one plane a band, or a walk lacks shares."""
         if len(shape) != 4 or shape[1] != len(self.bands):
             wanted = f"[N, {len(self.bands)}, H, W] for the bands {','.join(self.bands)}"
             raise ValueError(f"tiles have shape {list(shape)}; wanted {wanted}")
+        if self.towards is not None and len(self.shares or ()) != shape[0]:
+            raise ValueError(f"a walk towards seed {self.towards} of {shape[0]} tiles has shares {self.shares}")
+
+    def index(self, place: int) -> int:
+        """The place among the tiles of the seed of the tile at `place` of these: the same all along a walk."""
+        return self.first + (place if self.towards is None else 0)

@@ -1,9 +1,12 @@
 """Latents by seed: which numbers make tile i of seed s."""
 
+import math
 from enum import IntEnum
 
 import numpy as np
 import torch
+
+_PARALLEL = 1e-6  # sine of the angle below which two rows of latents are the same
 
 
 class Stream(IntEnum):
@@ -30,6 +33,22 @@ def latents_of(distribution: str, size: int, seed: int, indices: range) -> torch
     """
     rows = [_draw(distribution, size, tile_rng(seed, index, Stream.LATENTS)) for index in indices]
     return torch.from_numpy(np.stack(rows).astype(np.float32))
+
+
+def walk_latents(distribution: str, start: torch.Tensor, end: torch.Tensor, share: float) -> torch.Tensor:
+    """The latents at `share` of the way from `start` [size] to `end` [size]; at 0 and 1 they are these, bit for bit.
+
+    Normal latents go round the sphere that they lie on, so that none on the way is shorter than those a network has
+    seen (slerp; White 2016, arXiv:1609.04468); uniform ones go straight, and stay in their cube.
+    """
+    if distribution != "normal":
+        return (1 - share) * start + share * end
+    one, other = start.double(), end.double()
+    angle = math.acos(float((one @ other / (one.norm() * other.norm())).clamp(-1, 1)))
+    if math.sin(angle) < _PARALLEL:
+        return start
+    weights = (math.sin(part * angle) / math.sin(angle) for part in (1 - share, share))
+    return next(weights) * start + next(weights) * end
 
 
 def noise_of(shape: tuple[int, int, int], seed: int, indices: range) -> torch.Tensor:

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 import numpy as np
 import sep
 from numpy.typing import NDArray
-from scipy.stats import wasserstein_distance
 
 from skygen.sky.inspection.detection import detect
 from skygen.sky.noise import sky_noise
@@ -53,7 +52,7 @@ def quantities(bands: Sequence[str]) -> tuple[str, ...]:
 
 def describe(tiles: NDArray[np.floating], bands: Sequence[str]) -> Catalogue:
     """The catalogue of tiles [N, bands, H, W] in nmgy; `bands` must hold r, in which sources are found."""
-    tables = [_measure(tile, bands) for tile in tiles]
+    tables = [measure(tile, bands) for tile in tiles]
     number = np.array([len(table["magnitude"]) for table in tables], dtype=np.int64)
     return Catalogue(number, {name: np.concatenate([table[name] for table in tables]) for name in quantities(bands)})
 
@@ -75,6 +74,8 @@ def summarise_quantity(name: str, catalogue: Catalogue, weights: NDArray[np.floa
 
 def compare_number(fake: Distribution, real: Distribution) -> float:
     """The Wasserstein-1 distance of two distributions, in the unit of their values."""
+    from scipy.stats import wasserstein_distance  # the service measures single tiles, and goes without scipy
+
     return float(wasserstein_distance(fake.values, real.values, fake.weights, real.weights))
 
 
@@ -87,8 +88,8 @@ def compare_quantity(name: str, fake: Distribution, real: Distribution) -> float
     return compare_number(fake, real)
 
 
-def _measure(tile: NDArray[np.floating], bands: Sequence[str]) -> dict[str, NDArray[np.float64]]:
-    """The quantities of one tile's sources, each clipped to its range."""
+def measure(tile: NDArray[np.floating], bands: Sequence[str]) -> dict[str, NDArray[np.float64]]:
+    """The sources of one tile [bands, H, W] in nmgy: 0-based x and y in px, and each quantity, clipped to its range."""
     r = tile[list(bands).index("r")]
     found = detect(r, max(float(sky_noise(r)), LEAST_NOISE_NMGY), SNR)
     measured = {
@@ -100,7 +101,8 @@ def _measure(tile: NDArray[np.floating], bands: Sequence[str]) -> dict[str, NDAr
         if name in _COLOURS:
             blue, red = (_aperture_flux(tile[list(bands).index(band)], found) for band in _COLOURS[name])
             measured[name] = _magnitude(blue) - _magnitude(red)
-    return {name: np.clip(np.nan_to_num(values), *RANGES[name]) for name, values in measured.items()}
+    clipped = {name: np.clip(np.nan_to_num(values), *RANGES[name]) for name, values in measured.items()}
+    return {"x": found["x"], "y": found["y"], **clipped}
 
 
 def _magnitude(flux_nmgy: NDArray[np.float64]) -> NDArray[np.float64]:

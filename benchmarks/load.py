@@ -1,0 +1,170 @@
+"""A closed-loop HTTP load in a process of its own: so many clients, each asks again when its answer is complete.
+
+`python -m benchmarks.load` reads a `Load` as JSON from its input and prints a `Measured`. It speaks just enough
+HTTP/1.1 for that, since the client runs on the cores that the server needs: keep-alive, and answers of known length.
+"""
+
+import asyncio
+import json
+import re
+import statistics
+import subprocess
+import sys
+import time
+from collections import Counter
+from itertools import count
+from typing import Any, NamedTuple, cast
+
+import uvloop
+
+FIRST_SEED = 10**11  # all seeds of a run have as many digits, so that all its bodies have one length
+_LENGTH = re.compile(rb"\r\ncontent-length: *([0-9]+)\r\n", re.IGNORECASE)
+_HEAD_END = b"\r\n\r\n"
+
+
+class Load(NamedTuple):
+    """What to ask of 127.0.0.1, by how many clients and for how long; every request adds a seed of its own."""
+
+    port: int
+    path: str
+    fields: dict[str, Any]
+    clients: int
+    seconds: float
+    warm_seconds: float = 0.3
+    least_answers: int = 1  # the window lasts until so many have come
+    first_seed: int = FIRST_SEED
+
+
+class Measured(NamedTuple):
+    """What came back within a window; latencies run from the request's writing to the answer's last byte."""
+
+    per_second: float
+    p50_seconds: float
+    p99_seconds: float
+    answers: int
+    statuses: dict[str, int]
+    bytes_an_answer: float
+
+
+def measure(load: Load) -> Measured:
+    """What a load generator of its own process measures; raises `CalledProcessError` where the server hangs up."""
+    ended = subprocess.run(
+        [sys.executable, "-m", "benchmarks.load"], input=json.dumps(load._asdict()), stdout=-1, text=True, check=True
+    )
+    return Measured(**json.loads(ended.stdout))
+
+
+def main() -> None:
+    """Run the load given on the input."""
+    load = Load(**json.load(sys.stdin))
+    print(json.dumps(uvloop.run(run(load))._asdict()))
+
+
+async def run(load: Load) -> Measured:
+    """What `load` measures, on the running loop; raises `ConnectionError` where the server hangs up."""
+    loop = asyncio.get_running_loop()
+    record = _Record(load, loop.create_future())
+    clients = [
+        (await loop.create_connection(lambda: _Client(record), "127.0.0.1", load.port))[1] for _ in range(load.clients)
+    ]
+    try:
+        await record.ended
+    finally:
+        for client in clients:
+            client.close()
+    return record.measured()
+
+
+class _Record:
+    """The answers of all clients within the window, and the requests that they send."""
+
+    def __init__(self, load: Load, ended: asyncio.Future[None]) -> None:
+        self.load, self.ended = load, ended
+        self.seeds = count(load.first_seed)
+        self.starts = time.perf_counter() + load.warm_seconds
+        self.last = self.starts
+        self.seconds: list[float] = []
+        self.statuses: Counter[str] = Counter()
+        self.bytes = 0
+        fields = json.dumps(load.fields)[:-1] + (", " if load.fields else "")
+        self.body = fields.encode().replace(b"%", b"%%") + b'"seed": %d}'
+        self.head = (
+            f"POST {load.path} HTTP/1.1\r\nHost: 127.0.0.1:{load.port}\r\nContent-Type: application/json\r\n"
+            f"Content-Length: {len(self.body % load.first_seed)}\r\n\r\n"
+        ).encode()
+
+    def request(self) -> bytes:
+        return self.head + self.body % next(self.seeds)
+
+    def add(self, seconds: float, status: str, size: int) -> None:
+        self.last = time.perf_counter()
+        if self.last < self.starts or self.ended.done():
+            return
+        self.seconds.append(seconds)
+        self.statuses[status] += 1
+        self.bytes += size
+        if self.last >= self.starts + self.load.seconds and len(self.seconds) >= self.load.least_answers:
+            self.ended.set_result(None)
+
+    def measured(self) -> Measured:
+        answers = len(self.seconds)
+        ranks = statistics.quantiles(self.seconds * 2, n=100, method="inclusive")  # twice: one answer has quantiles too
+        return Measured(
+            per_second=answers / (self.last - self.starts),
+            p50_seconds=statistics.median(self.seconds),
+            p99_seconds=ranks[98],
+            answers=answers,
+            statuses=dict(self.statuses),
+            bytes_an_answer=self.bytes / answers,
+        )
+
+
+class _Client(asyncio.Protocol):
+    """A connection that always has one request in flight."""
+
+    def __init__(self, record: _Record) -> None:
+        self.record = record
+        self.closing = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.Transport, transport)
+        self._ask()
+
+    def data_received(self, data: bytes) -> None:
+        if self.left is None:
+            self.head += data
+            end = self.head.find(_HEAD_END)
+            if end < 0:
+                return
+            self.size = _length(self.head[: end + 2])
+            self.left = end + len(_HEAD_END) + self.size - len(self.head)
+        else:
+            self.left -= len(data)
+        if self.left == 0:
+            self.record.add(time.perf_counter() - self.sent, self.head[9:12].decode(), self.size)
+            self._ask()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if not self.closing and not self.record.ended.done():
+            self.record.ended.set_exception(ConnectionError(f"the server hung up: {exc or 'closed'}"))
+
+    def close(self) -> None:
+        self.closing = True
+        self.transport.close()
+
+    def _ask(self) -> None:
+        self.head, self.size = b"", 0
+        self.left: int | None = None
+        self.sent = time.perf_counter()
+        self.transport.write(self.record.request())
+
+
+def _length(head: bytes) -> int:
+    found = _LENGTH.search(head)
+    if found is None:
+        raise ValueError(f"an answer without Content-Length: {head!r}")
+    return int(found[1])
+
+
+if __name__ == "__main__":
+    main()

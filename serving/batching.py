@@ -1,0 +1,185 @@
+"""Requests in flight share passes: threads take up to 8 tiles of one bundle at a time, whoever asked for them.
+
+A tile's bits do not depend on what is drawn beside it, so sharing changes when an answer comes, never what it holds.
+Requests take turns by passes, so that a small one does not wait for the whole of a large one.
+"""
+
+import asyncio
+import math
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from serving import quality
+from serving.metrics import INFERENCE_SECONDS, PASS_TILES, QUEUE_SECONDS, QUEUED_TILES
+from skygen.bundle import TILES_A_PASS, Bundle
+from skygen.tile import Tile
+
+T = TypeVar("T")
+Flux = NDArray[np.float32]
+_FORGETTING = 0.1  # weight of the last pass in the mean time a tile
+
+
+class QueueFull(Exception):
+    """More tiles are wanted than may wait; `retry_after` is when the queue should be empty, in whole seconds."""
+
+    def __init__(self, retry_after: int) -> None:
+        super().__init__(f"more tiles are asked for than may wait; try again in {retry_after} s")
+        self.retry_after = retry_after
+
+
+@dataclass(eq=False)
+class _Job:
+    """The tiles of one request: those from `next` on nobody has taken yet, and `missing` are not drawn."""
+
+    bundle: Bundle
+    tiles: Sequence[Tile]
+    finish: Callable[[Flux], Any]
+    missing: int
+    flux: Flux | None = None
+    next: int = 0
+    answer: "Future[Any]" = field(default_factory=Future)
+    since: float = field(default_factory=time.perf_counter)
+
+
+class Batcher:
+    """Draws tiles for requests on `threads` threads; at most `most_tiles` may be wanted at a time."""
+
+    def __init__(self, threads: int, most_tiles: int) -> None:
+        self._most_tiles, self._wanted, self._closed = most_tiles, 0, False
+        self._jobs: deque[_Job] = deque()
+        self._changed = threading.Condition()
+        self._seconds_a_tile = 0.01
+        self._threads = [threading.Thread(target=self._work, name=f"draw-{i}", daemon=True) for i in range(threads)]
+        for thread in self._threads:
+            thread.start()
+
+    async def draw(self, bundle: Bundle, tiles: Sequence[Tile], finish: Callable[[Flux], T]) -> T:
+        """`finish` of the flux [n, bands, H, W] of `tiles`, both computed on a thread of ours.
+
+        Cancelling it withdraws what has not begun. Raises `QueueFull` where too much is wanted already; a request
+        that meets an empty queue is never too large.
+        """
+        job = _Job(bundle, tiles, finish, missing=len(tiles))
+        with self._changed:
+            if self._wanted and self._wanted + len(tiles) > self._most_tiles:
+                raise QueueFull(max(1, math.ceil(self._wanted * self._seconds_a_tile)))
+            self._count(len(tiles))
+            self._jobs.append(job)
+            self._changed.notify(min(len(tiles), len(self._threads)))
+        try:
+            answer: T = await asyncio.wrap_future(job.answer)
+        except asyncio.CancelledError:
+            self._withdraw(job)
+            raise
+        return answer
+
+    def close(self) -> None:
+        """End the threads once they have drawn what is wanted."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+        for thread in self._threads:
+            thread.join()
+
+    def _count(self, tiles: int) -> None:
+        self._wanted += tiles
+        QUEUED_TILES.inc(tiles)
+
+    def _withdraw(self, job: _Job) -> None:
+        with self._changed:
+            if job in self._jobs:
+                self._jobs.remove(job)
+                self._count(job.next - len(job.tiles))
+
+    def _work(self) -> None:
+        while parts := self._take():
+            wanted = [tile for job, rows in parts for tile in job.tiles[rows]]
+            bundle, started = parts[0][0].bundle, time.perf_counter()
+            try:
+                flux = bundle.draw(wanted)
+                bad = quality.observe(flux, bundle, wanted)
+            except Exception as error:
+                self._done(bundle, len(wanted), None)
+                self._fail([job for job, _ in parts], error)
+                continue
+            self._done(bundle, len(wanted), time.perf_counter() - started)
+            first = 0
+            for job, rows in parts:
+                last = first + rows.stop - rows.start
+                if any(first <= row < last for row in bad):
+                    self._fail([job], ValueError(f"tiles of {bundle.sha256} hold pixels that are no numbers"))
+                else:
+                    self._deliver(job, rows, flux[first:last])
+                first = last
+
+    def _take(self) -> list[tuple[_Job, slice]]:
+        """The next pass: of each job that has a part in it, which of its tiles. Empty when there is no more to do."""
+        with self._changed:
+            while not self._jobs and not self._closed:
+                self._changed.wait()
+            if not self._jobs:
+                return []
+            bundle = self._jobs[0].bundle
+            sharing = [job for job in self._jobs if job.bundle is bundle]
+            waiting = sum(len(job.tiles) - job.next for job in sharing)
+            room = min(TILES_A_PASS, math.ceil(waiting / len(self._threads)))
+            parts = []
+            for job in sharing:
+                if room == 0:
+                    break
+                if job.next == 0:
+                    QUEUE_SECONDS.labels(bundle.card.tiles).observe(time.perf_counter() - job.since)
+                rows = slice(job.next, min(job.next + room, len(job.tiles)))
+                job.next, room = rows.stop, room - (rows.stop - rows.start)
+                parts.append((job, rows))
+                self._jobs.remove(job)
+                if job.next < len(job.tiles):
+                    self._jobs.append(job)
+            return parts
+
+    def _done(self, bundle: Bundle, tiles: int, seconds: float | None) -> None:
+        """Count a pass that took `seconds`; None where it failed."""
+        with self._changed:
+            self._count(-tiles)
+            if seconds is not None:
+                pace = seconds / tiles / len(self._threads)
+                self._seconds_a_tile += _FORGETTING * (pace - self._seconds_a_tile)
+        if seconds is not None:
+            INFERENCE_SECONDS.labels(bundle.card.tiles, bundle.card.recipe).observe(seconds)
+            PASS_TILES.labels(bundle.card.tiles).observe(tiles)
+
+    def _deliver(self, job: _Job, rows: slice, flux: Flux) -> None:
+        """Put a part of a job in its place; the thread that brings the last one finishes it."""
+        if job.answer.cancelled():
+            return
+        with self._changed:
+            if len(flux) == len(job.tiles):
+                job.flux = flux
+            elif job.flux is None:
+                job.flux = np.empty((len(job.tiles), *flux.shape[1:]), dtype=np.float32)
+            whole = job.flux
+        if whole is not flux:
+            whole[rows] = flux
+        with self._changed:
+            job.missing -= len(flux)
+            complete = job.missing == 0
+        if complete and job.answer.set_running_or_notify_cancel():
+            try:
+                job.answer.set_result(job.finish(whole))
+            except Exception as error:
+                job.answer.set_exception(error)
+
+    def _fail(self, jobs: Sequence[_Job], error: Exception) -> None:
+        for job in jobs:
+            self._withdraw(job)
+            with self._changed:
+                if not job.answer.done() and job.answer.set_running_or_notify_cancel():
+                    job.answer.set_exception(error)

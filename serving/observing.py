@@ -1,0 +1,89 @@
+"""Requests counted by the template of their route, whatever path was asked for.
+
+Outermost around the application, so that what is refused on the way in is counted too. A request costs some
+microseconds.
+"""
+
+from collections.abc import Sequence
+from time import perf_counter
+from typing import Final
+
+from prometheus_client import Counter, Histogram
+from starlette.routing import BaseRoute, Match
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from serving.metrics import IN_FLIGHT, REQUEST_SECONDS, REQUESTS
+
+OTHER: Final = "other"  # a path without a route, and a method that nothing here could take
+METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+FAILED, LEFT = 500, 499  # no answer was begun; the client left before its end, as nginx writes it
+
+
+class Observed:
+    """Middleware that counts and times every HTTP request; `routes` name those that were refused before routing."""
+
+    def __init__(self, app: ASGIApp, routes: Sequence[BaseRoute] = ()) -> None:
+        self.app = app
+        self.routes = routes
+        self._counters: dict[tuple[str, str, int], Counter] = {}
+        self._timers: dict[str, Histogram] = {}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass everything on; count a request when it has ended, however it did."""
+        if scope["type"] != "http":
+            return await self.app(scope, receive, send)
+        exchange = _Exchange(receive, send)
+        begun = perf_counter()
+        IN_FLIGHT.inc()
+        try:
+            await self.app(scope, exchange.receive, exchange.send)
+        finally:
+            IN_FLIGHT.dec()
+            self._count(
+                self._route(scope), scope["method"], exchange.status(), (exchange.ended or perf_counter()) - begun
+            )
+
+    def _count(self, route: str, method: str, status: int, seconds: float) -> None:
+        key = route, method if method in METHODS else OTHER, status
+        counter, timer = self._counters.get(key), self._timers.get(route)
+        if counter is None or timer is None:  # looking labels up costs as much as counting
+            counter = self._counters[key] = REQUESTS.labels(*key)
+            timer = self._timers[route] = REQUEST_SECONDS.labels(route)
+        counter.inc()
+        timer.observe(seconds)
+
+    def _route(self, scope: Scope) -> str:
+        """The template of the route that took the request, or that would have."""
+        route = scope.get("route") or next(
+            (route for route in self.routes if route.matches(scope)[0] is not Match.NONE), None
+        )
+        return getattr(route, "path", OTHER)
+
+
+class _Exchange:
+    """A request's two channels, and what became of the answer."""
+
+    __slots__ = ("_receive", "_send", "_status", "ended", "left")
+
+    def __init__(self, receive: Receive, send: Send) -> None:
+        self._receive, self._send = receive, send
+        self._status = FAILED
+        self.ended: float | None = None  # when the last byte was handed over
+        self.left = False
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        if message["type"] == "http.disconnect" and self.ended is None:
+            self.left = True
+        return message
+
+    async def send(self, message: Message) -> None:
+        await self._send(message)
+        if message["type"] == "http.response.start":
+            self._status = message["status"]
+        elif not message.get("more_body", False):
+            self.ended = perf_counter()
+
+    def status(self) -> int:
+        """What the client was told; 499 where it left before the end."""
+        return LEFT if self.left and self.ended is None else self._status

@@ -1,0 +1,105 @@
+// "Which is real?": pairs of a real tile and a generated one, the score, and what chance alone would give.
+
+import { show, tileAddress } from "./api.js";
+import { $, complain, el } from "./dom.js";
+import { realTiles } from "./grid.js";
+import { anySeed } from "./state.js";
+
+const FEWEST = 5; // answers before the score says anything of chance
+
+const scores = new Map(); // by tile set and recipe: {right, asked}
+let game = null; // the card, the number of real tiles, the pair on show
+
+/** Listen for the next pair, and for the keys 1 and 2. */
+export function prepareReal() {
+  $("next-pair").onclick = () => deal();
+  document.addEventListener("keydown", (event) => {
+    if ($("real").hidden || $("real-game").hidden || event.target.matches("input, select")) return;
+    $("pair").querySelectorAll("button")[["1", "2"].indexOf(event.key)]?.click();
+  });
+}
+
+/** Start with the state's recipe, or go on with the pair on show. */
+export async function drawReal(state, cards, signal) {
+  const card = cards.find(({ tiles, recipe }) => tiles === state.tiles && recipe === state.model);
+  const real = await realTiles(state.tiles, signal);
+  $("real-none").hidden = real !== null;
+  $("real-none").textContent = `This service holds no real tiles of ${state.tiles} to compare with.`;
+  $("real-game").hidden = real === null;
+  if (real === null || game?.card.sha256 === card.sha256) return;
+  game = { card, count: real.count, source: real.source };
+  showScore();
+  await draw(signal);
+}
+
+function deal() {
+  draw().catch((error) => complain(error, deal));
+}
+
+async function draw(signal) {
+  const { card, count } = game;
+  const index = crypto.getRandomValues(new Uint32Array(1))[0] % count;
+  const state = { seed: anySeed(), noise: "survey", seeing: "survey" };
+  const two = [
+    { real: true, address: `/v1/real/${card.tiles}/${index}.png`, origin: `Real: tile ${index} of ${game.source}` },
+    { real: false, address: tileAddress("tile", state, card, 0, ".png"), origin: `Generated: seed ${state.seed}` },
+  ];
+  if (crypto.getRandomValues(new Uint8Array(1))[0] % 2) two.reverse();
+  game.pair = two;
+  $("next-pair").disabled = true;
+  $("verdict").textContent = "";
+  const images = two.map(({ real }, place) => el("img", { alt: `Tile ${place + 1}`, width: card.size, height: card.size, real: null }));
+  await Promise.all(images.map((image, place) => show(image, two[place].address, signal)));
+  $("pair").replaceChildren(...images.map((image, place) => figure(image, place)));
+}
+
+function figure(image, place) {
+  const button = el("button", { type: "button", onclick: () => answer(place) }, image, el("span", {}, `Tile ${place + 1}`));
+  return el("figure", {}, button, el("figcaption"));
+}
+
+function answer(place) {
+  const right = game.pair[place].real;
+  const score = scoreOf(game.card);
+  score.asked += 1;
+  score.right += right ? 1 : 0;
+  [...$("pair").children].forEach((figure, at) => {
+    figure.classList.toggle("is-real", game.pair[at].real);
+    figure.querySelector("button").disabled = true;
+    figure.querySelector("figcaption").textContent = game.pair[at].origin;
+  });
+  $("verdict").textContent = right ? "Right: that is the real one." : "No: that one was generated.";
+  $("next-pair").disabled = false;
+  $("next-pair").focus();
+  showScore();
+}
+
+function scoreOf({ tiles, recipe }) {
+  const key = `${tiles}/${recipe}`;
+  if (!scores.has(key)) scores.set(key, { right: 0, asked: 0 });
+  return scores.get(key);
+}
+
+function showScore() {
+  const { right, asked } = scoreOf(game.card);
+  if (asked === 0) $("score").textContent = "";
+  else if (asked < FEWEST) $("score").textContent = `${right} of ${asked} right`;
+  else $("score").textContent = `${right} of ${asked} right; ${comment(right, asked)}`;
+}
+
+function comment(right, asked) {
+  const chance = atLeast(right, asked);
+  const percent = chance < 0.001 ? "less than 0.1 %" : `${(100 * chance).toPrecision(2)} %`;
+  return `by guessing alone, as many or more come with probability ${percent}`;
+}
+
+/** The probability of `right` or more heads in `asked` throws of a fair coin. */
+export function atLeast(right, asked) {
+  let ways = 1;
+  let sum = 0;
+  for (let heads = 0; heads <= asked; heads++) {
+    if (heads >= right) sum += ways;
+    ways = (ways * (asked - heads)) / (heads + 1);
+  }
+  return sum / 2 ** asked;
+}

@@ -1,0 +1,93 @@
+// The walk between two seeds: one contact sheet from the service, cut into frames here.
+
+import { call, request } from "./api.js";
+import { $, say } from "./dom.js";
+import { change } from "./state.js";
+
+const SEAM_PX = 2; // of the service's contact sheets
+const FRAME_MS = 130;
+const CALM_FRAME_MS = 1000; // for those who ask for less motion
+
+let walk = null; // the sheet, its columns, the size of a tile, the state it belongs to
+let timer = null;
+let heading = 1;
+
+/** Listen to the slider, the strip and the play button. */
+export function prepareWalk() {
+  $("walk-step").oninput = ({ target }) => {
+    stop();
+    change({ step: target.value }, { replace: true });
+  };
+  $("walk-play").onclick = () => (timer === null ? play() : stop());
+  $("walk-strip").onclick = (event) => {
+    const share = event.offsetX / $("walk-strip").clientWidth;
+    stop();
+    change({ step: Math.min(Math.floor(share * walk.steps), walk.steps - 1) }, { replace: true });
+  };
+}
+
+/** Draw the state's step, having fetched the walk where it is not the one at hand. */
+export async function drawWalk(state, cards, signal) {
+  const card = cards.find(({ tiles, recipe }) => tiles === state.tiles && recipe === state.model);
+  const { path, body } = request(state, card, "png");
+  if (walk?.body !== body) {
+    stop();
+    const sheet = await createImageBitmap(await (await call(path, { body, signal })).blob());
+    const steps = Number(state.steps);
+    walk = { body, sheet, steps, size: card.size, columns: Math.ceil(Math.sqrt(steps)), from: state.seed, to: state.to };
+    drawStrip();
+    const way = card.latents === "normal" ? "along the sphere that the latents lie near" : "in a straight line";
+    const sky = card.conditions ? ", under the noise of the first seed throughout" : "";
+    $("walk-note").textContent = `${steps} steps between the two seeds' first tiles, ${way}${sky}.`;
+    say(`Walk of ${steps} steps from seed ${state.seed} to seed ${state.to}`);
+  }
+  drawFrame(Number(state.step));
+}
+
+/** Stop playing, as when another view is opened. */
+export function stop() {
+  clearInterval(timer);
+  timer = null;
+  $("walk-play").textContent = "Play";
+  $("walk-play").setAttribute("aria-pressed", "false");
+}
+
+function play() {
+  const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
+  timer = setInterval(advance, calm ? CALM_FRAME_MS : FRAME_MS);
+  $("walk-play").textContent = "Pause";
+  $("walk-play").setAttribute("aria-pressed", "true");
+}
+
+/** One step on, turning round at the ends. */
+function advance() {
+  const step = Number($("walk-step").value);
+  if (step + heading < 0 || step + heading >= walk.steps) heading = -heading;
+  change({ step: step + heading }, { replace: true });
+}
+
+function drawFrame(step) {
+  const { size, steps, from, to } = walk;
+  const canvas = $("walk-tile");
+  canvas.width = canvas.height = size;
+  copy(step, canvas.getContext("2d"), 0);
+  canvas.setAttribute("aria-label", `Step ${step + 1} of ${steps} from seed ${from} to seed ${to}`);
+  $("walk-step").max = steps - 1;
+  $("walk-step").value = step;
+  $("walk-step").setAttribute("aria-valuetext", `step ${step + 1} of ${steps}`);
+  $("walk-place").textContent = `${step + 1} / ${steps}`;
+  $("walk-strip").style.setProperty("--share", step / (steps - 1));
+}
+
+function drawStrip() {
+  const strip = $("walk-strip");
+  Object.assign(strip, { width: walk.steps * walk.size, height: walk.size });
+  const context = strip.getContext("2d");
+  for (let step = 0; step < walk.steps; step++) copy(step, context, step * walk.size);
+}
+
+function copy(step, context, left) {
+  const { sheet, size, columns } = walk;
+  const from = [(step % columns) * (size + SEAM_PX), Math.floor(step / columns) * (size + SEAM_PX)];
+  context.drawImage(sheet, ...from, size, size, left, 0, size, size);
+}

@@ -1,0 +1,234 @@
+"""What is served, watched while it is served: bad pixels, sky noise, diversity, and whether a bundle's bits stay.
+
+Counting bad pixels takes two passes of comparisons and is done for every tile. Noise and diversity take milliseconds:
+a thread measures them of the latest pass of each bundle every few seconds. It has the priority of any other: one that
+yields its core while it holds Python's lock would halt every request.
+"""
+
+import hashlib
+import logging
+import math
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from resource import getpagesize
+from typing import Final, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from serving import metrics
+from serving.catalogue import Catalogue
+from skygen.bundle import Bundle
+from skygen.formats.encode import MEDIA_TYPES
+from skygen.measure import diversity
+from skygen.measure.pixels import STRETCH
+from skygen.sky.noise import sky_noise
+from skygen.tile import SURVEY, Tile
+
+EVERY_SECONDS: Final = 5.0
+CANARY_SECONDS: Final = 600.0
+CANARY: Final = Tile(seed=2**62 + 1)
+DIGITS: Final = 12  # of a hash in a label
+REAL_TILES: Final = 64  # are enough for a mean, and are measured in a tenth of a second
+_REPORT_SECONDS = 60.0
+_NEAR = 0.999  # of the limit counts as at it: its inverse rounds
+
+_log = logging.getLogger(__name__)
+
+
+class Pass(NamedTuple):
+    """Tiles as they were drawn: flux [n, bands, H, W] in nmgy, of a bundle, and what they were asked to be."""
+
+    flux: NDArray[np.float32]
+    bundle: Bundle
+    tiles: Sequence[Tile]
+
+
+_latest: dict[str, Pass] = {}  # by the bundle's hash
+_reported: dict[str, float] = {}
+
+
+def observe(flux: NDArray[np.float32], bundle: Bundle, tiles: Sequence[Tile] = ()) -> list[int]:
+    """The rows of a drawn pass [n, bands, H, W] in nmgy that hold pixels which are no numbers: they must not be sent.
+
+    Counts its pixels and the bad ones among them, and keeps the pass as its bundle's latest. `tiles` [n] tell which are
+    as the survey would see them; without them all are taken to be. Safe from any thread; it changes nothing in `flux`,
+    which must not be changed after.
+    """
+    card = bundle.card
+    metrics.SAMPLE_PIXELS.labels(card.tiles, card.recipe).inc(flux.size)
+    _latest[bundle.sha256] = Pass(flux, bundle, tiles)
+    limit = _NEAR * card.limit_nmgy
+    if flux.max() < limit and flux.min() > -limit:  # neither holds where a pixel is no number
+        return []
+    return _count_bad(flux, bundle)
+
+
+def start(catalogue: Catalogue) -> "Watch":
+    """The thread that watches the bundles of a worker, started after their canaries are drawn and known."""
+    metrics.forget_dead_workers()
+    metrics.WORKER_STARTS.inc()
+    for gauge in (metrics.IN_FLIGHT, metrics.QUEUED_TILES):
+        gauge.set(0)  # a process may have the number, and so the files, of a dead one
+    for bundle in _bundles(catalogue):
+        _announce(bundle, catalogue)
+    watch = Watch(catalogue)
+    watch.start()
+    return watch
+
+
+class Watch(threading.Thread):
+    """Measures, every few seconds, what `observe` kept and the memory in use, and every ten minutes the canaries."""
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        super().__init__(name="skygen-watch", daemon=True)
+        self._over = threading.Event()
+        self._catalogue, self._real = catalogue, list(catalogue.real)
+        self._canaries = {bundle: canary(bundle) for bundle in _bundles(catalogue)}
+        self._drawn = time.monotonic()
+        for bundle, digest in self._canaries.items():
+            card, version = bundle.card, bundle.sha256[:DIGITS]
+            metrics.CANARY_INFO.labels(card.tiles, card.recipe, version, bundle.engine, digest[:DIGITS]).set(1)
+            metrics.CANARY_MISMATCHES.labels(card.tiles, card.recipe)
+
+    def run(self) -> None:
+        """Look about until told to stop; what goes wrong is logged and ends nothing."""
+        while True:
+            try:
+                self.look()
+            except Exception:
+                _log.exception("the watch on what is served failed; it goes on")
+            if self._over.wait(EVERY_SECONDS):
+                return
+
+    def look(self) -> None:
+        """Once around: memory, workers that died, the latest passes, the canaries where due; once the real tiles."""
+        metrics.forget_dead_workers()
+        measure_memory()
+        while self._real:
+            tiles = self._real.pop()
+            bands = self._catalogue.bundles[tiles][self._catalogue.champions[tiles]].card.bands
+            measure_real(tiles, bands, self._catalogue.real[tiles].flux)
+        while _latest:
+            measure(_latest.popitem()[1])
+        if time.monotonic() - self._drawn >= CANARY_SECONDS:
+            self._drawn = time.monotonic()
+            self.check_canaries()
+
+    def check_canaries(self) -> None:
+        """Draw every canary again, and count and log those that differ from the first."""
+        for bundle, first in self._canaries.items():
+            found, card = canary(bundle), bundle.card
+            if found != first:
+                metrics.CANARY_MISMATCHES.labels(card.tiles, card.recipe).inc()
+                _log.error(
+                    "%s/%s: its canary has the hash %s and had %s when this worker started: the same request no longer "
+                    "gives the same bytes; replace the worker, and look at the machine's memory and libraries",
+                    *(card.tiles, card.recipe, found[:DIGITS], first[:DIGITS]),
+                )
+
+    def stop(self) -> None:
+        """End the thread, and wait until it has ended."""
+        self._over.set()
+        self.join()
+
+
+def canary(bundle: Bundle) -> str:
+    """The hash of the bytes of one fixed tile: the same for ever by one bundle, engine and kind of device."""
+    return hashlib.sha256(bundle.draw([CANARY]).astype("<f4").tobytes()).hexdigest()
+
+
+def measure(drawn: Pass) -> None:
+    """Record the sky noise of a pass's tiles, and how they differ; of those alone that are as the survey sees them.
+
+    A client that asks for other noise, one tile over and over, or a walk says nothing about the model.
+    """
+    card = drawn.bundle.card
+    flux = drawn.flux[_plain(drawn)]
+    flux = flux[np.isfinite(flux).all(axis=(1, 2, 3))]
+    if not len(flux):
+        return
+    noise_nmgy = sky_noise(flux)  # [n, bands]
+    for band, of_band in zip(card.bands, noise_nmgy.mean(axis=0), strict=True):
+        metrics.SAMPLE_SKY_NOISE.labels(card.tiles, card.recipe, band).observe(of_band)
+    if len(flux) > 1:
+        metrics.SAMPLE_DIVERSITY.labels(card.tiles, card.recipe).observe(scene_diversity(flux, noise_nmgy))
+
+
+def measure_real(tiles: str, bands: Sequence[str], flux: NDArray[np.float32]) -> None:
+    """Record the sky noise and diversity of a set's real tiles [N, bands, H, W]: what generated ones are held to."""
+    some = np.array(flux[:REAL_TILES])
+    noise_nmgy = sky_noise(some)
+    for band, of_band in zip(bands, noise_nmgy.mean(axis=0), strict=True):
+        metrics.REAL_SKY_NOISE.labels(tiles, band).set(of_band)
+    if len(some) > 1:
+        metrics.REAL_DIVERSITY.labels(tiles).set(scene_diversity(some, noise_nmgy))
+
+
+def scene_diversity(flux: NDArray[np.float32], noise_nmgy: NDArray[np.float64]) -> float:
+    """The median distance of two of the tiles [n, bands, H, W], as `skygen.measure.diversity` has it, without noise's.
+
+    Fresh noise of standard deviation `noise_nmgy` [n, bands] lies between two tiles of one scene. A block's mean has a
+    quarter of it, in units of the stretch; its square, twice for two tiles and once a block, is taken off. 0 where one
+    scene repeats, within a few hundredths.
+    """
+    pairs = diversity.describe(flux)
+    distance = diversity.summarise(pairs, np.ones(len(flux)))
+    blocks = flux[0, 0].size / diversity.BLOCK_PX**2
+    slope = 1 / (STRETCH.softening_nmgy * math.asinh(STRETCH.limit_nmgy / STRETCH.softening_nmgy))
+    of_noise = 2 * blocks * ((noise_nmgy * slope / diversity.BLOCK_PX) ** 2).mean(axis=0).sum()
+    return math.sqrt(max(distance**2 - of_noise, 0.0))
+
+
+def measure_memory() -> None:
+    """Record the memory of this process, where the system tells it, and of its accelerator, where it has one."""
+    statm = Path("/proc/self/statm")
+    if statm.is_file():
+        metrics.PROCESS_MEMORY.set(int(statm.read_text().split()[1]) * getpagesize())
+    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+        device = torch.cuda.current_device()
+        free, total = torch.cuda.mem_get_info(device)
+        metrics.DEVICE_MEMORY.labels(f"cuda:{device}", "used").set(total - free)
+        metrics.DEVICE_MEMORY.labels(f"cuda:{device}", "total").set(total)
+
+
+def _bundles(catalogue: Catalogue) -> Iterator[Bundle]:
+    return (bundle for recipes in catalogue.bundles.values() for bundle in recipes.values())
+
+
+def _announce(bundle: Bundle, catalogue: Catalogue) -> None:
+    """The series of a bundle: what it is, and its counters at 0, so that their first event shows in a rate."""
+    card, key = bundle.card, (bundle.card.tiles, bundle.card.recipe)
+    champion = "true" if catalogue.champions.get(card.tiles) == card.recipe else "false"
+    version, data = bundle.sha256[:DIGITS], card.data_hash[:DIGITS]
+    metrics.MODEL_INFO.labels(*key, champion, version, data, bundle.engine).set(1)
+    for form in MEDIA_TYPES:
+        metrics.TILES.labels(*key, form)
+    metrics.SAMPLE_PIXELS.labels(*key)
+    for kind in ("nonfinite", "saturated"):
+        metrics.SAMPLE_BAD_PIXELS.labels(*key, kind)
+
+
+def _count_bad(flux: NDArray[np.float32], bundle: Bundle) -> list[int]:
+    card = bundle.card
+    finite = np.isfinite(flux)
+    saturated = np.abs(flux, where=finite, out=np.zeros_like(flux)) >= _NEAR * card.limit_nmgy
+    for kind, count in (("nonfinite", np.count_nonzero(~finite)), ("saturated", np.count_nonzero(saturated))):
+        metrics.SAMPLE_BAD_PIXELS.labels(card.tiles, card.recipe, kind).inc(int(count))
+    bad = [int(row) for row in np.flatnonzero(~finite.all(axis=(1, 2, 3)))]
+    if bad and time.monotonic() - _reported.get(bundle.sha256, -math.inf) > _REPORT_SECONDS:
+        _reported[bundle.sha256] = time.monotonic()
+        _log.error("%s/%s drew pixels that are no numbers; such tiles are not sent", card.tiles, card.recipe)
+    return bad
+
+
+def _plain(drawn: Pass) -> list[int]:
+    """The rows of a pass that are as the survey sees them, each tile once."""
+    first: dict[tuple[int, int], int] = {}
+    for row, tile in enumerate(drawn.tiles):
+        if tile.noise == SURVEY and tile.seeing == SURVEY and tile.towards is None and tile.field is None:
+            first.setdefault((tile.seed, tile.index), row)
+    return list(first.values()) if drawn.tiles else list(range(len(drawn.flux)))

@@ -1,0 +1,45 @@
+"""What an operator may choose: the environment variables SKYGEN_…, typed and checked when the service starts."""
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from serving.requests import MAX_TILES
+from skygen.engines import EngineName
+
+Words = Annotated[tuple[str, ...], NoDecode]  # as a variable says it: words with commas between them
+
+
+class Settings(BaseSettings):
+    """The service's settings; the variable of `queue_tiles` is SKYGEN_QUEUE_TILES. See also SKYGEN_DEVICE."""
+
+    model_config = SettingsConfigDict(env_prefix="SKYGEN_", frozen=True, extra="ignore", allow_inf_nan=False)
+
+    bundles: Path | None = Field(default=None, description="folder of bundles, in place of the Bento's own")
+    engine: EngineName = Field(default="auto", description="what computes the networks")
+    workers: int = Field(default=1, ge=1, le=64, description="processes, each with bundles and a queue of its own")
+    threads: int = Field(default=0, ge=0, le=1024, description="that draw tiles, in each process; 0: one a core")
+    queue_tiles: int = Field(default=1024, ge=MAX_TILES, description="asked for and not drawn yet; beyond it 429")
+    timeout_seconds: float = Field(default=60, gt=0, le=3600, description="for an answer; after it 504")
+    body_seconds: float = Field(default=10, gt=0, le=3600, description="for a request's body; after it 408")
+    api_keys: Words = Field(default=(), description="any of which a client must send, with commas between them")
+    api_keys_file: Path | None = Field(default=None, description="more of them, one a line")
+    cors_origins: Words = Field(default=(), description="whose pages may call the service, with commas between them")
+    page: Literal["on", "off"] = Field(default="on", description="the page at /")
+    metrics: Literal["on", "off", "keys"] = Field(default="on", description="keys: only to who sends an API key")
+
+    @field_validator("api_keys", "cors_origins", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return tuple(word.strip() for word in value.split(",") if word.strip()) if isinstance(value, str) else value
+
+    @classmethod
+    def of_environment(cls) -> Self:
+        """The settings that the environment gives; ends the command where one is wrong, and names its variable."""
+        try:
+            return cls()
+        except ValidationError as error:
+            problems = (f"SKYGEN_{str(e['loc'][0]).upper()}: {e['msg']}" for e in error.errors(include_input=False))
+            raise SystemExit("\n".join(problems)) from None
