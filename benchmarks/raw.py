@@ -27,8 +27,11 @@ class Heard:
         return [status for status in map(int, _STATUS.findall(self.content)) if status >= 200]
 
 
-def exchange(address: Address, steps: Iterable[Step], patience: float = 5.0) -> Heard:
-    """What is heard while `steps` are taken and after them, until the server closes or says nothing for `patience`."""
+def exchange(address: Address, steps: Iterable[Step], patience: float = 5.0, half_close: bool = False) -> Heard:
+    """What is heard while `steps` are taken and after them, until the server closes or says nothing for `patience`.
+
+    With `half_close` the client says after its steps that it sends no more.
+    """
     with socket.create_connection(address, timeout=patience) as connection:
         try:
             for step in steps:
@@ -36,7 +39,9 @@ def exchange(address: Address, steps: Iterable[Step], patience: float = 5.0) -> 
                     connection.sendall(step)
                 else:
                     time.sleep(step)
-        except (BrokenPipeError, ConnectionResetError, TimeoutError):
+            if half_close:
+                connection.shutdown(socket.SHUT_WR)
+        except OSError:
             pass  # an answer may have come before
         return _hear(connection)
 

@@ -27,7 +27,7 @@ Flux = NDArray[np.float32]
 _FORGETTING = 0.1  # weight of the last pass in the mean time a tile
 
 
-class QueueFull(Exception):
+class QueueFullError(Exception):
     """More tiles are wanted than may wait; `retry_after` is when the queue should be empty, in whole seconds."""
 
     def __init__(self, retry_after: int) -> None:
@@ -53,7 +53,7 @@ class Batcher:
     """Draws tiles for requests on `threads` threads; at most `most_tiles` may be wanted at a time."""
 
     def __init__(self, threads: int, most_tiles: int) -> None:
-        self._most_tiles, self._wanted, self._closed = most_tiles, 0, False
+        self._most_tiles, self.wanted, self._closed = most_tiles, 0, False
         self._jobs: deque[_Job] = deque()
         self._changed = threading.Condition()
         self._seconds_a_tile = 0.01
@@ -64,13 +64,13 @@ class Batcher:
     async def draw(self, bundle: Bundle, tiles: Sequence[Tile], finish: Callable[[Flux], T]) -> T:
         """`finish` of the flux [n, bands, H, W] of `tiles`, both computed on a thread of ours.
 
-        Cancelling it withdraws what has not begun. Raises `QueueFull` where too much is wanted already; a request
+        Cancelling it withdraws what has not begun. Raises `QueueFullError` where too much is wanted already; a request
         that meets an empty queue is never too large.
         """
         job = _Job(bundle, tiles, finish, missing=len(tiles))
         with self._changed:
-            if self._wanted and self._wanted + len(tiles) > self._most_tiles:
-                raise QueueFull(max(1, math.ceil(self._wanted * self._seconds_a_tile)))
+            if self.wanted and self.wanted + len(tiles) > self._most_tiles:
+                raise QueueFullError(max(1, math.ceil(self.wanted * self._seconds_a_tile)))
             self._count(len(tiles))
             self._jobs.append(job)
             self._changed.notify(min(len(tiles), len(self._threads)))
@@ -90,7 +90,7 @@ class Batcher:
             thread.join()
 
     def _count(self, tiles: int) -> None:
-        self._wanted += tiles
+        self.wanted += tiles
         QUEUED_TILES.inc(tiles)
 
     def _withdraw(self, job: _Job) -> None:

@@ -1,4 +1,4 @@
-"""The bundles that a service holds: by tile set and recipe, with the champion of each set, and real tiles beside them."""
+"""The bundles that a service holds, by tile set and recipe; the champion of each set, and real tiles beside them."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from serving.requests import CHAMPION, Refused
+from serving.requests import CHAMPION, RefusedError
 from skygen.bundle import Bundle, BundleError
 from skygen.engines import EngineName
 from skygen.files import read_json
@@ -44,7 +44,7 @@ class RealTiles:
 
 @dataclass(frozen=True)
 class Catalogue:
-    """Loaded bundles `bundles[tiles][recipe]`; `champions[tiles]`, the recipe that won; `real[tiles]`, where there are."""
+    """Loaded bundles `bundles[tiles][recipe]`; `champions[tiles]`, the recipe that won; `real[tiles]`, if any."""
 
     bundles: dict[str, dict[str, Bundle]]
     champions: dict[str, str]
@@ -78,18 +78,18 @@ class Catalogue:
         return cls(bundles, contents.champions, real)
 
     def find(self, tiles: str, model: str, version: str | None = None) -> Bundle:
-        """The bundle of a tile set's champion or recipe, or the one whose sha256 is `version`; raises `Refused`."""
+        """The bundle of a tile set's champion or recipe, or the one of sha256 `version`; raises `RefusedError`."""
         if tiles not in self.champions:
-            raise Refused("tiles", f"no such tile set here; there is {_listed(self.champions)}")
+            raise RefusedError("tiles", f"no such tile set here; there is {_listed(self.champions)}")
         recipes = self.bundles[tiles]
         if version is not None:
             for bundle in recipes.values():
                 if bundle.sha256 == version:
                     return bundle
-            raise Refused("version", f"no such bundle of {tiles} here; see /v1/models", status=404)
+            raise RefusedError("version", f"no such bundle of {tiles} here; see /v1/models", status=404)
         recipe = self.champions[tiles] if model == CHAMPION else model
         if recipe not in recipes:
-            raise Refused("model", f"no such recipe for {tiles} here; there is {_listed([CHAMPION, *recipes])}")
+            raise RefusedError("model", f"no such recipe for {tiles} here; there is {_listed([CHAMPION, *recipes])}")
         return recipes[recipe]
 
     def cards(self) -> list[dict[str, Any]]:
@@ -107,11 +107,11 @@ class Catalogue:
 
 
 def check(bundle: Bundle, tiles: Sequence[Tile]) -> None:
-    """Raise `Refused` where a bundle has no noise or seeing to give as `tiles` ask for it."""
+    """Raise `RefusedError` where a bundle has no noise or seeing to give as `tiles` ask for it."""
     card = bundle.card
     for field, model in (("noise", card.conditions), ("seeing", card.psf_share)):
         if model is None and any(getattr(tile, field) != SURVEY for tile in tiles):
-            raise Refused(field, f"recipe {card.recipe} paints its {field}; it takes 'survey' alone")
+            raise RefusedError(field, f"recipe {card.recipe} paints its {field}; it takes 'survey' alone")
 
 
 def _real(folder: Path) -> RealTiles:

@@ -1,7 +1,7 @@
 """Our app, put in front of BentoML's own: what BentoML answers itself is health and metrics.
 
-BentoML's middleware traces, logs and counts every call, which costs several times the rest of a small one, and it labels
-its metrics with whatever path is asked for, so that a port scan fills its memory (benchmarks/serving.py, docs/design.md).
+BentoML's middleware traces, logs and counts every call, which costs several times the rest of a small one, and it
+labels its metrics with whatever path is asked for, so that a port scan fills its memory (docs/design.md, Service).
 """
 
 from collections.abc import Callable

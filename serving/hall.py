@@ -40,7 +40,7 @@ class Hall:
         """`finish` of the flux of `tiles` [n, bands, H, W] in nmgy.
 
         Ends with 504 past the deadline and with 499 where the client leaves; what has not begun is then not drawn.
-        Raises `Refused` where the bundle cannot draw such tiles, and `QueueFull`.
+        Raises `RefusedError` where the bundle cannot draw such tiles, and `QueueFullError`.
         """
         check(bundle, tiles)
         drawing = asyncio.ensure_future(self.batcher.draw(bundle, tiles, finish))

@@ -120,9 +120,3 @@ def _lives(pid: int) -> bool:
     except PermissionError:
         return True
     return True
-
-
-# Gone with the first shape of service.py: until then these keep it importable.
-TILES_GENERATED = Counter("skygen_tiles_generated", "Tiles generated", ["tiles", "recipe"])
-GENERATION_SECONDS = Histogram("skygen_generation_seconds", "Seconds to generate", ["tiles", "recipe"])
-BATCH_TILES = Histogram("skygen_batch_tiles", "Tiles asked for in a request", ["tiles"])

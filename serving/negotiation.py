@@ -19,7 +19,7 @@ def _quality(accept: str, media_type: str) -> float:
     """How well a media type is liked, 0 to 1, by the most specific of the ranges that it is in."""
     ranges = {media_type: 2}
     if media_type != MEDIA_TYPES["json"]:
-        ranges |= {f"{media_type.split('/')[0]}/*": 1, "*/*": 0}
+        ranges |= {f"{media_type.split('/', maxsplit=1)[0]}/*": 1, "*/*": 0}
     found = (-1, 0.0)
     for part in accept.split(","):
         name, *parameters = (word.strip().lower() for word in part.split(";"))

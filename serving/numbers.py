@@ -23,9 +23,8 @@ def numbers(flux: NDArray[np.float32], bands: Sequence[str], pixel_scale_arcsec:
     low, high = np.arcsinh(np.array(RANGE_NMGY) / SOFTENING_NMGY)
     edges = np.sinh(np.linspace(low, high, BINS + 1)) * SOFTENING_NMGY
     edges[[0, -1]] = RANGE_NMGY  # exactly, so that none falls out
-    counts = {
-        band: np.histogram(np.clip(plane, *RANGE_NMGY), edges)[0].tolist() for band, plane in zip(bands, flux, strict=True)
-    }
+    planes = dict(zip(bands, flux, strict=True))
+    counts = {band: np.histogram(np.clip(plane, *RANGE_NMGY), edges)[0].tolist() for band, plane in planes.items()}
     found = sources.measure(flux, bands)
     names = {"half_light_radius": "half_light_radius_px"}
     rows = zip(*(values.tolist() for values in found.values()), strict=True)
@@ -35,6 +34,6 @@ def numbers(flux: NDArray[np.float32], bands: Sequence[str], pixel_scale_arcsec:
         "bands": list(bands),
         "pixel_scale_arcsec": pixel_scale_arcsec,
         "flux": {"edges": edges.tolist(), "counts": counts},
-        "sky_noise_nmgy": {band: float(sky_noise(plane)) for band, plane in zip(bands, flux, strict=True)},
+        "sky_noise_nmgy": {band: float(sky_noise(plane)) for band, plane in planes.items()},
         "sources": [dict(zip(keys, row, strict=True)) for row in rows],
     }

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from time import perf_counter
 from typing import Final
 
+from fastapi.routing import iter_route_contexts
 from prometheus_client import Counter, Histogram
-from starlette.routing import BaseRoute, Match
+from starlette.routing import BaseRoute, compile_path
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.metrics import IN_FLIGHT, REQUEST_SECONDS, REQUESTS
@@ -24,7 +25,8 @@ class Observed:
 
     def __init__(self, app: ASGIApp, routes: Sequence[BaseRoute] = ()) -> None:
         self.app = app
-        self.routes = routes
+        paths = [route.path for route in iter_route_contexts(routes) if route.path]
+        self._templates = [(compile_path(path)[0], path) for path in paths]
         self._counters: dict[tuple[str, str, int], Counter] = {}
         self._timers: dict[str, Histogram] = {}
 
@@ -54,10 +56,9 @@ class Observed:
 
     def _route(self, scope: Scope) -> str:
         """The template of the route that took the request, or that would have."""
-        route = scope.get("route") or next(
-            (route for route in self.routes if route.matches(scope)[0] is not Match.NONE), None
-        )
-        return getattr(route, "path", OTHER)
+        if "route" in scope:
+            return str(getattr(scope["route"], "path", OTHER))
+        return next((path for regex, path in self._templates if regex.match(scope["path"])), OTHER)
 
 
 class _Exchange:

@@ -32,6 +32,7 @@ EVERY_SECONDS: Final = 5.0
 CANARY_SECONDS: Final = 600.0
 CANARY: Final = Tile(seed=2**62 + 1)
 DIGITS: Final = 12  # of a hash in a label
+SAMPLE: Final = 8  # tiles
 REAL_TILES: Final = 64  # are enough for a mean, and are measured in a tenth of a second
 _REPORT_SECONDS = 60.0
 _NEAR = 0.999  # of the limit counts as at it: its inverse rounds
@@ -47,20 +48,21 @@ class Pass(NamedTuple):
     tiles: Sequence[Tile]
 
 
-_latest: dict[str, Pass] = {}  # by the bundle's hash
+_latest: dict[str, list[Pass]] = {}  # by the bundle's hash: the last passes, of SAMPLE tiles if there were so many
+_keeping = threading.Lock()
 _reported: dict[str, float] = {}
 
 
 def observe(flux: NDArray[np.float32], bundle: Bundle, tiles: Sequence[Tile] = ()) -> list[int]:
     """The rows of a drawn pass [n, bands, H, W] in nmgy that hold pixels which are no numbers: they must not be sent.
 
-    Counts its pixels and the bad ones among them, and keeps the pass as its bundle's latest. `tiles` [n] tell which are
-    as the survey would see them; without them all are taken to be. Safe from any thread; it changes nothing in `flux`,
-    which must not be changed after.
+    Counts its pixels and the bad ones among them, and keeps the pass among its bundle's latest. `tiles` [n] tell which
+    are as the survey would see them; without them all are taken to be. Safe from any thread; it changes nothing in
+    `flux`, which must not be changed after.
     """
     card = bundle.card
     metrics.SAMPLE_PIXELS.labels(card.tiles, card.recipe).inc(flux.size)
-    _latest[bundle.sha256] = Pass(flux, bundle, tiles)
+    _keep(Pass(flux, bundle, tiles))
     limit = _NEAR * card.limit_nmgy
     if flux.max() < limit and flux.min() > -limit:  # neither holds where a pixel is no number
         return []
@@ -113,7 +115,9 @@ class Watch(threading.Thread):
             bands = self._catalogue.bundles[tiles][self._catalogue.champions[tiles]].card.bands
             measure_real(tiles, bands, self._catalogue.real[tiles].flux)
         while _latest:
-            measure(_latest.popitem()[1])
+            with _keeping:
+                passes = _latest.popitem()[1]
+            measure(passes)
         if time.monotonic() - self._drawn >= CANARY_SECONDS:
             self._drawn = time.monotonic()
             self.check_canaries()
@@ -141,16 +145,15 @@ def canary(bundle: Bundle) -> str:
     return hashlib.sha256(bundle.draw([CANARY]).astype("<f4").tobytes()).hexdigest()
 
 
-def measure(drawn: Pass) -> None:
-    """Record the sky noise of a pass's tiles, and how they differ; of those alone that are as the survey sees them.
+def measure(passes: Sequence[Pass]) -> None:
+    """Record the sky noise of a bundle's tiles, and how they differ; of those alone that are as the survey sees them.
 
-    A client that asks for other noise, one tile over and over, or a walk says nothing about the model.
+    A client that asks for other noise, for one tile over and over or for a walk says nothing about the model.
     """
-    card = drawn.bundle.card
-    flux = drawn.flux[_plain(drawn)]
-    flux = flux[np.isfinite(flux).all(axis=(1, 2, 3))]
-    if not len(flux):
+    card, found = passes[0].bundle.card, _plain(passes)
+    if not found:
         return
+    flux = np.stack(found)
     noise_nmgy = sky_noise(flux)  # [n, bands]
     for band, of_band in zip(card.bands, noise_nmgy.mean(axis=0), strict=True):
         metrics.SAMPLE_SKY_NOISE.labels(card.tiles, card.recipe, band).observe(of_band)
@@ -225,10 +228,20 @@ def _count_bad(flux: NDArray[np.float32], bundle: Bundle) -> list[int]:
     return bad
 
 
-def _plain(drawn: Pass) -> list[int]:
-    """The rows of a pass that are as the survey sees them, each tile once."""
-    first: dict[tuple[int, int], int] = {}
-    for row, tile in enumerate(drawn.tiles):
-        if tile.noise == SURVEY and tile.seeing == SURVEY and tile.towards is None and tile.field is None:
-            first.setdefault((tile.seed, tile.index), row)
-    return list(first.values()) if drawn.tiles else list(range(len(drawn.flux)))
+def _keep(drawn: Pass) -> None:
+    with _keeping:
+        kept = _latest.setdefault(drawn.bundle.sha256, [])
+        kept.append(drawn)
+        while sum(len(before.flux) for before in kept[1:]) >= SAMPLE:
+            del kept[0]
+
+
+def _plain(passes: Sequence[Pass]) -> list[NDArray[np.float32]]:
+    """The last tiles that are whole and as the survey sees them, each once."""
+    found: dict[object, NDArray[np.float32]] = {}
+    for number, drawn in enumerate(passes):
+        for row, flux in enumerate(drawn.flux):
+            tile = drawn.tiles[row] if drawn.tiles else Tile(number, row)
+            if (tile.noise, tile.seeing, tile.towards, tile.field) == (SURVEY, SURVEY, None, None):
+                found[tile.seed, tile.index] = flux
+    return [flux for flux in found.values() if np.isfinite(flux).all()][-SAMPLE:]

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from serving.metrics import ENCODING_SECONDS, TILES
 from skygen.bundle import Bundle
 from skygen.formats.encode import MEDIA_TYPES, Format, encode
-from skygen.formats.origin import Origin
 from skygen.tile import Tile
 
 IMMUTABLE, ASK_AGAIN = "public, max-age=31536000, immutable", "no-cache"
@@ -22,27 +21,11 @@ def encoder(bundle: Bundle, tiles: Sequence[Tile], name: Format) -> Callable[[ND
 
     def encoded(flux: NDArray[np.float32]) -> bytes:
         with ENCODING_SECONDS.labels(card.tiles, name).time():
-            content = encode(flux, name, origin_of(bundle, tiles))
+            content = encode(flux, name, bundle.origin(tiles))
         TILES.labels(card.tiles, card.recipe, name).inc(len(tiles))
         return content
 
     return encoded
-
-
-def origin_of(bundle: Bundle, tiles: Sequence[Tile]) -> Origin:
-    """What files say of `tiles`, which are in a row, or steps of a walk."""
-    card, sky, tile = bundle.card, bundle.observed_under(tiles), tiles[0]
-    return Origin(
-        tiles=card.tiles,
-        recipe=card.recipe,
-        model_sha256=bundle.sha256,
-        seed=tile.seed,
-        noise=tile.noise,
-        seeing=tile.seeing,
-        bands=card.bands,
-        pixel_scale_arcsec=card.pixel_scale_arcsec,
-        sky_noise_nmgy=None if sky is None else sky.sky_noise_nmgy.numpy(),
-    )
 
 
 def tiles_response(content: bytes, bundle: Bundle, tiles: Sequence[Tile], name: Format) -> Response:

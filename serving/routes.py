@@ -6,7 +6,6 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse
-from numpy.typing import NDArray
 from starlette.exceptions import HTTPException
 
 from serving.catalogue import RealTiles
@@ -19,7 +18,7 @@ from serving.requests import (
     GenerateRequest,
     Index,
     InterpolateRequest,
-    Refused,
+    RefusedError,
     Seed,
     TileQuery,
     TileSet,
@@ -48,7 +47,9 @@ async def interpolate(asked: InterpolateRequest, request: Request) -> Response:
 
 @router.head("/v1/tile/{tiles}/{seed}.{format}", include_in_schema=False)
 @router.get(
-    "/v1/tile/{tiles}/{seed}.{format}", responses=files("png", "fits", "npy", cached=True) | ERRORS, response_class=Response
+    "/v1/tile/{tiles}/{seed}.{format}",
+    responses=files("png", "fits", "npy", cached=True) | ERRORS,
+    response_class=Response,
 )
 async def tile(
     tiles: TileSet, seed: Seed, format: TileFormat, query: Annotated[TileQuery, Query()], request: Request
@@ -64,9 +65,7 @@ async def tile(
 
 
 @router.get("/v1/measure/{tiles}/{seed}", responses=NUMBERS | ERRORS, response_class=JSONResponse)
-async def measure(
-    tiles: TileSet, seed: Seed, query: Annotated[TileQuery, Query()], request: Request
-) -> Response:
+async def measure(tiles: TileSet, seed: Seed, query: Annotated[TileQuery, Query()], request: Request) -> Response:
     """What is measured of one tile: its flux histogram and sky noise in each band, and the sources found in r."""
     bundle, wanted = _one(request, tiles, seed, query)
 
@@ -100,7 +99,7 @@ async def real_tile(tiles: TileSet, index: Index, format: TileFormat, request: R
     """One real tile, held out from training, so that an eye can be tested on it."""
     real = _real(request, tiles)
     if index >= len(real.flux):
-        raise Refused("index", f"there are {len(real.flux)} real tiles of {tiles}, from 0 on", status=404)
+        raise RefusedError("index", f"there are {len(real.flux)} real tiles of {tiles}, from 0 on", status=404)
     card = _hall(request).catalogue.find(tiles, "champion").card
     origin = Origin(tiles, "real", "", 0, SURVEY, SURVEY, card.bands, card.pixel_scale_arcsec)
     content = encode(np.asarray(real.flux[index : index + 1], dtype=np.float32), format, origin)
@@ -109,18 +108,16 @@ async def real_tile(tiles: TileSet, index: Index, format: TileFormat, request: R
 
 @router.get("/docs.json", include_in_schema=False)
 async def document(request: Request) -> Response:
-    """This service as an OpenAPI document."""
+    """The service as an OpenAPI document."""
     return JSONResponse(request.app.openapi())
 
 
-async def _tiles(
-    request: Request, asked: GenerateRequest | InterpolateRequest, counted: str, count: int
-) -> Response:
+async def _tiles(request: Request, asked: GenerateRequest | InterpolateRequest, counted: str, count: int) -> Response:
     name: Format | None = asked.format or choose_format(request.headers.get("accept"))
     if name is None:
         raise HTTPException(406, f"there is {', '.join(MEDIA_TYPES.values())}; ask for one of them by Accept or format")
     if name == "json" and count > MAX_JSON_TILES:
-        raise Refused(counted, f"at most {MAX_JSON_TILES} tiles come as JSON; npy and FITS hold more")
+        raise RefusedError(counted, f"at most {MAX_JSON_TILES} tiles come as JSON; npy and FITS hold more")
     bundle, wanted = _hall(request).catalogue.find(asked.tiles, asked.model), asked.wanted()
     content = await _hall(request).draw(request, bundle, wanted, encoder(bundle, wanted, name))
     response = tiles_response(content, bundle, wanted, name)
@@ -128,9 +125,7 @@ async def _tiles(
     return response
 
 
-async def _cached(
-    request: Request, tag: str, version: str | None, draw: Callable[[], Any]
-) -> Response:
+async def _cached(request: Request, tag: str, version: str | None, draw: Callable[[], Any]) -> Response:
     """The response of `draw` with its entity tag, or 304 where the client has it already."""
     headers = {"ETag": tag, "Cache-Control": ASK_AGAIN if version is None else IMMUTABLE}
     known = [known.strip().removeprefix("W/") for known in request.headers.get("if-none-match", "").split(",")]
@@ -150,7 +145,7 @@ def _real(request: Request, tiles: str) -> RealTiles:
     catalogue = _hall(request).catalogue
     catalogue.find(tiles, "champion")
     if tiles not in catalogue.real:
-        raise Refused("tiles", f"no real tiles of {tiles} were packaged with these bundles", status=404)
+        raise RefusedError("tiles", f"no real tiles of {tiles} were packaged with these bundles", status=404)
     return catalogue.real[tiles]
 
 

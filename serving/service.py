@@ -70,8 +70,11 @@ class Skygen:
     @staticmethod
     def require_bundles() -> None:
         """End the command with the reason where the bundles cannot be loaded; a worker that fails leaves it waiting."""
-        load(torch.device("cpu"))
-        guarded(APP)
+        try:
+            load(torch.device("cpu"))
+            guarded(APP)
+        except (OSError, ValueError) as error:
+            raise SystemExit(f"nothing to serve: {error}") from None
 
     @bentoml.on_shutdown  # type: ignore[untyped-decorator]
     def finish(self) -> None:

@@ -10,18 +10,20 @@ import torch
 from skygen.bundle import Bundle, BundleError
 from skygen.gan.latents import noise_of
 from skygen.sky.noise import sky_noise
+from skygen.tile import row
 
 BANDS = ["g", "r", "i"]
 
 
-class Painter(torch.nn.Module):
-    """A generator that always paints the same image [bands, canvas, canvas], in stretched units."""
+class Painter:
+    """An engine that always paints the same image [bands, canvas, canvas], in stretched units."""
+
+    name = "eager"
 
     def __init__(self, image):
-        super().__init__()
-        self.image = torch.nn.Parameter(image)
+        self.image = image
 
-    def forward(self, latents):
+    def __call__(self, latents):
         """The image for each of the latents."""
         return self.image.expand(len(latents), -1, -1, -1)
 
@@ -55,7 +57,7 @@ def point(card):
 @pytest.mark.parametrize("noise", ["survey", 0.01, 0.3])
 def test_tiles_are_the_scene_free_of_noise_and_noise_of_the_known_variance(scenes, noise):
     seen, clean = scenes.generate(7, 6, noise=noise), scenes.generate(7, 6, noise="none")
-    sky, electron, _ = (part.numpy()[:, :, None, None] for part in scenes.conditions(7, 6, noise=noise))
+    sky, electron, _ = (part.numpy()[:, :, None, None] for part in scenes.observed_under(row(7, 6, noise=noise)))
     sigma = np.sqrt(sky**2 + np.maximum(clean, 0) * electron)
 
     assert np.ptp(clean) > 0.1
@@ -74,8 +76,8 @@ def test_a_level_is_the_noise_in_r_and_the_other_bands_keep_their_proportion(emp
 
 def test_half_the_noise_is_four_times_the_exposure(scenes):
     """Photons of sources are counted longer too: their noise halves with the sky's."""
-    survey = scenes.conditions(0, 1)
-    half = scenes.conditions(0, 1, noise=float(survey.sky_noise_nmgy[0, 1]) / 2)
+    survey = scenes.observed_under(row(0, 1))
+    half = scenes.observed_under(row(0, 1, noise=float(survey.sky_noise_nmgy[0, 1]) / 2))
 
     torch.testing.assert_close(half.sky_noise_nmgy, survey.sky_noise_nmgy / 2)
     torch.testing.assert_close(half.nmgy_per_electron, survey.nmgy_per_electron / 4)
@@ -99,7 +101,7 @@ def test_a_star_is_as_wide_as_the_seeing_asked_for(point, card, seeing):
 
 
 def test_the_survey_s_seeing_is_that_of_the_tile_s_field(point, card):
-    tiles, fwhm = point.generate(1, 12, noise="none"), point.conditions(1, 12).psf_fwhm_px.numpy()
+    tiles, fwhm = point.generate(1, 12, noise="none"), point.observed_under(row(1, 12)).psf_fwhm_px.numpy()
 
     assert len(np.unique(fwhm[:, 1])) == len(card.conditions) == 2
     for tile, expected in zip(tiles, fwhm, strict=True):
@@ -121,8 +123,8 @@ def test_given_conditions_are_one_a_tile(scenes, card):
 
 @pytest.mark.parametrize("choice", [{}, {"noise": "none"}, {"noise": 0.02}, {"seeing": 1.1}])
 def test_a_tile_s_conditions_are_its_own_whatever_is_asked_beside_it(scenes, choice):
-    many = scenes.conditions(9, 12, **choice)
-    alone = scenes.conditions(9, 1, 7, **choice)
+    many = scenes.observed_under(row(9, 12, **choice))
+    alone = scenes.observed_under(row(9, 1, 7, **choice))
 
     for part, of_tile in zip(many, alone, strict=True):
         assert torch.equal(part[7:8], of_tile)

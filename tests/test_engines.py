@@ -1,5 +1,6 @@
 import copy
 import hashlib
+import importlib
 import json
 import os
 import subprocess
@@ -12,13 +13,14 @@ import pytest
 import torch
 from torch import nn
 
-from skygen.engines import engine_for
+from skygen.engines import engine_for, one_thread
 from skygen.gan.networks import Generator, GeneratorShape, initialise
 from skygen.onnx_graph import graph_of
 from skygen.sky.stretch import Stretch
 
 STRETCH = Stretch(softening_nmgy=0.02, limit_nmgy=100.0)
 SKY_NOISE_NMGY = 0.03  # of the survey in r: under it, flux is not seen
+LATENTS = 100
 SIZES = [(64, 1), (80, 1), (128, 3), (144, 3)]  # canvas and bands, as painted with and without a PSF
 COLOURS = [(64, 1, None), (80, 1, None), (128, 3, None), (128, 3, 0.3), (144, 3, None), (144, 3, 0.3)]
 OF_BITS = list(product([80, 144], ["batch", "none"], ["eager", "onnx"]))
@@ -27,7 +29,7 @@ OF_BITS = list(product([80, 144], ["batch", "none"], ["eager", "onnx"]))
 def network(canvas=64, bands=1, norm="batch", last="tanh", colour_scale=None, width=4):
     """A generator with random weights, offsets and statistics, whose images have values of about 0.3."""
     shape = GeneratorShape(
-        canvas=canvas, bands=bands, width=width, latent_size=10, norm=norm, last=last, colour_scale=colour_scale
+        canvas=canvas, bands=bands, width=width, latent_size=LATENTS, norm=norm, last=last, colour_scale=colour_scale
     )
     generator, rng = Generator(shape).requires_grad_(False), torch.Generator().manual_seed(canvas)
     initialise(generator, "normal", None, rng)
@@ -49,7 +51,7 @@ def network(canvas=64, bands=1, norm="batch", last="tanh", colour_scale=None, wi
     return generator
 
 
-def latents(n, seed=0, size=10):
+def latents(n, seed=0, size=LATENTS):
     return torch.randn(n, size, generator=torch.Generator().manual_seed(seed))
 
 
@@ -76,11 +78,14 @@ def test_onnx_s_flux_is_eager_s(canvas, bands, colour_scale, last, norm):
 
 
 @pytest.mark.parametrize("colour_scale", [None, 0.3])
-@pytest.mark.parametrize("name", ["weight", "bias", "running_mean", "running_var"])
-def test_each_part_of_batch_norm_counts(colour_scale, name):
+@pytest.mark.parametrize("name", ["weight", "bias", "running_mean", "running_var", "offset"])
+def test_each_part_of_batch_norm_counts_and_an_offset_before_it(colour_scale, name):
     generator, drawn = network(64, 3, "batch", "tanh", colour_scale), latents(2)
     before = engine_for(generator, "cpu", "onnx")(drawn)
-    getattr(generator.layers[1], name).data *= 1.05
+    if name == "offset":
+        generator.layers[0].bias = nn.Parameter(torch.full((32,), 0.01), requires_grad=False)
+    else:
+        getattr(generator.layers[1], name).data *= 1.05
 
     after = engine_for(generator, "cpu", "onnx")(drawn)
     assert worst(after, before) > 1e-3
@@ -120,8 +125,11 @@ def test_a_tile_has_the_same_bits_from_four_threads_at_once(name):
 
 def report():
     """The bits of a tile in passes of 1, 2 and 8 by every case, and by how many threads this process grew."""
-    engines = [engine_for(network(canvas, 3, norm, width=16), "cpu", name) for canvas, norm, name in OF_BITS]
-    before = _threads()
+    importlib.import_module("onnxruntime")  # which starts one for itself
+    with one_thread():
+        generators = [network(canvas, 3, norm, width=16) for canvas, norm, _ in OF_BITS]
+        before = _threads()
+        engines = [engine_for(made, "cpu", name) for made, (_, _, name) in zip(generators, OF_BITS, strict=True)]
     bits = [[shared(engine, latents(1, seed=99)[0], n, n - 1, seed=n) for n in (1, 2, 8)] for engine in engines]
     return {"bits": bits, "grown": _threads() - before}
 
@@ -163,7 +171,7 @@ def test_eager_leaves_torch_s_number_of_threads_alone():
 
 
 def test_latents_may_lie_anyhow_in_memory():
-    drawn = latents(10, seed=1, size=3)
+    drawn = latents(LATENTS, seed=1, size=3)
     for name in ("eager", "onnx"):
         engine = engine_for(network(), "cpu", name)
         assert torch.equal(engine(drawn.T), engine(drawn.T.contiguous()))
@@ -240,7 +248,7 @@ def test_an_engine_that_there_is_not_is_refused(device, name, words):
         (3, nn.ConvTranspose2d(32, 16, 4, 2, 1, dilation=2), "its dilation is not"),
         (3, nn.ConvTranspose2d(32, 16, 4, 2, 1, groups=2), "its groups is not"),
         (3, nn.ConvTranspose2d(32, 16, (4, 6), 2, 1), "its kernel_size is not"),
-        (0, nn.BatchNorm2d(10), "for BatchNorm2d"),
+        (0, nn.BatchNorm2d(100), "for BatchNorm2d"),
         (1, nn.BatchNorm2d(32, track_running_stats=False), "it keeps no running statistics"),
     ],
 )

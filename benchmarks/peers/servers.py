@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,24 +23,30 @@ class Server(NamedTuple):
     """How to start a server, and what to ask of it."""
 
     name: str
-    command: Sequence[str]  # after `python -m`; the port follows
+    command: tuple[str, ...]  # after `python -m`; the port follows
     path: str = "/generate"
-    takes_format: bool = True
+    formats: tuple[str, ...] = ("npy", "png")
+    engines: tuple[str, ...] = ("auto",)
 
 
 _LITSERVE = "benchmarks.peers.litserve_tiles"
 SKYGEN = Server("skygen", ("bentoml", "serve", "serving.service:Skygen", "--port"), "/v1/generate")
 NOTHING = Server("BentoML, no-op", ("bentoml", "serve", "benchmarks.peers.bentoml_nothing:Nothing", "--port"))
-FASTAPI = Server(
-    "FastAPI", ("uvicorn", "benchmarks.peers.fastapi_plain:app", "--loop", "uvloop", "--no-access-log", "--port")
-)
-LITSERVE = Server("LitServe", (_LITSERVE, "--workers", "2", "--port"))
-LITSERVE_BATCHES = Server("LitServe, batches of 8", (_LITSERVE, "--batch", "8", "--port"))
-LITSERVE_BATCHES_2 = Server("LitServe, batches of 8, 2 workers", (_LITSERVE, "--batch", "8", "--workers", "2", "--port"))
-BENTOML = Server(
-    "BentoML, JSON lists",
-    ("bentoml", "serve", "benchmarks.peers.bentoml_plain:Plain", "--port"),
-    takes_format=False,
+PEERS = (
+    Server(
+        "FastAPI",
+        ("uvicorn", "benchmarks.peers.fastapi_plain:app", "--loop", "uvloop", "--no-access-log", "--port"),
+        engines=("auto", "eager"),
+    ),
+    Server("LitServe", (_LITSERVE, "--port")),
+    Server("LitServe, 2 workers", (_LITSERVE, "--workers", "2", "--port")),
+    Server("LitServe, batches of 8", (_LITSERVE, "--batch", "8", "--port"), engines=("auto", "eager")),
+    Server("LitServe, batches of 8, 2 workers", (_LITSERVE, "--batch", "8", "--workers", "2", "--port")),
+    Server(  # the last: it answers as JSON whatever is asked for
+        "BentoML, JSON lists",
+        ("bentoml", "serve", "benchmarks.peers.bentoml_plain:Plain", "--port"),
+        formats=("npy",),
+    ),
 )
 
 
@@ -75,14 +81,11 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     """Stop a process and those that it started, which are its group."""
     process.terminate()
     try:
-        process.wait(15)
-    except subprocess.TimeoutExpired:
-        pass
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(15)
     finally:
-        try:
+        with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
         process.wait()
 
 

@@ -6,7 +6,6 @@ import { say } from "./dom.js";
 const KEY = "skygen-key";
 const PATIENCE = 4; // tries of a call that the service is too busy for
 const WORDS = {
-  401: "The service asks for an API key.",
   404: "The service does not have that.",
   429: "The service is busy. Try again in a moment.",
   504: "The service took too long and gave up. Fewer tiles may help.",
@@ -48,8 +47,9 @@ async function once(path, body, signal) {
 
 async function inWords(response) {
   const said = await response.json().catch(() => ({}));
-  const fields = Object.fromEntries((said.detail ?? []).map(({ loc, msg }) => [loc?.at(-1), msg]));
+  const fields = Object.fromEntries((said.detail ?? []).map(({ loc, msg }) => [loc?.[0] ?? "request", msg]));
   const details = Object.entries(fields).map(([field, sentence]) => `${field}: ${sentence}`).join("; ");
+  if (response.status === 401) return new ServiceError(401, hasKey() ? "The service does not know this key." : "The service asks for an API key.");
   const words = response.status === 400 ? details || said.error : WORDS[response.status] ?? said.error;
   return new ServiceError(response.status, words ?? `The service answered ${response.status}.`, fields);
 }
@@ -61,11 +61,13 @@ function pause(milliseconds, signal) {
   });
 }
 
-/** Show the picture at `path` in `image`; what it showed before stays until then. */
+/** Show the picture at `path` in `image`; what it showed before stays until then, and the same picture stays. */
 export async function show(image, path, signal) {
+  if (image.dataset.address === path) return;
   const picture = URL.createObjectURL(await (await call(path, { signal })).blob());
   forget(image);
   image.src = picture;
+  image.dataset.address = path;
   await image.decode();
 }
 

@@ -41,6 +41,7 @@ async function draw() {
 function showFrame(state) {
   clearProblems();
   document.body.setAttribute("aria-busy", "true");
+  $("controls").hidden = false;
   showControls(state, cards);
   showTake(state, cards);
   for (const view of VIEWS) $(view).hidden = view !== state.view;
@@ -60,7 +61,7 @@ async function recover(error) {
   $("key-form").hidden = error.status !== 401;
   if (error.status === 401) $("key").focus();
   if (error.status === 404) cards = null; // perhaps a bundle was promoted: look at the cards again
-  if (error.status === undefined) throw error;
+  if (error.status === undefined) console.error(error); // ours, not the service's
   complain(error, draw);
 }
 

@@ -5,6 +5,8 @@ import { call, forget, show, tileAddress } from "./api.js";
 import { $, el, say } from "./dom.js";
 import { change } from "./state.js";
 
+const real = new Map(); // by tile set, what the service says of its real tiles
+
 /** Draw the tiles of the state's recipe. */
 export async function drawGrid(state, cards, signal) {
   const card = cards.find(({ tiles, recipe }) => tiles === state.tiles && recipe === state.model);
@@ -16,24 +18,23 @@ export async function drawGrid(state, cards, signal) {
 /** Draw the same seed by every recipe of the set, beside real tiles where the service has some. */
 export async function drawRecipes(state, cards, signal) {
   const ofSet = cards.filter(({ tiles }) => tiles === state.tiles);
-  const real = await realTiles(state.tiles, signal);
+  const survey = await realTiles(state.tiles, signal);
   const groups = ofSet.map((card) => ({ key: card.recipe, title: card.recipe, note: noteOf(card, state) }));
-  if (real) groups.push({ key: "real tiles", title: "real", note: real.source });
+  if (survey) groups.push({ key: "real tiles", title: "real", note: survey.source === "simulated" ? "of simulated frames" : "of the survey" });
   const squares = arrange($("recipes"), groups);
   const drawing = ofSet.map((card, place) => drawTiles(squares[place], state, card, signal));
-  if (real) drawing.push(drawReal(squares.at(-1), state, real.count, signal));
+  if (survey) drawing.push(drawReal(squares.at(-1), state, survey.count, signal));
   await Promise.all(drawing);
   say(`Seed ${state.seed} of ${state.tiles} by ${ofSet.map(({ recipe }) => recipe).join(", ")}`);
 }
 
 /** How many real tiles there are and where they are from, or null where the service has none of this set. */
 export async function realTiles(tiles, signal) {
-  try {
-    return await (await call(`/v1/real/${tiles}`, { signal })).json();
-  } catch (error) {
-    if (error.status === 404) return null;
-    throw error;
+  if (!real.has(tiles)) {
+    const answer = call(`/v1/real/${tiles}`, { signal }).then((response) => response.json());
+    real.set(tiles, await answer.catch((error) => (error.status === 404 ? null : Promise.reject(error))));
   }
+  return real.get(tiles);
 }
 
 function noteOf(card, state) {

@@ -11,8 +11,8 @@ const BOTTOM = 34;
 const LINEAR_NMGY = 0.1; // flux below which the axis is linear: three times the survey's sky noise
 const TICKS_NMGY = [-10, -1, -0.1, 0, 0.1, 1, 10, 100];
 
-/** The picture of `{edges, counts: {band: [...]}, unit}`. */
-export function histogram({ edges, counts, unit }) {
+/** The picture of `{edges, counts: {band: [...]}}`, in nmgy. */
+export function histogram({ edges, counts }) {
   const bent = (flux) => Math.asinh(flux / LINEAR_NMGY);
   const [low, high] = [bent(edges[0]), bent(edges.at(-1))];
   const most = Math.max(10, ...Object.values(counts).flat());
@@ -21,14 +21,14 @@ export function histogram({ edges, counts, unit }) {
   const bands = Object.keys(counts);
   return svg(
     "svg",
-    { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, class: "histogram", role: "img", "aria-label": inWords(edges, counts, unit) },
-    ...axes(x, y, edges, most, unit),
+    { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, class: "histogram", role: "img", "aria-label": inWords(edges, counts) },
+    ...axes(x, y, edges, most),
     ...bands.map((band) => svg("path", { class: `line band-${band}`, d: outline(edges, counts[band], x, y) })),
     ...legend(bands),
   );
 }
 
-function axes(x, y, edges, most, unit) {
+function axes(x, y, edges, most) {
   const decades = [...Array(Math.floor(Math.log10(most)) + 1).keys()].map((power) => 10 ** power);
   const ticks = TICKS_NMGY.filter((flux) => flux >= edges[0] && flux <= edges.at(-1));
   const floor = HEIGHT - BOTTOM;
@@ -42,7 +42,7 @@ function axes(x, y, edges, most, unit) {
       svg("text", { x: x(flux), y: floor + 15, "text-anchor": "middle" }, String(flux).replace("-", "−")),
     ]),
     svg("line", { class: "tick", x1: LEFT, x2: WIDTH - RIGHT, y1: floor, y2: floor }),
-    svg("text", { x: (LEFT + WIDTH - RIGHT) / 2, y: HEIGHT - 4, "text-anchor": "middle" }, `flux of a pixel, ${unit}`),
+    svg("text", { x: (LEFT + WIDTH - RIGHT) / 2, y: HEIGHT - 4, "text-anchor": "middle" }, "flux of a pixel, nmgy"),
   ];
 }
 
@@ -62,11 +62,11 @@ function legend(bands) {
 }
 
 /** The same for those who cannot see it: the commonest flux and the brightest pixels of each band. */
-function inWords(edges, counts, unit) {
+function inWords(edges, counts) {
   const sentences = Object.entries(counts).map(([band, of]) => {
     const peak = of.indexOf(Math.max(...of));
     const last = of.findLastIndex((count) => count > 0);
-    return `${band}: most pixels near ${edges[peak].toPrecision(2)}, the brightest up to ${edges[last + 1].toPrecision(2)} ${unit}`;
+    return `${band}: most pixels near ${edges[peak].toPrecision(2)}, the brightest up to ${edges[last + 1].toPrecision(2)} nmgy`;
   });
   return `Histogram of flux. ${sentences.join(". ")}.`;
 }

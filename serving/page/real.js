@@ -1,18 +1,24 @@
 // "Which is real?": pairs of a real tile and a generated one, the score, and what chance alone would give.
 
-import { show, tileAddress } from "./api.js";
-import { $, complain, el } from "./dom.js";
+import { forget, show, tileAddress } from "./api.js";
+import { $, complain, el, say } from "./dom.js";
 import { realTiles } from "./grid.js";
 import { anySeed } from "./state.js";
 
 const FEWEST = 5; // answers before the score says anything of chance
 
+const TAKEN = {
+  simulated: "cut from a simulated frame of the survey, which the generator never saw",
+  sdss: "taken by the survey's telescope",
+  local: "cut from a frame of the survey",
+};
+
 const scores = new Map(); // by tile set and recipe: {right, asked}
-let game = null; // the card, the number of real tiles, the pair on show
+let game = null; // the card, the real tiles' description, the pair on show
 
 /** Listen for the next pair, and for the keys 1 and 2. */
 export function prepareReal() {
-  $("next-pair").onclick = () => deal();
+  $("next-pair").onclick = next;
   document.addEventListener("keydown", (event) => {
     if ($("real").hidden || $("real-game").hidden || event.target.matches("input, select")) return;
     $("pair").querySelectorAll("button")[["1", "2"].indexOf(event.key)]?.click();
@@ -26,31 +32,35 @@ export async function drawReal(state, cards, signal) {
   $("real-none").hidden = real !== null;
   $("real-none").textContent = `This service holds no real tiles of ${state.tiles} to compare with.`;
   $("real-game").hidden = real === null;
+  say("");
   if (real === null || game?.card.sha256 === card.sha256) return;
-  game = { card, count: real.count, source: real.source };
-  showScore();
-  await draw(signal);
+  const taken = TAKEN[real.source] ?? "real";
+  $("real-task").textContent = `One of these was ${taken}; the other was drawn from a seed by ${card.recipe}. Which is the real one?`;
+  await deal(card, real, signal);
 }
 
-function deal() {
-  draw().catch((error) => complain(error, deal));
+function next() {
+  $("next-pair").disabled = true;
+  deal(game.card, game.real).catch((error) => complain(error, next));
 }
 
-async function draw(signal) {
-  const { card, count } = game;
-  const index = crypto.getRandomValues(new Uint32Array(1))[0] % count;
+/** Put a new pair on the table, both at once, so that neither's loading tells which it is. */
+async function deal(card, real, signal) {
+  const index = crypto.getRandomValues(new Uint32Array(1))[0] % real.count;
   const state = { seed: anySeed(), noise: "survey", seeing: "survey" };
   const two = [
-    { real: true, address: `/v1/real/${card.tiles}/${index}.png`, origin: `Real: tile ${index} of ${game.source}` },
+    { real: true, address: `/v1/real/${card.tiles}/${index}.png`, origin: `Real: tile ${index}, field ${real.fields[index]}` },
     { real: false, address: tileAddress("tile", state, card, 0, ".png"), origin: `Generated: seed ${state.seed}` },
   ];
   if (crypto.getRandomValues(new Uint8Array(1))[0] % 2) two.reverse();
-  game.pair = two;
+  const images = two.map((_, place) => el("img", { alt: `Tile ${place + 1}`, width: card.size, height: card.size }));
+  await Promise.all(images.map((image, place) => show(image, two[place].address, signal)));
+  document.querySelectorAll("#pair img").forEach(forget);
+  $("pair").replaceChildren(...images.map((image, place) => figure(image, place)));
   $("next-pair").disabled = true;
   $("verdict").textContent = "";
-  const images = two.map(({ real }, place) => el("img", { alt: `Tile ${place + 1}`, width: card.size, height: card.size, real: null }));
-  await Promise.all(images.map((image, place) => show(image, two[place].address, signal)));
-  $("pair").replaceChildren(...images.map((image, place) => figure(image, place)));
+  game = { card, real, pair: two };
+  showScore();
 }
 
 function figure(image, place) {

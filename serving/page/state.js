@@ -27,7 +27,8 @@ export function readState(cards) {
   const said = Object.fromEntries(new URLSearchParams(location.hash.slice(1)));
   const state = { ...DEFAULTS, ...said };
   const sets = [...new Set(cards.map((card) => card.tiles))];
-  state.tiles = pick(said.tiles, sets, sets.at(-1));
+  const richest = cards.reduce((best, card) => (card.size * card.bands.length > best.size * best.bands.length ? card : best));
+  state.tiles = pick(said.tiles, sets, richest.tiles);
   const ofSet = cards.filter((card) => card.tiles === state.tiles);
   const champion = ofSet.find((card) => card.champion) ?? ofSet[0];
   state.model = pick(said.model, ofSet.map((card) => card.recipe), champion.recipe);

@@ -6,7 +6,7 @@ import { histogram } from "./histogram.js";
 import { change } from "./state.js";
 import { curlOfTile } from "./take.js";
 
-const RING_LIGHT_RADII = 2.5; // radius of a ring around a source, in half-light radii
+const RING_LIGHT_RADII = 2; // radius of a ring around a source, in half-light radii
 const LEAST_RING_PX = 3;
 const COLUMNS = [
   ["magnitude", "r mag", 2],
@@ -32,7 +32,7 @@ export function prepareTile() {
   dialog.onclose = () => shown && change({ tile: null });
   dialog.onkeydown = (event) => {
     const by = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
-    if (!by || event.target.closest("pre")) return;
+    if (!by) return;
     event.preventDefault();
     step(by);
   };
@@ -57,6 +57,7 @@ export async function showTile(state, cards, signal) {
   const picture = show(dialog.querySelector("img"), tileAddress("tile", state, card, state.tile, ".png"), signal);
   const answer = await call(tileAddress("measure", state, card, state.tile), { signal });
   const numbers = await answer.json();
+  numbers.sources.sort((one, other) => one.magnitude - other.magnitude);
   await picture;
   showNumbers(numbers, card, state);
   showRings(numbers.sources, card.size);

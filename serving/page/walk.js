@@ -16,14 +16,25 @@ let heading = 1;
 export function prepareWalk() {
   $("walk-step").oninput = ({ target }) => {
     stop();
-    change({ step: target.value }, { replace: true });
+    drawFrame(Number(target.value));
   };
-  $("walk-play").onclick = () => (timer === null ? play() : stop());
+  $("walk-step").onchange = keep;
+  $("walk-play").onclick = () => {
+    if (timer === null) return play();
+    stop();
+    return keep();
+  };
   $("walk-strip").onclick = (event) => {
     const share = event.offsetX / $("walk-strip").clientWidth;
     stop();
-    change({ step: Math.min(Math.floor(share * walk.steps), walk.steps - 1) }, { replace: true });
+    drawFrame(Math.min(Math.floor(share * walk.steps), walk.steps - 1));
+    keep();
   };
+}
+
+/** Put the step on show into the address: not while it moves, since browsers bear only so many changes a minute. */
+function keep() {
+  change({ step: $("walk-step").value }, { replace: true });
 }
 
 /** Draw the state's step, having fetched the walk where it is not the one at hand. */
@@ -63,7 +74,7 @@ function play() {
 function advance() {
   const step = Number($("walk-step").value);
   if (step + heading < 0 || step + heading >= walk.steps) heading = -heading;
-  change({ step: step + heading }, { replace: true });
+  drawFrame(step + heading);
 }
 
 function drawFrame(step) {
@@ -76,7 +87,6 @@ function drawFrame(step) {
   $("walk-step").value = step;
   $("walk-step").setAttribute("aria-valuetext", `step ${step + 1} of ${steps}`);
   $("walk-place").textContent = `${step + 1} / ${steps}`;
-  $("walk-strip").style.setProperty("--share", step / (steps - 1));
 }
 
 function drawStrip() {

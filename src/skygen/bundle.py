@@ -7,6 +7,7 @@ its hash names it.
 import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,6 +19,7 @@ from safetensors.torch import load_file, save_file
 
 from skygen.engines import EngineName, NamedEngine, engine_for, one_thread
 from skygen.files import read_json, sha256_folder, write_atomically, write_json
+from skygen.formats.origin import Origin
 from skygen.gan.latents import Stream, latents_of, noise_of, tile_rng, walk_latents
 from skygen.gan.networks import Discriminator, Generator, GeneratorShape
 from skygen.gan.recipes import Recipe
@@ -25,7 +27,7 @@ from skygen.gan.view import Conditions, Sky, View
 from skygen.params import Section, Size, validate
 from skygen.sky.conditions import BandConditions, FieldConditions
 from skygen.sky.stretch import Stretch
-from skygen.tile import SURVEY, Noise, Seeing, Tile
+from skygen.tile import SURVEY, Noise, Seeing, Tile, row
 
 WEIGHTS, CARD = "generator.safetensors", "card.json"
 _REMEDY = "train it anew, or fetch it again with dvc pull"
@@ -106,10 +108,12 @@ class Bundle:
 
         Each is observed under its own of `conditions` [n], where they are given.
         """
-        fields = [None] * n if conditions is None else conditions
-        if len(fields) != n:
-            raise ValueError(f"conditions of {len(fields)} tiles for {n} tiles; give one a tile")
-        return self.draw_all([Tile(seed, first + i, noise, seeing, field) for i, field in enumerate(fields)])
+        tiles = row(seed, n, first, noise, seeing)
+        if conditions is not None:
+            if len(conditions) != n:
+                raise ValueError(f"conditions of {len(conditions)} tiles for {n} tiles; give one a tile")
+            tiles = [replace(tile, field=field) for tile, field in zip(tiles, conditions, strict=True)]
+        return self.draw_all(tiles)
 
     def draw_all(self, tiles: Sequence[Tile]) -> NDArray[np.float32]:
         """The flux [n, bands, H, W] of `tiles` in nmgy, drawn on all cores: passes run beside each other.
@@ -144,7 +148,9 @@ class Bundle:
         card = self.card
         for tile in tiles:
             if tile.noise != SURVEY and card.conditions is None:
-                raise BundleError(f"recipe {card.recipe} paints its noise: noise must be {SURVEY!r}, not {tile.noise!r}")
+                raise BundleError(
+                    f"recipe {card.recipe} paints its noise: noise must be {SURVEY!r}, not {tile.noise!r}"
+                )
             if tile.seeing != SURVEY and card.psf_share is None:
                 raise BundleError(f"recipe {card.recipe} has no PSF: seeing must be {SURVEY!r}, not {tile.seeing!r}")
         if card.conditions is None:
@@ -156,11 +162,31 @@ class Bundle:
             found = found.exposed(torch.stack([_factor(tile, level) for tile, level in zip(tiles, in_r, strict=True)]))
         if any(tile.seeing != SURVEY for tile in tiles):
             fwhm = found.psf_fwhm_px.clone()
-            for row, tile in enumerate(tiles):
+            for place, tile in enumerate(tiles):
                 if tile.seeing != SURVEY:
-                    fwhm[row] = tile.seeing / card.pixel_scale_arcsec
+                    fwhm[place] = tile.seeing / card.pixel_scale_arcsec
             found = found._replace(psf_fwhm_px=fwhm)
         return found
+
+    def origin(self, tiles: Sequence[Tile]) -> Origin:
+        """What files say of `tiles`, which are in a row of one seed, or steps of one walk."""
+        card, sky, tile = self.card, self.observed_under(tiles), tiles[0]
+        return Origin(
+            tiles=card.tiles,
+            recipe=card.recipe,
+            model_sha256=self.sha256,
+            seed=tile.seed,
+            noise=tile.noise,
+            seeing=tile.seeing,
+            bands=card.bands,
+            pixel_scale_arcsec=card.pixel_scale_arcsec,
+            sky_noise_nmgy=None if sky is None else sky.sky_noise_nmgy.numpy(),
+            first=tile.index,
+            softening_nmgy=card.softening_nmgy,
+            limit_nmgy=card.limit_nmgy,
+            towards=None if tile.towards is None else tile.towards[0],
+            shares=[step.towards[1] for step in tiles if step.towards is not None] or None,
+        )
 
     def _latents(self, tile: Tile) -> torch.Tensor:
         seeds = [tile.seed] if tile.towards is None else [tile.seed, tile.towards[0]]

@@ -1,22 +1,27 @@
-"""The command `skygen`: generate tiles from a bundle, show its card, check params.yaml."""
+"""The command `skygen`: tiles of a bundle without a server, its card, and checks of frames and of params.yaml."""
 
 import functools
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import ParamSpec
+from typing import TYPE_CHECKING, Any, ParamSpec
 
 import click
+from tqdm import tqdm
 
-from skygen.bundle import Bundle, Noise, Seeing
 from skygen.files import write_atomically
 from skygen.formats.encode import MEDIA_TYPES, Format, encode
 from skygen.formats.origin import Origin
-from skygen.gan.recipes import read_recipes
 from skygen.params import load
-from skygen.provenance import choose_device
+from skygen.tile import MAX_INDEX, MAX_SEED, Noise, Seeing, Tile, row, walk
+
+if TYPE_CHECKING:  # torch takes a second to import: commands that draw nothing start without it
+    from skygen.bundle import Bundle
+    from skygen.engines import EngineName
 
 P = ParamSpec("P")
+SEED, INDEX = click.IntRange(0, MAX_SEED), click.IntRange(0, MAX_INDEX)
+A_STEP = 64  # tiles from one look at the progress to the next: several passes for every core
 
 
 class _WordOrNumber(click.ParamType[str | float]):
@@ -49,43 +54,89 @@ def _says_errors(command: Callable[P, None]) -> Callable[P, None]:
     return wrapped
 
 
+def _option(name: str, kind: click.ParamType[Any], text: str, default: str | int | None = None) -> Callable[..., Any]:
+    """An option with a default that its help shows, or one that must be given."""
+    return click.option(name, type=kind, help=text, default=default, show_default=True, required=default is None)
+
+
+_OF_EVERY_DRAWING = [
+    _option("--bundle", click.Path(path_type=Path), "Folder of the generator and its card."),
+    _option("--output", click.Path(path_type=Path, dir_okay=False), "File to write."),
+    click.option("--format", "name", type=click.Choice(list(MEDIA_TYPES)), help="[default: the suffix of --output]"),
+    _option(
+        "--noise",
+        _WordOrNumber("survey", "none", number="LEVEL"),
+        "Of scenes: the survey's noise, none, or a level in nmgy for r, the other bands in proportion.",
+        "survey",
+    ),
+    _option(
+        "--seeing",
+        _WordOrNumber("survey", number="ARCSEC"),
+        "Of scenes: the survey's point-spread function, or one of this full width at half maximum.",
+        "survey",
+    ),
+    _option(
+        "--engine", click.Choice(["auto", "eager", "onnx"]), "What computes: last bits are an engine's own.", "auto"
+    ),
+]
+
+
+def _draws(command: Callable[P, None]) -> Callable[P, None]:
+    """The command with the options of everything that draws tiles."""
+    return functools.reduce(lambda drawn, option: option(drawn), reversed(_OF_EVERY_DRAWING), command)
+
+
 @click.group()
 @click.version_option(package_name="skygen")
 def main() -> None:
-    """Synthetic sky tiles of the Sloan Digital Sky Survey."""
+    """Synthetic sky tiles of the Sloan Digital Sky Survey.
+
+    Exit status: 0 where all went well, 1 where something is wrong with what was given (a bundle, a frame, a value: the
+    reason is on stderr), 2 where the command line itself is.
+    """
 
 
 @main.command()
-@click.option("--bundle", type=click.Path(path_type=Path), required=True, help="Folder of the generator and its card.")
-@click.option("--n", "count", type=click.IntRange(1), default=1, show_default=True, help="Number of tiles.")
-@click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True, help="Same seed, same tiles.")
-@click.option("--format", "name", type=click.Choice(list(MEDIA_TYPES)), help="[default: the suffix of --output]")
-@click.option("--output", type=click.Path(path_type=Path, dir_okay=False), required=True, help="File to write.")
-@click.option(
-    "--noise",
-    type=_WordOrNumber("survey", "none", number="LEVEL"),
-    default="survey",
-    show_default=True,
-    help="Of scenes: the survey's noise, none, or a level in nmgy for r, the other bands in proportion.",
-)
-@click.option(
-    "--seeing",
-    type=_WordOrNumber("survey", number="ARCSEC"),
-    default="survey",
-    show_default=True,
-    help="Of scenes: the survey's point-spread function, or one of this full width at half maximum.",
-)
+@_option("--n", click.IntRange(1), "Number of tiles.", 1)
+@_option("--seed", SEED, "Same seed, same tiles.", 0)
+@_option("--first", INDEX, "Index of the first tile: tile i of a seed is the same whichever are asked for.", 0)
+@_draws
 @_says_errors
 def generate(
-    bundle: Path, count: int, seed: int, name: Format | None, output: Path, noise: Noise, seeing: Seeing
+    bundle: Path,
+    n: int,
+    seed: int,
+    first: int,
+    name: Format | None,
+    output: Path,
+    noise: Noise,
+    seeing: Seeing,
+    engine: "EngineName",
 ) -> None:
     """Write tiles of a seed to a file: flux in nanomaggies as npy, fits or json, or a png to look at."""
-    name = name or _format_of(output)
-    loaded = Bundle.load(bundle, choose_device())
-    tiles = loaded.generate(seed, count, noise=noise, seeing=seeing)
-    content = encode(tiles, name, _origin(loaded, seed, count, noise, seeing))
-    with write_atomically(output) as temporary:
-        temporary.write_bytes(content)
+    _write(bundle, engine, row(seed, n, first, noise, seeing), name or _format_of(output), output)
+
+
+@main.command("walk")
+@_option("--from", SEED, "Seed of the first tile; its noise and conditions last all the way.")
+@_option("--to", SEED, "Seed of the last tile.")
+@_option("--steps", click.IntRange(2), "Number of tiles, both ends included.", 9)
+@_draws
+@_says_errors
+def walk_between(
+    bundle: Path,
+    to: int,
+    steps: int,
+    name: Format | None,
+    output: Path,
+    noise: Noise,
+    seeing: Seeing,
+    engine: "EngineName",
+    **seeds: int,
+) -> None:
+    """Write the walk between the tiles of two seeds to a file, in equal steps."""
+    tiles = walk(Tile(seeds["from"], noise=noise, seeing=seeing), to, steps)
+    _write(bundle, engine, tiles, name or _format_of(output), output)
 
 
 @main.command()
@@ -93,8 +144,31 @@ def generate(
 @_says_errors
 def card(bundle: Path) -> None:
     """Print what a bundle is: set, recipe, data, training, validation metrics and hash."""
-    loaded = Bundle.load(bundle)
+    from skygen.bundle import Bundle
+
+    loaded = Bundle.load(bundle, engine="eager")
     click.echo(json.dumps(loaded.card.model_dump() | {"sha256": loaded.sha256}, indent=2))
+
+
+@main.command()
+@click.argument("frames", nargs=-1, required=True, type=click.Path(path_type=Path))
+@_says_errors
+def check(frames: Sequence[Path]) -> None:
+    """Judge FRAMES as the stage frames judges them; say what is measured, or why one is refused (exit status 1).
+
+    The PSF and the sources of a field are measured where its frame in r is among them.
+    """
+    from skygen.sky.check import Accepted, check_frames
+
+    refused = 0
+    with tqdm(total=len(frames), unit="frame", leave=False, disable=None if len(frames) > 1 else True) as progress:
+        for verdict in check_frames(frames):
+            progress.clear()
+            click.echo(str(verdict) if isinstance(verdict, Accepted) else f"refused {verdict}")
+            refused += not isinstance(verdict, Accepted)
+            progress.update()
+    if refused:
+        raise ValueError(f"{refused} of {len(frames)} refused")
 
 
 @main.command()
@@ -102,6 +176,8 @@ def card(bundle: Path) -> None:
 @_says_errors
 def params(path: Path) -> None:
     """Check params.yaml and print the sizes of the scale it chooses."""
+    from skygen.gan.recipes import read_recipes
+
     checked = load(path)
     read_recipes(checked.recipes)
     click.echo(checked.chosen.model_dump_json(indent=2))
@@ -116,18 +192,41 @@ def deliver() -> None:
     click.echo(f"{tracking.deliver(tracking.JOURNALS)} journals delivered")
 
 
-def _origin(bundle: Bundle, seed: int, count: int, noise: Noise, seeing: Seeing) -> Origin:
-    card, sky = bundle.card, bundle.conditions(seed, count, noise=noise, seeing=seeing)
+def _write(bundle: Path, engine: "EngineName", tiles: Sequence[Tile], name: Format, to: Path) -> None:
+    """Draw `tiles` and write them; progress is shown on a terminal where there is time to watch it."""
+    import numpy as np
+
+    from skygen.bundle import Bundle
+    from skygen.provenance import choose_device
+
+    loaded, drawn = Bundle.load(bundle, choose_device(), engine), []
+    with tqdm(total=len(tiles), unit="tile", leave=False, disable=None if len(tiles) > A_STEP else True) as progress:
+        for start in range(0, len(tiles), A_STEP):
+            drawn.append(loaded.draw_all(tiles[start : start + A_STEP]))
+            progress.update(len(drawn[-1]))
+    content = encode(np.concatenate(drawn), name, _origin(loaded, tiles))
+    with write_atomically(to) as temporary:
+        temporary.write_bytes(content)
+
+
+def _origin(bundle: "Bundle", tiles: Sequence[Tile]) -> Origin:
+    card, sky, start = bundle.card, bundle.observed_under(tiles), tiles[0]
+    steps = [tile.towards for tile in tiles if tile.towards is not None]
     return Origin(
         tiles=card.tiles,
         recipe=card.recipe,
         model_sha256=bundle.sha256,
-        seed=seed,
-        noise=noise,
-        seeing=seeing,
+        seed=start.seed,
+        noise=start.noise,
+        seeing=start.seeing,
         bands=card.bands,
         pixel_scale_arcsec=card.pixel_scale_arcsec,
         sky_noise_nmgy=None if sky is None else sky.sky_noise_nmgy.numpy(),
+        first=start.index,
+        softening_nmgy=card.softening_nmgy,
+        limit_nmgy=card.limit_nmgy,
+        towards=steps[0][0] if steps else None,
+        shares=[share for _, share in steps] or None,
     )
 
 

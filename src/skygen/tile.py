@@ -37,6 +37,11 @@ class Tile:
         check_seeing(self.seeing)
 
 
+def row(seed: int, n: int, first: int = 0, noise: Noise = SURVEY, seeing: Seeing = SURVEY) -> list[Tile]:
+    """Tiles `first` to `first + n - 1` of `seed`."""
+    return [Tile(seed, index, noise, seeing) for index in range(first, first + n)]
+
+
 def walk(start: Tile, to: int, steps: int) -> list[Tile]:
     """`steps` tiles in equal steps from `start` to the same tile of the seed `to`, both included.
 

@@ -175,6 +175,18 @@ def test_fits_is_what_astropy_writes() -> None:
     assert content == stream.getvalue()
 
 
+def test_fits_bytes_do_not_depend_on_what_was_asked_before() -> None:
+    """1 and 1.0 are the same level, written in the same way whichever came first."""
+    flux = tiles(2, 3)
+    contents = [to_fits(flux, dataclasses.replace(origin(), noise=noise, seeing=1)) for noise in (1, 1.0, 2, 1)]
+    assert contents[0] == contents[1] == contents[3] != contents[2]
+
+
+def test_no_tiles_are_an_empty_file() -> None:
+    with fits.open(io.BytesIO(to_fits(tiles(2, 3)[:0], origin())), checksum=True) as hdus:
+        assert len(hdus) == 1
+
+
 @pytest.mark.skipif(shutil.which("fitsverify") is None, reason="fitsverify is not installed")
 @pytest.mark.parametrize("bands", ["r", "gri"])
 def test_fitsverify_finds_nothing(tmp_path: Path, bands: str) -> None:

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from serving.catalogue import Catalogue
-from serving.requests import Refused
+from serving.requests import RefusedError
 from skygen.bundle import BundleError
 from skygen.files import read_json, write_json
 
@@ -40,7 +40,7 @@ def test_champion_without_a_bundle(folder: Path, champions: dict[str, str]) -> N
 
 def test_missing_bundle(folder: Path) -> None:
     shutil.rmtree(folder / "gri128/scene")
-    with pytest.raises(BundleError, match="gri128/scene/.*: missing"):
+    with pytest.raises(BundleError, match=r"gri128/scene/.*: missing"):
         Catalogue.load(folder, CPU)
 
 
@@ -55,7 +55,7 @@ def test_a_bundle_is_found_by_its_hash(folder: Path) -> None:
     catalogue = Catalogue.load(folder, CPU)
     gan = catalogue.bundles["r64"]["gan"]
     assert catalogue.find("r64", "champion", version=gan.sha256) is gan
-    with pytest.raises(Refused, match="no such bundle of gri128 here"):
+    with pytest.raises(RefusedError, match="no such bundle of gri128 here"):
         catalogue.find("gri128", "champion", version=gan.sha256)
 
 

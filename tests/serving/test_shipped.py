@@ -13,6 +13,7 @@ from skygen.measure import diversity, sources
 from skygen.measure.medians import middle_mean
 from skygen.params import Params
 from skygen.sky.noise import sky_noise
+from skygen.tile import row
 
 SHIPPED = Path(__file__).parents[2] / "bundles"
 MOST_BYTES = 5_000_000
@@ -55,7 +56,7 @@ def test_the_card_says_where_the_bundle_comes_from(bundle: Bundle, params: Param
 
 def test_its_tiles_differ_hold_sources_and_the_noise_of_their_conditions(bundle: Bundle) -> None:
     tiles, scenes = (bundle.generate(2026, TILES, noise=noise) for noise in ("survey", "none"))
-    observed = bundle.conditions(2026, TILES)
+    observed = bundle.observed_under(row(2026, TILES))
 
     assert np.isfinite(tiles).all()
     assert len({tile.tobytes() for tile in scenes}) == TILES

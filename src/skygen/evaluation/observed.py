@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from skygen.bundle import SURVEY, Bundle, Noise
+from skygen.bundle import Bundle
+from skygen.tile import SURVEY, Noise
 from skygen.tiles.store import Split, TileStore
 
 _SEEDS: dict[Split, int] = {"validation": 20_190_000, "test": 20_190_001}  # no training's seed

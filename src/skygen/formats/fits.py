@@ -8,10 +8,11 @@ of a kind of tile once, and what differs from tile to tile is filled in: numbers
 4.2), and the two checksums.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Self
+from typing import Self, TypeVar
 
 import numpy as np
 from astropy.io import fits
@@ -19,6 +20,8 @@ from numpy.typing import NDArray
 
 from skygen.formats.checksum import encoded_complement, ones_complement_sum
 from skygen.formats.origin import Origin
+
+T = TypeVar("T")
 
 _PIXEL, _CARD, _BLOCK = 4, 80, 2880  # bytes
 _VALUE = 20  # characters, 11 to 30 of a card: numbers end there, strings begin there
@@ -38,15 +41,15 @@ def to_fits(tiles: NDArray[np.float32], origin: Origin) -> bytes:
         origin.tiles,
         origin.recipe,
         origin.model_sha256,
-        origin.noise,
-        origin.seeing,
-        origin.softening_nmgy,
-        origin.limit_nmgy,
+        _as_float(origin.noise),
+        _as_float(origin.seeing),
+        _as_float(origin.softening_nmgy),
+        _as_float(origin.limit_nmgy),
         origin.sky_noise_nmgy is not None,
         origin.towards is not None,
     )
     primary, header = _primary(), _image_header(kind)
-    size = len(header.content) + _blocks(tiles[0].size * _PIXEL)
+    size = len(header.content) + _blocks(math.prod(kind.shape) * _PIXEL)
     file = bytearray(len(primary) + len(tiles) * size)  # of zeros, as the end of the last block has to be
     file[: len(primary)] = primary
     for place, tile in enumerate(tiles):
@@ -54,6 +57,11 @@ def to_fits(tiles: NDArray[np.float32], origin: Origin) -> bytes:
         np.frombuffer(file, ">f4", tile.size, start + len(header.content))[:] = tile.ravel()
         header.fill(memoryview(file)[start : start + size], _numbers(origin, place))
     return bytes(file)
+
+
+def _as_float(value: T | int) -> T | float:
+    """A whole number as a float: equal to it, and so in the cache of headers, it would be written without a point."""
+    return float(value) if isinstance(value, int) else value
 
 
 @dataclass(frozen=True)
