@@ -8,7 +8,8 @@ from tempfile import TemporaryDirectory
 import torch
 
 from benchmarks.limits import flop, matmul_flop_per_second, print_machine, seconds
-from skygen import bundle
+from skygen import card as cards
+from skygen.bundle import Bundle
 from skygen.gan.networks import Generator
 from skygen.gan.recipes import Recipe, read_recipes
 from skygen.gan.view import generator_shape
@@ -33,12 +34,12 @@ def main() -> None:
             _row(card)
 
 
-def _row(card: bundle.Card) -> None:
+def _row(card: cards.Card) -> None:
     network = Generator(card.generator).eval()
     latents = torch.randn(TILES, card.generator.latent_size)
     with TemporaryDirectory() as folder, torch.inference_mode():
-        bundle.save(Path(folder), network.state_dict(), card)
-        ready = bundle.Bundle.load(Path(folder))
+        cards.save(Path(folder), network.state_dict(), card)
+        ready = Bundle.load(Path(folder))
         bare = seconds(lambda: network(latents))
         whole = seconds(lambda: ready.generate(7, TILES))
         work = flop(lambda: network(latents))
@@ -49,8 +50,8 @@ def _row(card: bundle.Card) -> None:
     )
 
 
-def _card(name: str, recipe_name: str, recipe: Recipe, size: Size, bands: Sequence[str], width: int) -> bundle.Card:
-    return bundle.Card(
+def _card(name: str, recipe_name: str, recipe: Recipe, size: Size, bands: Sequence[str], width: int) -> cards.Card:
+    return cards.Card(
         tiles=name,
         recipe=recipe_name,
         seed=0,

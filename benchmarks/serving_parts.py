@@ -12,7 +12,7 @@ import torch
 from benchmarks.generation import _card
 from benchmarks.limits import seconds
 from serving.responses import origin_of
-from skygen import bundle
+from skygen import card as cards
 from skygen.bundle import Bundle
 from skygen.engines import engine_for
 from skygen.files import sha256_folder, write_json
@@ -35,7 +35,7 @@ def write_bundles(folder: Path) -> None:
     for name, tile_set in params.tiles.sets.items():
         card = _card(name, RECIPE, recipe, tile_set.size, tile_set.bands, WIDTH)
         torch.manual_seed(0)
-        bundle.save(folder / name / RECIPE, Generator(card.generator).state_dict(), card)
+        cards.save(folder / name / RECIPE, Generator(card.generator).state_dict(), card)
         hashes[f"{name}/{RECIPE}"] = sha256_folder(folder / name / RECIPE)
     write_json(folder / "catalogue.json", {"champions": dict.fromkeys(params.tiles.sets, RECIPE), "sha256": hashes})
 

@@ -4,7 +4,8 @@ import sys
 from pathlib import Path
 
 from skygen import tracking
-from skygen.bundle import Bundle, load_discriminator
+from skygen.bundle import Bundle
+from skygen.card import load_discriminator
 from skygen.evaluation.controls import held
 from skygen.evaluation.distributions import distributions
 from skygen.evaluation.encoder import Encoder

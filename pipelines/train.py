@@ -9,7 +9,8 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-from skygen import bundle, tracking
+from skygen import card as cards
+from skygen import tracking
 from skygen.files import replace_folder, sha256_folder, write_json
 from skygen.gan.recipes import Recipe, read_recipes
 from skygen.gan.view import generator_shape, view_of
@@ -94,10 +95,10 @@ def _best(state: State) -> Checkpoint:
 
 def _card(
     tiles: str, recipe_name: str, seed: int, recipe: Recipe, params: Params, card: TileSetCard, best: Checkpoint
-) -> bundle.Card:
+) -> cards.Card:
     measured = {key: value for key, value in best.measured.items() if key.startswith("validation_")}
     stretch = view_of(recipe, card.stretch).stretch
-    return bundle.Card(
+    return cards.Card(
         tiles=tiles,
         recipe=recipe_name,
         seed=seed,
@@ -128,12 +129,12 @@ def _conditions(card: TileSetCard) -> list[list[BandConditions]]:
     return [card.conditions[field] for field in fields[:: math.ceil(len(fields) / MOST_CONDITIONS)]]
 
 
-def _write(output: Path, state: State, card: bundle.Card) -> None:
+def _write(output: Path, state: State, card: cards.Card) -> None:
     best = _best(state)
     with replace_folder(output) as folder:
-        bundle.save(folder / "bundle", best.generator, card)
-        bundle.save_weights(folder / "discriminator.safetensors", best.discriminator)
-        bundle.save_weights(folder / "last.safetensors", weights_of(state.ema_generator))
+        cards.save(folder / "bundle", best.generator, card)
+        cards.save_weights(folder / "discriminator.safetensors", best.discriminator)
+        cards.save_weights(folder / "last.safetensors", weights_of(state.ema_generator))
         write_json(folder / "history.json", state.history)
 
 

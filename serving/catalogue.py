@@ -10,7 +10,8 @@ import torch
 from numpy.typing import NDArray
 
 from serving.requests import CHAMPION, RefusedError
-from skygen.bundle import Bundle, BundleError
+from skygen.bundle import Bundle
+from skygen.card import BundleError
 from skygen.engines import EngineName
 from skygen.files import read_json
 from skygen.params import Section, validate

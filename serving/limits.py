@@ -121,7 +121,7 @@ async def refuse(
 
 def _head_bytes(scope: Scope) -> int:
     line = len(scope["path"]) + len(scope["query_string"])
-    return line + sum(len(name) + len(value) for name, value in scope["headers"])
+    return line + sum(len(name) + len(value) + 4 for name, value in scope["headers"])
 
 
 def _announces_body(scope: Scope) -> bool:

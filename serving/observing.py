@@ -17,7 +17,7 @@ from serving.metrics import IN_FLIGHT, REQUEST_SECONDS, REQUESTS
 
 OTHER: Final = "other"  # a path without a route, and a method that nothing here could take
 METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-FAILED, LEFT = 500, 499  # no answer was begun; the client left before its end, as nginx writes it
+FAILED, LEFT = 500, 499  # the answer broke off by our fault; by the client's, in nginx's number
 
 
 class Observed:
@@ -25,8 +25,9 @@ class Observed:
 
     def __init__(self, app: ASGIApp, routes: Sequence[BaseRoute] = ()) -> None:
         self.app = app
-        paths = [route.path for route in iter_route_contexts(routes) if route.path]
-        self._templates = [(compile_path(path)[0], path) for path in paths]
+        found = [(route.original_route, route.path) for route in iter_route_contexts(routes) if route.path]
+        self._templates = {id(route): path for route, path in found}  # a route knows no prefix of its router's
+        self._patterns = [(compile_path(path)[0], path) for _, path in found]
         self._counters: dict[tuple[str, str, int], Counter] = {}
         self._timers: dict[str, Histogram] = {}
 
@@ -39,6 +40,9 @@ class Observed:
         IN_FLIGHT.inc()
         try:
             await self.app(scope, exchange.receive, exchange.send)
+        except BaseException:
+            exchange.failed = True
+            raise
         finally:
             IN_FLIGHT.dec()
             self._count(
@@ -56,21 +60,22 @@ class Observed:
 
     def _route(self, scope: Scope) -> str:
         """The template of the route that took the request, or that would have."""
-        if "route" in scope:
-            return str(getattr(scope["route"], "path", OTHER))
-        return next((path for regex, path in self._templates if regex.match(scope["path"])), OTHER)
+        route = scope.get("route")
+        if route is not None:
+            return self._templates.get(id(route)) or str(getattr(route, "path", OTHER))
+        return next((path for pattern, path in self._patterns if pattern.match(scope["path"])), OTHER)
 
 
 class _Exchange:
     """A request's two channels, and what became of the answer."""
 
-    __slots__ = ("_receive", "_send", "_status", "ended", "left")
+    __slots__ = ("_receive", "_send", "_status", "ended", "failed", "left")
 
     def __init__(self, receive: Receive, send: Send) -> None:
         self._receive, self._send = receive, send
-        self._status = FAILED
+        self._status: int | None = None
         self.ended: float | None = None  # when the last byte was handed over
-        self.left = False
+        self.failed = self.left = False
 
     async def receive(self) -> Message:
         message = await self._receive()
@@ -86,5 +91,8 @@ class _Exchange:
             self.ended = perf_counter()
 
     def status(self) -> int:
-        """What the client was told; 499 where it left before the end."""
-        return LEFT if self.left and self.ended is None else self._status
+        """What the client was told; of an answer that did not reach its end, 499 where the client is why, else 500."""
+        if self.ended is not None and self._status is not None:
+            return self._status
+        broke = self.failed or self._status is None
+        return FAILED if broke and not self.left else LEFT

@@ -17,7 +17,7 @@ import torch
 from astropy.io import fits
 from astropy.wcs import WCS
 
-from skygen import bundle
+from skygen import card as cards
 from skygen.gan.networks import Generator, initialise
 from skygen.gan.recipes import Recipe, read_recipes
 from skygen.gan.view import generator_shape
@@ -230,10 +230,10 @@ def write_bundle(recipes):
             "trained_at": "2026-11-23T12:00:00+00:00",
             "versions": {"torch": "2.13.0"},
         }
-        card = bundle.Card(**{**values, **changes})
+        card = cards.Card(**{**values, **changes})
         generator = Generator(card.generator)
         initialise(generator, "normal", 0.1 if ran.norm == "batch" else 0.25, torch.Generator().manual_seed(seed))
-        bundle.save(folder, generator.state_dict(), card)
+        cards.save(folder, generator.state_dict(), card)
         return card
 
     return write

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file
 
 from skygen import bundle
-from skygen.bundle import CARD, WEIGHTS, Bundle, BundleError, Card, load_discriminator, save_weights
+from skygen.bundle import Bundle
+from skygen.card import CARD, WEIGHTS, BundleError, Card, load_discriminator, save_weights
 from skygen.files import read_json, sha256_folder, write_json
 from skygen.gan.latents import latents_of
 from skygen.gan.networks import Discriminator, Generator

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from skygen.bundle import Bundle, BundleError
+from skygen.bundle import Bundle
+from skygen.card import BundleError
 from skygen.gan.latents import noise_of
 from skygen.sky.noise import sky_noise
 from skygen.tile import row

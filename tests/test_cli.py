@@ -7,7 +7,7 @@ import pty
 import subprocess
 import sys
 import termios
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from PIL import Image
 from skygen.bundle import Bundle
 from skygen.cli import A_STEP, main
 from skygen.sky.field import frame_name
-from skygen.sky.frame import SHAPE, FrameError, read_frame
+from skygen.sky.frame import FrameError, read_frame
 from skygen.sky.frame_format import write_frame
 from skygen.sky.inspection.inspect import inspect_field
 from skygen.sky.noise import pixel_noise
@@ -28,6 +28,7 @@ from skygen.sky.simulation.simulate import simulate_field
 from skygen.tile import Tile, row, walk
 
 PARAMS = Path(__file__).parents[1] / "params.yaml"
+SHAPE = (744, 1024)  # a quarter of a frame, and of the time
 
 
 @pytest.fixture(scope="module")
@@ -41,14 +42,16 @@ def bundles(tmp_path_factory: pytest.TempPathFactory, write_bundle: Callable[...
 
 
 @pytest.fixture(scope="module")
-def field(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """The frames of a simulated field in g and r, as files."""
+def field(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Path]]:
+    """The frames of a simulated field in g and r, as files; frames are small then."""
     folder, paths = tmp_path_factory.mktemp("field"), {}
     for frame in simulate_field(7, 0, SHAPE):
         if frame.band in ("g", "r"):
             paths[frame.band] = folder / frame_name(frame.band, frame.field_id)
             write_frame(paths[frame.band], frame, "test")
-    return paths
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("skygen.sky.frame.SHAPE", SHAPE)
+        yield paths
 
 
 def skygen(*arguments: str | Path | int) -> Result:
@@ -203,11 +206,11 @@ def test_check_without_the_frame_in_r_says_what_it_lacks(field: dict[str, Path])
 
 @pytest.mark.parametrize("band", ["g", "r"])
 def test_check_refuses_a_field_that_cannot_be_inspected(
-    tmp_path: Path, frame_bytes: Callable[..., bytes], band: str
+    tmp_path: Path, field: dict[str, Path], frame_bytes: Callable[..., bytes], band: str
 ) -> None:
     """Two pixels, and a constant everywhere else."""
     flux = np.full(SHAPE, 0.5, np.float32)
-    flux[700, 1000:1002] = (5.0, 0.25)
+    flux[700, 900:902] = (5.0, 0.25)
     frame = tmp_path / f"frame-{band}-000094-1-0012.fits"
     frame.write_bytes(frame_bytes(frame.name, flux))
     run = skygen("check", frame)

@@ -10,7 +10,7 @@ const real = new Map(); // by tile set, what the service says of its real tiles
 /** Draw the tiles of the state's recipe. */
 export async function drawGrid(state, cards, signal) {
   const card = cards.find(({ tiles, recipe }) => tiles === state.tiles && recipe === state.model);
-  const squares = arrange($("grid"), [{ key: card.recipe }]);
+  const squares = arrange($("grid"), [{ key: "grid" }]);
   await drawTiles(squares[0], state, card, signal);
   say(`${state.n} tiles of seed ${state.seed}, ${card.tiles} ${card.recipe}`);
 }
@@ -51,7 +51,8 @@ function arrange(root, groups) {
     block.firstChild.hidden = !title;
     return block;
   });
-  root.replaceChildren(...blocks);
+  const same = blocks.length === before.size && blocks.every((block) => block.parentElement === root);
+  if (!same) root.replaceChildren(...blocks); // else none is taken out, which would lose the focus in it
   return blocks.map((block) => block.lastChild);
 }
 

@@ -5,68 +5,26 @@ its hash names it.
 """
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 
+from skygen.card import BundleError, Card, load_generator
 from skygen.engines import EngineName, NamedEngine, engine_for, one_thread
-from skygen.files import read_json, sha256_folder, write_atomically, write_json
+from skygen.files import sha256_folder
 from skygen.formats.origin import Origin
 from skygen.gan.latents import Stream, latents_of, noise_of, tile_rng, walk_latents
-from skygen.gan.networks import Discriminator, Generator, GeneratorShape
-from skygen.gan.recipes import Recipe
 from skygen.gan.view import Conditions, Sky, View
-from skygen.params import Section, Size, validate
-from skygen.sky.conditions import BandConditions, FieldConditions
-from skygen.sky.stretch import Stretch
+from skygen.sky.conditions import FieldConditions
 from skygen.tile import SURVEY, Noise, Seeing, Tile, row
 
-WEIGHTS, CARD = "generator.safetensors", "card.json"
-_REMEDY = "train it anew, or fetch it again with dvc pull"
 TILES_A_PASS = 8  # the unit of work of one core; it does not change a tile's bytes
-
-
-class BundleError(ValueError):
-    """A folder is not a usable bundle; the message gives the file, the cause and what to do."""
-
-
-class Card(Section):
-    """Where a generator comes from and how to run it."""
-
-    tiles: str
-    recipe: str
-    seed: int
-    scale: str
-    row: dict[str, Any]  # the recipe as it ran, the scale's factors applied
-    size: Size
-    bands: list[str]
-    softening_nmgy: float
-    limit_nmgy: float
-    pixel_scale_arcsec: float
-    generator: GeneratorShape
-    latents: Literal["normal", "uniform"]
-    psf_share: float | None  # of the kernel by which scenes are blurred; null where they are painted as seen
-    conditions: list[list[BandConditions]] | None  # fields with their bands, for scenes; null where noise is painted
-    iteration: int
-    images_seen: int
-    validation: dict[str, float]  # the metrics by which this checkpoint was chosen
-    data_hash: str
-    commit: str
-    trained_at: str  # ISO 8601, UTC
-    versions: dict[str, str]
-
-    @property
-    def stretch(self) -> Stretch:
-        """The stretch with which this recipe's networks see flux."""
-        return Stretch(self.softening_nmgy, self.limit_nmgy)
 
 
 class Bundle:
@@ -83,16 +41,7 @@ class Bundle:
 
         `engine` is what computes the network (see `skygen.engines`): the bits of a tile are an engine's own.
         """
-        for name in (WEIGHTS, CARD):
-            if not (folder / name).is_file():
-                raise BundleError(f"{folder / name}: missing; a bundle holds {WEIGHTS} and {CARD}")
-        try:
-            card = validate(Card, read_json(folder / CARD), str(folder / CARD))
-        except ValueError as error:
-            raise BundleError(f"{error}; {_REMEDY}") from error
-        generator, chosen = Generator(card.generator), torch.device(device)
-        _load_weights(generator, folder / WEIGHTS)
-        generator.eval().requires_grad_(False)
+        (card, generator), chosen = load_generator(folder), torch.device(device)
         return cls(card, engine_for(generator, chosen, engine), sha256_folder(folder), chosen)
 
     def generate(
@@ -205,33 +154,6 @@ def _factor(tile: Tile, sky_noise_nmgy: torch.Tensor) -> torch.Tensor:
 def _choose(conditions: Sequence[FieldConditions], tile: Tile) -> FieldConditions:
     """The field under which a tile is observed."""
     return conditions[int(tile_rng(tile.seed, tile.index, Stream.CONDITIONS).integers(len(conditions)))]
-
-
-def save(folder: Path, weights: Mapping[str, torch.Tensor], card: Card) -> None:
-    """Write a bundle of a generator's state and its card to `folder`; each file appears whole or not at all."""
-    save_weights(folder / WEIGHTS, weights)
-    write_json(folder / CARD, card.model_dump())
-
-
-def save_weights(path: Path, weights: Mapping[str, torch.Tensor]) -> None:
-    """Write a network's state as safetensors."""
-    with write_atomically(path) as temporary:
-        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}, temporary)
-
-
-def load_discriminator(path: Path, card: Card) -> Discriminator:
-    """The discriminator that was trained with the bundle of `card`; raises `BundleError` where `path` is not it."""
-    row = validate(Recipe, card.row, str(path))
-    discriminator = Discriminator(card.size, len(card.bands), card.generator.width, row.norm, row.logit_slope)
-    _load_weights(discriminator, path)
-    return discriminator
-
-
-def _load_weights(network: Generator | Discriminator, path: Path) -> None:
-    try:
-        network.load_state_dict(load_file(path))
-    except (OSError, SafetensorError, RuntimeError) as error:
-        raise BundleError(f"{path}: {error}; {_REMEDY}") from error
 
 
 def _load_pyfunc(path: str) -> "_PyFunc":

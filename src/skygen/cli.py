@@ -11,12 +11,10 @@ from tqdm import tqdm
 
 from skygen.files import write_atomically
 from skygen.formats.encode import MEDIA_TYPES, Format, encode
-from skygen.formats.origin import Origin
 from skygen.params import load
 from skygen.tile import MAX_INDEX, MAX_SEED, Noise, Seeing, Tile, row, walk
 
 if TYPE_CHECKING:  # torch takes a second to import: commands that draw nothing start without it
-    from skygen.bundle import Bundle
     from skygen.engines import EngineName
 
 P = ParamSpec("P")
@@ -204,30 +202,9 @@ def _write(bundle: Path, engine: "EngineName", tiles: Sequence[Tile], name: Form
         for start in range(0, len(tiles), A_STEP):
             drawn.append(loaded.draw_all(tiles[start : start + A_STEP]))
             progress.update(len(drawn[-1]))
-    content = encode(np.concatenate(drawn), name, _origin(loaded, tiles))
+    content = encode(np.concatenate(drawn), name, loaded.origin(tiles))
     with write_atomically(to) as temporary:
         temporary.write_bytes(content)
-
-
-def _origin(bundle: "Bundle", tiles: Sequence[Tile]) -> Origin:
-    card, sky, start = bundle.card, bundle.observed_under(tiles), tiles[0]
-    steps = [tile.towards for tile in tiles if tile.towards is not None]
-    return Origin(
-        tiles=card.tiles,
-        recipe=card.recipe,
-        model_sha256=bundle.sha256,
-        seed=start.seed,
-        noise=start.noise,
-        seeing=start.seeing,
-        bands=card.bands,
-        pixel_scale_arcsec=card.pixel_scale_arcsec,
-        sky_noise_nmgy=None if sky is None else sky.sky_noise_nmgy.numpy(),
-        first=start.index,
-        softening_nmgy=card.softening_nmgy,
-        limit_nmgy=card.limit_nmgy,
-        towards=steps[0][0] if steps else None,
-        shares=[share for _, share in steps] or None,
-    )
 
 
 def _format_of(output: Path) -> Format:

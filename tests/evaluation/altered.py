@@ -10,7 +10,8 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 
-from skygen.bundle import CARD, WEIGHTS, Bundle
+from skygen.bundle import Bundle
+from skygen.card import CARD, WEIGHTS
 from skygen.files import read_json, write_json
 from skygen.measure.pixels import STRETCH
 from skygen.tiles.store import TileStore

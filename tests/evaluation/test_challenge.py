@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from skygen.bundle import CARD, Bundle, BundleError
+from skygen.bundle import Bundle
+from skygen.card import CARD, BundleError
 from skygen.evaluation.challenge import Arena, Contender, Verdict, challenge, difference
 from skygen.evaluation.comparison import GATES as GATED
 from skygen.evaluation.comparison import flaws

@@ -9,7 +9,8 @@ from PIL import Image
 from ruamel.yaml import YAML
 
 from pipelines import controls, evaluate
-from skygen import bundle
+from skygen import card as cards
+from skygen.bundle import Bundle
 from skygen.evaluation.encoder_training import train_encoder
 from skygen.evaluation.scoring import entries
 from skygen.files import read_json
@@ -58,9 +59,9 @@ def made(tmp_path_factory, write_store, write_bundle, sky) -> Path:
     return folder
 
 
-def save_discriminator(folder: Path, card: bundle.Card) -> None:
+def save_discriminator(folder: Path, card: cards.Card) -> None:
     network = Discriminator(card.size, len(card.bands), 2, card.row["norm"], card.row["logit_slope"])
-    bundle.save_weights(folder / "discriminator.safetensors", network.state_dict())
+    cards.save_weights(folder / "discriminator.safetensors", network.state_dict())
 
 
 @pytest.fixture
@@ -90,7 +91,7 @@ def test_evaluate_writes_both_sections_with_their_origin_and_logs_the_same_value
     [(*name, sha256, values, artifacts)] = logged
     assert list(content) == ["encoder", "bundle", "data", "tiles", "validation", "test"]
     assert content["tiles"] == {"validation": 10, "test": 10}
-    assert content["bundle"] == sha256 == bundle.Bundle.load(Path("models") / tiles / recipe / "0/bundle").sha256
+    assert content["bundle"] == sha256 == Bundle.load(Path("models") / tiles / recipe / "0/bundle").sha256
     assert content["data"] == read_json(project / "data/tiles" / tiles / "tiles.json")["data_hash"]
     for split in ("validation", "test"):
         assert list(dict(entries(content[split]))) == keys

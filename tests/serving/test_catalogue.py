@@ -8,7 +8,7 @@ import torch
 
 from serving.catalogue import Catalogue
 from serving.requests import RefusedError
-from skygen.bundle import BundleError
+from skygen.card import BundleError
 from skygen.files import read_json, write_json
 
 CPU = torch.device("cpu")

@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from skygen.bundle import Bundle, BundleError
+from skygen.bundle import Bundle
+from skygen.card import BundleError
 from skygen.evaluation.comparison import GATES, RANKED_BY, flaws
 from skygen.evaluation.controls import held
 from skygen.evaluation.encoder import Encoder

@@ -1,0 +1,112 @@
+"""Broken clients: thousands of malformed requests, of which none may hurt the service. `--requests 2000 --seed 1`.
+
+Half of them go down raw sockets (benchmarks/malformed), half are made by schemathesis from the service's own document.
+Ends with 1 where anything is wrong.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import httpx
+
+from benchmarks.malformed.cases import FAMILIES, Case, case, play
+from benchmarks.served import Service, served
+
+CLIENTS = 8
+HURRY = {"SKYGEN_BODY_SECONDS": "1", "SKYGEN_HEAD_SECONDS": "2"}  # for slow clients, which would else take minutes
+GOOD = {"tiles": "gri128", "n": 2, "seed": 7, "format": "npy"}
+# Which tile sets and recipes there are, and which of them take noise, no document of types can say: such a request is
+# sound by the document, and is refused by name.
+LEFT_OUT = "positive_data_acceptance"
+
+
+def main() -> None:
+    """Start a service, break things, print what was found."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--requests", type=int, default=2000)
+    parser.add_argument("--seed", type=int, default=1)
+    arguments = parser.parse_args()
+    with TemporaryDirectory() as folder, served(Path(folder), HURRY) as service:
+        sys.exit(bool(run(service, Path(folder), arguments.requests, arguments.seed)))
+
+
+def run(service: Service, folder: Path, requests: int, seed: int) -> list[str]:
+    """What went wrong, printed too, with the figures."""
+    expected = good(service)
+    wrong = fuzz(service, range(len(FAMILIES)), seed)  # what every family costs once: caches, buffers, series
+    memory, series, workers = service.memory_bytes(), service.series(), service.workers()
+    sent = requests // 2
+    for start in range(0, sent, 100):
+        wrong += fuzz(service, range(start, min(start + 100, sent)), seed)
+        if good(service) != expected:
+            wrong.append(f"after case {start}: the same request has another answer")
+    print(f"raw sockets: {sent} requests of {len(FAMILIES)} families, {len(wrong)} wrong")
+    memory_between = service.memory_bytes()
+    made, failures = schemathesis(service, folder, requests - sent, seed)
+    print(f"schemathesis: {made} requests, {len(failures)} wrong")
+    wrong += failures
+    if good(service) != expected:
+        wrong.append("after all: the same request has another answer")
+    if service.workers() != workers:
+        wrong.append("a worker was replaced")
+    if service.traces():
+        wrong.append(f"the service logged {service.traces()} errors of its own")
+    added = sorted(service.series() - series)
+    print(
+        f"memory of the worker: {memory / 1e6:.0f} MB, then {memory_between / 1e6:.0f}, {service.memory_bytes() / 1e6:.0f}"
+    )
+    print(f"metric series: {len(series)}, then {len(series) + len(added)}", *added[:20], sep="\n  ")
+    print(*wrong, sep="\n")
+    return wrong
+
+
+def good(service: Service) -> bytes:
+    """The answer to a sound request; raises where there is none."""
+    return httpx.post(f"{service.url}/v1/generate", json=GOOD, timeout=60).raise_for_status().content
+
+
+def fuzz(service: Service, indices: Iterable[int], seed: int) -> list[str]:
+    """What was wrong with the answers to these cases, each with what plays it again."""
+
+    def one(index: int) -> tuple[int, Case, str]:
+        made = case(seed, index)
+        return index, made, play(service.address, made)
+
+    with ThreadPoolExecutor(CLIENTS) as clients:
+        played = list(clients.map(one, indices))
+    return [f"case({seed}, {index}), {made.family}: {problem}" for index, made, problem in played if problem]
+
+
+def schemathesis(service: Service, folder: Path, requests: int, seed: int) -> tuple[int, list[str]]:
+    """How many requests schemathesis made from the service's document, about as many as asked for, and what failed."""
+    report, made, failures = folder / "schemathesis.json", 0, Counter[str]()
+    command = [str(Path(sys.executable).parent / "schemathesis"), "run", f"{service.url}/docs.json"]
+    command += ["--checks", "all", "--exclude-checks", LEFT_OUT, "--continue-on-failure", "--no-color"]
+    command += ["--generation-database", "none", "--report", "json", "--report-json-path", str(report)]
+    for turn, phases in enumerate(["coverage", "fuzzing", "fuzzing", "fuzzing", "fuzzing"]):
+        if made >= requests:
+            break
+        examples = max(1, (requests - made) // 7)
+        options = ["--phases", phases, "--seed", str(seed + turn), "--max-examples", str(examples)]
+        ended = subprocess.run([*command, *options], cwd=folder, capture_output=True, text=True, check=False)
+        if ended.returncode not in (0, 1):
+            raise RuntimeError(ended.stdout + ended.stderr)
+        found = json.loads(report.read_text())
+        made += found["test_cases"]["generated"]
+        failures.update(
+            f"schemathesis: {each['title']} at {', '.join(each['operations'])}" for each in found["failures"]
+        )
+        if found["failures"]:
+            print(ended.stdout)
+    return made, list(failures)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,106 @@
+"""The checkout's service as its users run it: a supervisor and its workers, on a port of this machine."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import psutil  # type: ignore[import-untyped]
+
+from benchmarks.raw import Address
+
+ROOT = Path(__file__).parents[1]
+BUNDLES = ROOT / "bundles"
+STOP_SECONDS = 20  # past what a graceful stop may take here
+
+
+@dataclass(frozen=True)
+class Service:
+    """A running service: its supervisor, where it listens and where it logs."""
+
+    process: subprocess.Popen[bytes]
+    address: Address
+    log: Path
+
+    @property
+    def url(self) -> str:
+        """Where it answers."""
+        return f"http://{self.address[0]}:{self.address[1]}"
+
+    def workers(self) -> list[psutil.Process]:
+        """The processes that answer, without the one that watches over them."""
+        return list(psutil.Process(self.process.pid).children())
+
+    def memory_bytes(self) -> int:
+        """What the workers hold of the machine's memory."""
+        return sum(worker.memory_info().rss for worker in self.workers())
+
+    def series(self) -> set[str]:
+        """The metrics with their labels, without their values."""
+        lines = httpx.get(f"{self.url}/metrics", timeout=30).text.splitlines()
+        return {line.rpartition(" ")[0] for line in lines if line and not line.startswith("#")}
+
+    def traces(self) -> int:
+        """Errors of its own that the service has logged."""
+        return self.log.read_text(errors="replace").count("Traceback (most recent call last)")
+
+
+@contextmanager
+def served(folder: Path, settings: Mapping[str, str], bundles: Path = BUNDLES, port: int = 0) -> Iterator[Service]:
+    """A ready service over `bundles` that logs into `folder`; `settings` are its environment.
+
+    It is asked to stop at the end where it still runs, and killed where it does not. Raises `RuntimeError` with its log
+    where it never gets ready.
+    """
+    log = folder / "service.log"
+    address = ("127.0.0.1", port or _free_port())
+    command = [sys.executable, "-m", "bentoml", "serve", "serving.service:Skygen", "--host", address[0]]
+    command += ["--port", str(address[1]), "--timeout-graceful-shutdown", str(STOP_SECONDS)]
+    own = {"HOME": str(folder), "BENTOML_HOME": str(folder / "bentoml"), "BENTOML_DO_NOT_TRACK": "True"}
+    variables = os.environ | own | {"SKYGEN_BUNDLES": str(bundles), "SKYGEN_DEVICE": "cpu"} | dict(settings)
+    with (
+        log.open("wb") as written,
+        subprocess.Popen(command, cwd=ROOT, env=variables, stdout=written, stderr=written) as process,
+    ):
+        service = Service(process, address, log)
+        try:
+            _await_ready(service)
+            yield service
+        finally:
+            stop(service)
+
+
+def stop(service: Service) -> int:
+    """The exit status of a service that is asked to stop; it is killed, with its workers, where it does not."""
+    family = [] if service.process.poll() is not None else service.workers()
+    service.process.terminate()
+    try:
+        return service.process.wait(STOP_SECONDS + 10)
+    except subprocess.TimeoutExpired:
+        for process in (psutil.Process(service.process.pid), *family):
+            process.kill()
+        return service.process.wait()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _await_ready(service: Service) -> None:
+    end = time.monotonic() + 90
+    while time.monotonic() < end and service.process.poll() is None:
+        try:
+            if httpx.get(f"{service.url}/readyz", timeout=5).is_success:
+                return
+        except httpx.TransportError:
+            pass
+        time.sleep(0.2)
+    raise RuntimeError(f"the service did not get ready; its log:\n{service.log.read_text(errors='replace')}")

@@ -1,0 +1,218 @@
+"""A client of the service: arrays of flux by seed. It needs httpx and numpy, and nothing else of skygen."""
+
+import io
+import itertools
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any, Literal, Self
+from urllib.parse import quote
+
+import httpx
+import numpy as np
+from numpy.typing import NDArray
+
+CHAMPION = "champion"
+SURVEY = "survey"
+UNIT = "nanomaggy"  # 3.631 microjansky (AB): a magnitude of 22.5
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.25, 8.0
+_BUSY = (429, 503)
+
+
+class SkygenError(Exception):
+    """What the service refused or could not do: its sentence, its status, and the field of the request at fault.
+
+    `status` is None where there was no answer; `field` where no field is at fault.
+    """
+
+    def __init__(self, message: str, status: int | None = None, field: str | None = None) -> None:
+        super().__init__(message)
+        self.status, self.field = status, field
+
+
+@dataclass(frozen=True)
+class Tiles:
+    """Tiles as flux [n, bands, H, W] float32 in nanomaggies, and what made them."""
+
+    flux: NDArray[np.float32]
+    bands: tuple[str, ...]
+    pixel_scale_arcsec: float
+    recipe: str
+    model_sha256: str
+    engine: str  # which computed the model: the last bits are its own
+    seed: int
+    unit: str = UNIT
+
+    def __len__(self) -> int:
+        """The number of tiles."""
+        return len(self.flux)
+
+    def band(self, name: str) -> NDArray[np.float32]:
+        """The tiles in one band [n, H, W]; raises `ValueError` where the set has no such band."""
+        if name not in self.bands:
+            raise ValueError(f"no band {name!r} here; there is {', '.join(self.bands)}")
+        return self.flux[:, self.bands.index(name)]
+
+
+class Client:
+    """The service at `url`, called with the API key `key` where it asks for one.
+
+    A call waits up to `timeout` seconds for an answer. Where the service is too busy (429, 503) or cannot be reached,
+    it is called again up to `retries` times, after the pause that it asks for, or longer and longer ones; not where it
+    asks for more than `timeout`. Whatever else goes wrong is a `SkygenError` at once. Threads may share a client.
+
+    Of all calls: `tiles` is a set such as r64 or gri128, `model` a recipe or champion. Of recipes that paint scenes,
+    `noise` is survey, none, or a level in nmgy for r; `seeing` is survey, or the FWHM of the PSF in arcsec.
+    """
+
+    def __init__(
+        self, url: str = "http://localhost:3000", key: str | None = None, timeout: float = 60.0, retries: int = 5
+    ) -> None:
+        headers = {} if key is None else {"Authorization": f"Bearer {key}"}
+        self._http = httpx.Client(base_url=url, headers=headers, timeout=timeout)
+        self._timeout, self._retries = timeout, retries
+        self._cards: dict[str, dict[str, Any]] = {}  # by the model's sha256
+
+    def generate(
+        self,
+        tiles: str,
+        n: int = 1,
+        seed: int = 0,
+        model: str = CHAMPION,
+        noise: str | float = SURVEY,
+        seeing: str | float = SURVEY,
+        first: int = 0,
+    ) -> Tiles:
+        """Tiles `first` to `first + n - 1` of `seed`: tile i of a seed is the same in every call."""
+        asked = {"tiles": tiles, "n": n, "seed": seed, "model": model, "noise": noise, "seeing": seeing, "first": first}
+        return self._tiles(self._post("generate", asked, "npy"), seed)
+
+    def fits(
+        self,
+        tiles: str,
+        n: int = 1,
+        seed: int = 0,
+        model: str = CHAMPION,
+        noise: str | float = SURVEY,
+        seeing: str | float = SURVEY,
+        first: int = 0,
+    ) -> bytes:
+        """The tiles that `generate` gives, as a FITS file with an image extension for each."""
+        asked = {"tiles": tiles, "n": n, "seed": seed, "model": model, "noise": noise, "seeing": seeing, "first": first}
+        return self._post("generate", asked, "fits").content
+
+    def interpolate(
+        self,
+        tiles: str,
+        seed: int,
+        to: int,
+        steps: int = 9,
+        model: str = CHAMPION,
+        noise: str | float = SURVEY,
+        seeing: str | float = SURVEY,
+    ) -> Tiles:
+        """The walk from the tile of `seed` to that of the seed `to`, in equal steps, both ends included."""
+        asked = {"tiles": tiles, "seed": seed, "to": to, "steps": steps, "model": model}
+        return self._tiles(self._post("interpolate", asked | {"noise": noise, "seeing": seeing}, "npy"), seed)
+
+    def tile(
+        self,
+        tiles: str,
+        seed: int,
+        index: int = 0,
+        model: str = CHAMPION,
+        noise: str | float = SURVEY,
+        seeing: str | float = SURVEY,
+        version: str | None = None,
+    ) -> Tiles:
+        """One tile [1, bands, H, W], from an address that caches keep; `version` is the sha256 of the model to draw it."""
+        query = {"index": index, "model": model, "noise": noise, "seeing": seeing, "version": version}
+        said = {name: str(value) for name, value in query.items() if value is not None}
+        return self._tiles(self._call("GET", f"/v1/tile/{quote(tiles, safe='')}/{seed}.npy", params=said), seed)
+
+    def models(self) -> list[dict[str, Any]]:
+        """The card of every model: its set, recipe, bands, pixel scale, metrics, sha256, whether it is the champion."""
+        cards: list[dict[str, Any]] = self._call("GET", "/v1/models").json()["models"]
+        self._cards = {card["sha256"]: card for card in cards}
+        return cards
+
+    def close(self) -> None:
+        """Close its connections."""
+        self._http.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _post(self, route: str, asked: Mapping[str, Any], name: Literal["npy", "fits"]) -> httpx.Response:
+        plain = {field: value.item() if isinstance(value, np.generic) else value for field, value in asked.items()}
+        return self._call("POST", f"/v1/{route}", json=plain | {"format": name})
+
+    def _tiles(self, answer: httpx.Response, seed: int) -> Tiles:
+        sha256 = answer.headers.get("X-Skygen-Model", "")
+        if sha256 not in self._cards:
+            self.models()
+        if sha256 not in self._cards:
+            raise SkygenError(
+                f"{self._http.base_url} does not hold the model {sha256} that drew these tiles: ask again"
+            )
+        card = self._cards[sha256]
+        return Tiles(
+            flux=np.load(io.BytesIO(answer.content), allow_pickle=False),
+            bands=tuple(card["bands"]),
+            pixel_scale_arcsec=card["pixel_scale_arcsec"],
+            recipe=card["recipe"],
+            model_sha256=sha256,
+            engine=answer.headers["X-Skygen-Engine"],
+            seed=int(seed),
+        )
+
+    def _call(self, method: str, path: str, **request: Any) -> httpx.Response:
+        """The answer, where it is a success, after as many calls as that takes."""
+        for attempt in itertools.count():
+            answer = self._try(method, path, **request)
+            if isinstance(answer, httpx.Response) and answer.is_success:
+                break
+            problem, asked_s = (
+                (answer, 0.0) if isinstance(answer, SkygenError) else (_problem(answer), _asked_s(answer))
+            )
+            if attempt >= self._retries or problem.status not in (None, *_BUSY) or asked_s > self._timeout:
+                raise problem
+            pause_s = min(_FIRST_PAUSE_S * 2**attempt, _LONGEST_PAUSE_S)
+            time.sleep(asked_s + pause_s * np.random.default_rng().uniform(0.5, 1))  # so that not all come at once
+        return answer
+
+    def _try(self, method: str, path: str, **request: Any) -> httpx.Response | SkygenError:
+        """The answer to one call, or why there is none; raises `SkygenError` where another call would not help."""
+        try:
+            return self._http.request(method, path, **request)
+        except httpx.TimeoutException as error:
+            raise SkygenError(f"{self._http.base_url} gave no answer within {self._timeout:g} s") from error
+        except httpx.TransportError as error:
+            return SkygenError(f"{self._http.base_url} cannot be reached: {error}")
+
+
+def _problem(answer: httpx.Response) -> SkygenError:
+    """What is wrong, in the service's own words, or in those of what stands before it."""
+    try:
+        said = answer.json()
+        detail = said.get("detail") or [{"loc": []}]
+        field = ".".join(map(str, detail[0]["loc"])) or None
+        return SkygenError(str(said["error"]), answer.status_code, field)
+    except (ValueError, LookupError, AttributeError, TypeError):
+        return SkygenError(f"{answer.status_code} {answer.reason_phrase}: {answer.text[:200]}", answer.status_code)
+
+
+def _asked_s(answer: httpx.Response) -> float:
+    """The seconds to wait that an answer asks for by Retry-After, a number or a date (RFC 9110, 10.2.3); 0 for none."""
+    said = answer.headers.get("Retry-After", "")
+    if said.isdecimal():
+        return float(said)
+    try:
+        return max(0.0, (parsedate_to_datetime(said) - datetime.now(UTC)).total_seconds())
+    except (ValueError, TypeError):
+        return 0.0
