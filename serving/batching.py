@@ -53,7 +53,7 @@ class Batcher:
     """Draws tiles for requests on `threads` threads; at most `most_tiles` may be wanted at a time."""
 
     def __init__(self, threads: int, most_tiles: int) -> None:
-        self._most_tiles, self.wanted, self._closed = most_tiles, 0, False
+        self._most_tiles, self.wanted, self._idle, self._closed = most_tiles, 0, 0, False
         self._jobs: deque[_Job] = deque()
         self._changed = threading.Condition()
         self._seconds_a_tile = 0.01
@@ -123,14 +123,16 @@ class Batcher:
     def _take(self) -> list[tuple[_Job, slice]]:
         """The next pass: of each job that has a part in it, which of its tiles. Empty when there is no more to do."""
         with self._changed:
+            self._idle += 1
             while not self._jobs and not self._closed:
                 self._changed.wait()
+            idle, self._idle = self._idle, self._idle - 1
             if not self._jobs:
                 return []
             bundle = self._jobs[0].bundle
             sharing = [job for job in self._jobs if job.bundle is bundle]
             waiting = sum(len(job.tiles) - job.next for job in sharing)
-            room = min(TILES_A_PASS, math.ceil(waiting / len(self._threads)))
+            room = min(TILES_A_PASS, math.ceil(waiting / idle))  # a busy thread takes its part when it comes back
             parts = []
             for job in sharing:
                 if room == 0:

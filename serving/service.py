@@ -13,14 +13,16 @@ from serving.app import build
 from serving.auth import ApiKeys, read_keys
 from serving.batching import Batcher
 from serving.catalogue import Catalogue
+from serving.connections import bound_connections
 from serving.front import HEALTH, METRICS, InFront
 from serving.hall import Hall
-from serving.limits import JsonBodies
+from serving.limits import JsonBodies, SlowReaders
 from serving.settings import Settings
 from skygen.provenance import choose_device
 
 SETTINGS = Settings.of_environment()
 APP = build(SETTINGS)
+bound_connections(SETTINGS.head_seconds)  # here: uvicorn chooses its protocol before it starts the service
 FREE_OF_KEYS = ("/", "/page/", *HEALTH)
 
 
@@ -38,7 +40,7 @@ def guarded(app: ASGIApp) -> ASGIApp:
     """`app` behind its limits: keys, bodies, and pages of other sites, as the settings say."""
     keys = read_keys(SETTINGS.api_keys, SETTINGS.api_keys_file)
     free = FREE_OF_KEYS if SETTINGS.metrics == "keys" else (*FREE_OF_KEYS, METRICS)
-    guarded: ASGIApp = JsonBodies(app)
+    guarded: ASGIApp = JsonBodies(SlowReaders(app), seconds=SETTINGS.body_seconds)
     guarded = ApiKeys(guarded, keys, free) if keys else guarded
     if SETTINGS.cors_origins:
         guarded = CORSMiddleware(

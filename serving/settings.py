@@ -23,6 +23,7 @@ class Settings(BaseSettings):
     threads: int = Field(default=0, ge=0, le=1024, description="that draw tiles, in each process; 0: one a core")
     queue_tiles: int = Field(default=1024, ge=MAX_TILES, description="asked for and not drawn yet; beyond it 429")
     timeout_seconds: float = Field(default=60, gt=0, le=3600, description="for an answer; after it 504")
+    head_seconds: float = Field(default=10, gt=0, le=3600, description="for a request's headers; after it 408")
     body_seconds: float = Field(default=10, gt=0, le=3600, description="for a request's body; after it 408")
     api_keys: Words = Field(default=(), description="any of which a client must send, with commas between them")
     api_keys_file: Path | None = Field(default=None, description="more of them, one a line")

@@ -25,6 +25,7 @@ async function draw() {
   drawing.abort();
   drawing = new AbortController();
   const { signal } = drawing;
+  document.body.setAttribute("aria-busy", "true");
   try {
     if (cards === null) await loadCards();
     const state = readState(cards);
@@ -40,7 +41,6 @@ async function draw() {
 /** Everything but pictures: the form, the navigation, the lines to copy. */
 function showFrame(state) {
   clearProblems();
-  document.body.setAttribute("aria-busy", "true");
   $("controls").hidden = false;
   showControls(state, cards);
   showTake(state, cards);

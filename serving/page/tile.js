@@ -28,7 +28,9 @@ export function prepareTile() {
   $("tile-next").onclick = () => step(1);
   $("tile-circles").onchange = ({ target }) => $("tile-picture").classList.toggle("bare", !target.checked);
   $("tile-pixels").onchange = ({ target }) => $("tile-picture").classList.toggle("smooth", !target.checked);
-  dialog.onclick = ({ target }) => target === dialog && dialog.close();
+  dialog.onclick = ({ target }) => {
+    if (target === dialog) dialog.close(); // the dark around it
+  };
   dialog.onclose = () => shown && change({ tile: null });
   dialog.onkeydown = (event) => {
     const by = { ArrowLeft: -1, ArrowRight: 1 }[event.key];

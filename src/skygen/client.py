@@ -1,7 +1,6 @@
 """A client of the service: arrays of flux by seed. It needs httpx and numpy, and nothing else of skygen."""
 
 import io
-import itertools
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -127,7 +126,7 @@ class Client:
         seeing: str | float = SURVEY,
         version: str | None = None,
     ) -> Tiles:
-        """One tile [1, bands, H, W], from an address that caches keep; `version` is the sha256 of the model to draw it."""
+        """One tile [1, bands, H, W], from an address that caches keep; `version`: the sha256 of the model to use."""
         query = {"index": index, "model": model, "noise": noise, "seeing": seeing, "version": version}
         said = {name: str(value) for name, value in query.items() if value is not None}
         return self._tiles(self._call("GET", f"/v1/tile/{quote(tiles, safe='')}/{seed}.npy", params=said), seed)
@@ -173,27 +172,32 @@ class Client:
 
     def _call(self, method: str, path: str, **request: Any) -> httpx.Response:
         """The answer, where it is a success, after as many calls as that takes."""
-        for attempt in itertools.count():
-            answer = self._try(method, path, **request)
-            if isinstance(answer, httpx.Response) and answer.is_success:
-                break
-            problem, asked_s = (
-                (answer, 0.0) if isinstance(answer, SkygenError) else (_problem(answer), _asked_s(answer))
-            )
-            if attempt >= self._retries or problem.status not in (None, *_BUSY) or asked_s > self._timeout:
+        attempt = 0
+        while not isinstance(answer := self._try(method, path, **request), httpx.Response):
+            problem, asked_s = answer
+            if attempt == self._retries or asked_s > self._timeout:
                 raise problem
             pause_s = min(_FIRST_PAUSE_S * 2**attempt, _LONGEST_PAUSE_S)
             time.sleep(asked_s + pause_s * np.random.default_rng().uniform(0.5, 1))  # so that not all come at once
+            attempt += 1
         return answer
 
-    def _try(self, method: str, path: str, **request: Any) -> httpx.Response | SkygenError:
-        """The answer to one call, or why there is none; raises `SkygenError` where another call would not help."""
+    def _try(self, method: str, path: str, **request: Any) -> httpx.Response | tuple[SkygenError, float]:
+        """The answer to one call, or why there is none yet and the pause in seconds that was asked for.
+
+        Raises `SkygenError` where another call would not help.
+        """
         try:
-            return self._http.request(method, path, **request)
+            answer = self._http.request(method, path, **request)
         except httpx.TimeoutException as error:
             raise SkygenError(f"{self._http.base_url} gave no answer within {self._timeout:g} s") from error
         except httpx.TransportError as error:
-            return SkygenError(f"{self._http.base_url} cannot be reached: {error}")
+            return SkygenError(f"{self._http.base_url} cannot be reached: {error}"), 0.0
+        if answer.is_success:
+            return answer
+        if answer.status_code not in _BUSY:
+            raise _problem(answer)
+        return _problem(answer), _asked_s(answer)
 
 
 def _problem(answer: httpx.Response) -> SkygenError:

@@ -1,0 +1,268 @@
+"""The Python client: what it gives against the real service, and what it does about servers that are busy or gone."""
+
+import io
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from astropy.io import fits
+
+from skygen.bundle import Bundle
+from skygen.client import Client, SkygenError, Tiles
+from skygen.tile import Tile, walk
+from tests.serving.conftest import ROOT, Serve
+
+Answer = tuple[int, dict[str, str], bytes]
+
+
+@pytest.fixture(scope="module")
+def sky(client: httpx.Client) -> Iterator[Client]:
+    """Ours, of the service that all tests share."""
+    with Client(str(client.base_url)) as ours:
+        yield ours
+
+
+@pytest.fixture
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The seconds that the client would have slept, which pass at once."""
+    slept: list[float] = []
+    monkeypatch.setattr("skygen.client.time.sleep", slept.append)
+    return slept
+
+
+@contextmanager
+def answering(*answers: Answer) -> Iterator[tuple[str, list[str]]]:
+    """A server that gives `answers` one after the other, the last one for ever: its URL, and the requests it had.
+
+    Status 0 closes the connection without an answer.
+    """
+    had: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            had.append(f"{self.command} {self.path} {self.headers.get('Authorization')}")
+            status, headers, body = answers[min(len(had), len(answers)) - 1]
+            if status == 0:
+                self.close_connection = True
+                return
+            self.send_response(status)
+            for name, value in {**headers, "Content-Length": str(len(body))}.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(body)
+
+        do_POST = do_GET
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}", had
+        finally:
+            server.shutdown()
+
+
+def error(status: int, sentence: str = "too busy", **headers: str) -> Answer:
+    return (
+        status,
+        {name.replace("_", "-"): value for name, value in headers.items()},
+        json.dumps({"error": sentence}).encode(),
+    )
+
+
+MODELS: Answer = (200, {"Content-Type": "application/json"}, b'{"models": []}')
+
+
+@pytest.mark.parametrize(("tiles", "recipe", "bands"), [("r64", "improved", "r"), ("gri128", "gan", "gri")])
+def test_tiles_are_the_bundles_flux_with_what_made_them(
+    sky: Client, bundles: Path, tiles: str, recipe: str, bands: str
+) -> None:
+    served, bundle = sky.generate(tiles, n=3, seed=7), Bundle.load(bundles / tiles / recipe)
+    assert served.flux.tobytes() == bundle.generate(7, 3).tobytes()
+    assert served.flux.dtype == np.float32
+    assert served == Tiles(served.flux, tuple(bands), 0.396, recipe, bundle.sha256, bundle.engine, 7, "nanomaggy")
+    assert len(served) == 3
+    for number, band in enumerate(bands):
+        assert np.array_equal(served.band(band), served.flux[:, number])
+    with pytest.raises(ValueError, match="no band 'u' here; there is " + ", ".join(bands)):
+        served.band("u")
+
+
+def test_every_choice_reaches_the_service(sky: Client, bundles: Path) -> None:
+    choice: dict[str, Any] = {"noise": 0.05, "seeing": 1.2}
+    expected = Bundle.load(bundles / "gri128/scene").generate(2**63 - 1, 2, first=5, **choice)
+    served = sky.generate("gri128", n=2, seed=2**63 - 1, model="scene", first=5, **choice)
+    assert served.flux.tobytes() == expected.tobytes()
+    one = sky.tile("gri128", 2**63 - 1, index=6, model="scene", version=served.model_sha256, **choice)
+    assert one.flux.tobytes() == expected[1:].tobytes()
+
+
+def test_fits_holds_the_same_tiles(sky: Client) -> None:
+    content = sky.fits("gri128", n=2, seed=7, model="scene", first=3, noise="none")
+    with fits.open(io.BytesIO(content), checksum=True) as hdus:
+        flux = np.stack([hdu.data.astype("<f4") for hdu in hdus[1:]])
+        assert [hdu.header["INDEX"] for hdu in hdus[1:]] == [3, 4]
+    assert flux.tobytes() == sky.generate("gri128", 2, 7, "scene", "none", first=3).flux.tobytes()
+
+
+def test_walk_is_the_bundles(sky: Client, bundles: Path) -> None:
+    expected = Bundle.load(bundles / "gri128/scene").draw_all(walk(Tile(7, noise="none"), 8, 3))
+    served = sky.interpolate("gri128", 7, 8, steps=3, model="scene", noise="none")
+    assert served.flux.tobytes() == expected.tobytes()
+
+
+def test_numbers_may_be_numpys(sky: Client) -> None:
+    seed = np.random.default_rng(0).integers(1000)
+    assert (
+        sky.generate("r64", n=np.int64(2), seed=seed).flux.tobytes() == sky.generate("r64", 2, int(seed)).flux.tobytes()
+    )
+
+
+def test_models_are_the_cards(sky: Client, bundles: Path) -> None:
+    found = {(card["tiles"], card["recipe"]): card["sha256"] for card in sky.models()}
+    assert found["gri128", "scene"] == Bundle.load(bundles / "gri128/scene").sha256
+
+
+@pytest.mark.parametrize(
+    ("call", "status", "field", "sentence"),
+    [
+        (lambda sky: sky.generate("r65"), 400, "tiles", "no such tile set"),
+        (lambda sky: sky.generate("r64", n=0), 400, "n", "greater than or equal to 1"),
+        (lambda sky: sky.generate("r64", noise="none"), 400, "noise", "noise"),
+        (lambda sky: sky.generate("r64", model="nobody"), 400, "model", "no such recipe"),
+        (lambda sky: sky.interpolate("r64", 0, 1, steps=1), 400, "steps", "greater than or equal to 2"),
+        (lambda sky: sky.tile("r64", 0, version="0" * 64), 404, "version", "0" * 64),
+        (lambda sky: sky.tile("../models", 0), 404, None, ""),
+    ],
+)
+def test_refusals_name_the_field(
+    sky: Client, pauses: list[float], call: Callable[[Client], object], status: int, field: str | None, sentence: str
+) -> None:
+    with pytest.raises(SkygenError) as caught:
+        call(sky)
+    assert (caught.value.status, caught.value.field) == (status, field)
+    assert sentence in str(caught.value)
+    assert pauses == []
+
+
+def test_a_key_opens_a_guarded_service(bundles: Path, serve: Serve) -> None:
+    settings = {"SKYGEN_BUNDLES": str(bundles), "SKYGEN_DEVICE": "cpu", "SKYGEN_API_KEYS": "one,two"}
+    with serve("serving.service:Skygen", ROOT, settings) as guarded:
+        url = str(guarded.base_url)
+        with Client(url, key="two") as ours:
+            assert len(ours.generate("r64")) == 1
+        with Client(url, key="three") as theirs, pytest.raises(SkygenError) as caught:
+            theirs.generate("r64")
+    assert caught.value.status == 401
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_busy_service_is_asked_again_when_it_says(pauses: list[float], status: int) -> None:
+    """It is busy twice: the client waits as long as it says and up to half a second more, no longer."""
+    busy = error(status, Retry_After="3")
+    with answering(busy, busy, MODELS) as (url, had), Client(url, key="k") as ours:
+        assert ours.models() == []
+    assert had == ["GET /v1/models Bearer k"] * 3
+    assert [3 <= pause <= 3.5 for pause in pauses] == [True, True]
+
+
+def test_a_date_to_come_back_is_understood(pauses: list[float]) -> None:
+    soon = format_datetime(datetime.now(UTC) + timedelta(seconds=20), usegmt=True)
+    with answering(error(503, Retry_After=soon), MODELS) as (url, _), Client(url) as ours:
+        assert ours.models() == []
+    assert 10 < pauses[0] <= 20.25
+
+
+def test_pauses_grow_and_end(pauses: list[float]) -> None:
+    """Without a Retry-After: from a quarter of a second doubling to eight, by up to half less."""
+    with answering(error(429)) as (url, had), Client(url, retries=8) as ours, pytest.raises(SkygenError) as caught:
+        ours.models()
+    assert len(had) == 9
+    assert (str(caught.value), caught.value.status) == ("too busy", 429)
+    longest = [0.25, 0.5, 1, 2, 4, 8, 8, 8]
+    assert all(most / 2 <= pause <= most for pause, most in zip(pauses, longest, strict=True))
+    assert len({pause / most for pause, most in zip(pauses, longest, strict=True)}) > 1
+
+
+def test_a_pause_beyond_the_timeout_is_not_taken(pauses: list[float]) -> None:
+    busy = error(429, Retry_After="61")
+    with answering(busy) as (url, had), Client(url, timeout=60) as ours, pytest.raises(SkygenError, match="too busy"):
+        ours.models()
+    assert (len(had), pauses) == (1, [])
+
+
+@pytest.mark.parametrize("status", [400, 401, 404, 413, 500, 504])
+def test_other_errors_are_not_repeated(pauses: list[float], status: int) -> None:
+    with answering(error(status, "no")) as (url, had), Client(url) as ours, pytest.raises(SkygenError) as caught:
+        ours.generate("r64")
+    assert (len(had), pauses, caught.value.status) == (1, [], status)
+
+
+def test_a_broken_connection_is_tried_again(pauses: list[float]) -> None:
+    with answering((0, {}, b""), MODELS) as (url, had), Client(url) as ours:
+        assert ours.models() == []
+    assert (len(had), len(pauses)) == (2, 1)
+
+
+def test_a_server_that_is_not_there_is_named(pauses: list[float]) -> None:
+    with answering(MODELS) as (url, _):
+        pass
+    with Client(url, retries=2) as ours, pytest.raises(SkygenError, match=rf"{url} cannot be reached: ") as caught:
+        ours.models()
+    assert (caught.value.status, len(pauses)) == (None, 2)
+
+
+def test_a_server_that_does_not_answer_is_not_asked_again(pauses: list[float]) -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as silent:  # listens, and never accepts
+        url = f"http://127.0.0.1:{silent.server_address[1]}"
+        with Client(url, timeout=0.1) as ours, pytest.raises(SkygenError, match=r"no answer within 0\.1 s"):
+            ours.models()
+    assert pauses == []
+
+
+@pytest.mark.parametrize("body", [b"<html>Bad gateway</html>", b"[]", b'"no"', b'{"detail": 3}', b"\xff"])
+def test_an_error_of_something_before_the_service_is_shown(body: bytes) -> None:
+    with (
+        answering((502, {}, body)) as (url, _),
+        Client(url) as ours,
+        pytest.raises(SkygenError, match="^502 Bad Gateway"),
+    ):
+        ours.models()
+
+
+def test_another_service_is_not_taken_for_ours() -> None:
+    with answering((200, {}, b'{"models": []}')) as (url, _), Client(url) as ours:
+        with pytest.raises(SkygenError, match="does not hold the model"):
+            ours.generate("r64")
+
+
+def test_it_needs_httpx_and_numpy_alone() -> None:
+    """Beside them and what they need: neither torch nor any other part of skygen is imported."""
+    script = """
+import sys
+class Blocked:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in {"torch", "pydantic", "astropy", "PIL"} or name.startswith("skygen.") and name != "skygen.client":
+            raise ImportError(f"{name} is blocked")
+sys.meta_path.insert(0, Blocked())
+import skygen.client
+print(skygen.client.Client)
+"""
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert run.stdout == "<class 'skygen.client.Client'>\n", run.stderr
