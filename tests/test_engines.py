@@ -77,6 +77,15 @@ def test_onnx_s_flux_is_eager_s(canvas, bands, colour_scale, last, norm):
     assert totals == pytest.approx(right, rel=1e-4, abs=SKY_NOISE_NMGY)
 
 
+def test_softplus_s_darkest_flux_is_exact_too():
+    generator, drawn = network(80, 1, "none", "softplus"), latents(3)
+    generator.layers[-1].bias -= 1.0
+    exact = copy.deepcopy(generator).double()(drawn.double())
+
+    assert exact.median() < 1e-5
+    assert engine_for(generator, "cpu", "onnx")(drawn).numpy() == pytest.approx(exact.numpy(), rel=1e-4, abs=0)
+
+
 @pytest.mark.parametrize("colour_scale", [None, 0.3])
 @pytest.mark.parametrize("name", ["weight", "bias", "running_mean", "running_var", "offset"])
 def test_each_part_of_batch_norm_counts_and_an_offset_before_it(colour_scale, name):

@@ -28,7 +28,7 @@ export function showTake(state, cards) {
   };
   $("take").hidden = state.view === "real";
   $("formats").onchange = refresh;
-  $("python").textContent = shown.map((card) => python(state, card)).join("\n");
+  $("python").textContent = python(state, shown);
   refresh();
 }
 
@@ -71,6 +71,25 @@ export function curlOfTile(state, card) {
   return `curl --fail -o ${name} ${withKey()}${quoted(address)}`;
 }
 
-function python(state, card) {
-  return "";
+/** The lines of Python that give what is shown as arrays, by skygen.client. */
+function python(state, shown) {
+  const key = hasKey() ? ', key=os.environ["SKYGEN_API_KEY"]' : "";
+  return [
+    ...(key ? ["import os", ""] : []),
+    "from skygen.client import Client",
+    "",
+    `with Client(${JSON.stringify(location.origin)}${key}) as client:`,
+    ...shown.map((card) => `    ${card.recipe.replaceAll(/\W/g, "_")} = client.${invocation(state, card)}.flux`),
+  ].join("\n");
+}
+
+function invocation(state, card) {
+  const { model, noise, seeing } = conditions(state, card);
+  const walking = state.view === "walk";
+  const counted = walking ? { to: state.to, steps: state.steps } : { n: state.n };
+  const words = { seed: state.seed, ...counted, model: JSON.stringify(model) };
+  if (noise !== "survey") words.noise = noise === "none" ? JSON.stringify(noise) : noise;
+  if (seeing !== "survey") words.seeing = seeing;
+  const said = Object.entries(words).map(([name, value]) => `${name}=${value}`);
+  return `${walking ? "interpolate" : "generate"}(${[JSON.stringify(card.tiles), ...said].join(", ")})`;
 }

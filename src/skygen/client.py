@@ -1,11 +1,11 @@
 """A client of the service: arrays of flux by seed. It needs httpx and numpy, and nothing else of skygen."""
 
 import io
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from time import sleep
 from typing import Any, Literal, Self
 from urllib.parse import quote
 
@@ -178,7 +178,7 @@ class Client:
             if attempt == self._retries or asked_s > self._timeout:
                 raise problem
             pause_s = min(_FIRST_PAUSE_S * 2**attempt, _LONGEST_PAUSE_S)
-            time.sleep(asked_s + pause_s * np.random.default_rng().uniform(0.5, 1))  # so that not all come at once
+            sleep(asked_s + pause_s * np.random.default_rng().uniform(0.5, 1))  # so that not all come at once
             attempt += 1
         return answer
 

@@ -188,7 +188,7 @@ def _activate(graph: _Graph, value: str, last: Last, shape: tuple[int, int]) -> 
 def _softplus(graph: _Graph, value: str) -> str:
     """log(1 + e^x) as max(x, 0) + log(1 + e^-|x|), where what 1 + e^-|x| loses of the power is added again.
 
-    As exact as ONNX's own operator, for which ONNX Runtime takes five times as long: on a third of a narrow network.
+    As exact as ONNX's own operator, and five times as fast in ONNX Runtime, which computes that one pixel by pixel.
     """
     one = graph.constant(1.0)
     power = graph.node("Exp", graph.node("Neg", graph.node("Abs", value)))

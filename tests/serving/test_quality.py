@@ -3,6 +3,7 @@
 import logging
 import math
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -93,6 +94,17 @@ def test_bad_pixels_are_counted_by_kind_and_their_tiles_named(
     assert [record.getMessage() for record in caplog.records] == [
         "r64/scene drew pixels that are no numbers; such tiles are not sent"
     ]
+
+
+def test_threads_count_together(bundle: Bundle, added: Added) -> None:
+    flux = _noise(3, 0.03, size=8)
+    flux[0, 0, 0, 0] = 100
+    observe(flux, bundle)
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(lambda _: observe(flux, bundle), range(400))) == [[]] * 400
+    assert added("skygen_sample_pixels_total", **R64) == 401 * 3 * 64
+    assert added("skygen_sample_bad_pixels_total", **R64, kind="saturated") == 401
+    assert 8 <= sum(len(drawn.flux) for drawn in quality._latest.pop(bundle.sha256)) < 8 + 3
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
@@ -228,11 +240,15 @@ def test_bits_that_change_are_counted_and_logged(
     write_bundle(tmp_path, recipe="scene", seed=1)
     other, mutable = Bundle.load(tmp_path), Bundle.load(tmp_path)
     watch = Watch(Catalogue({"r64": {"scene": mutable}}, {"r64": "scene"}, {}))
-    watch.check_canaries()
+    watch._drawn -= quality.CANARY_SECONDS
+    watch.look()
     assert added("skygen_canary_mismatches_total", **R64) == 0
     mutable._engine = bundle._engine  # as a fault of the memory or another library would have it: other numbers
     with caplog.at_level(logging.ERROR, "serving.quality"):
-        watch.check_canaries()
+        watch.look()  # not due
+        assert added("skygen_canary_mismatches_total", **R64) == 0
+        watch._drawn -= quality.CANARY_SECONDS
+        watch.look()
     assert added("skygen_canary_mismatches_total", **R64) == 1
     assert f"has the hash {quality.canary(mutable)[:12]} and had {quality.canary(other)[:12]}" in caplog.text
 

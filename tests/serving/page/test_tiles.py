@@ -3,6 +3,7 @@
 import io
 import shlex
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -158,15 +159,16 @@ def test_the_address_shares_the_view(visit: Visit) -> None:
     expect(page.locator("#grid img").first).to_have_attribute("alt", "Tile 0 of seed 9, scene")
 
 
-def test_tiles_are_fetched_once_for_ever(visit: Visit) -> None:
-    """The bundle's hash in their addresses: what was seen before comes from the browser's own cache."""
-    page = visit("tiles=r64&seed=5&n=4")
-    fill(page, "seed", "6")
-    with page.expect_response("**/v1/tile/r64/5.png**index=3**") as answer:
-        page.go_back()
-    assert answer.value.headers["cache-control"] == "public, max-age=31536000, immutable"
-    assert answer.value.request.sizes()["responseHeadersSize"] == 0 or answer.value.from_service_worker is False
-    settle(page)
+def test_tiles_are_kept_for_ever(visit: Visit, client: httpx.Client) -> None:
+    """The bundle's hash is in their addresses, so that a browser asks for a tile once."""
+    page = visit("tiles=r64&n=4")
+    with page.expect_response("**/v1/tile/r64/6.png**index=3**") as answer:
+        fill(page, "seed", "6")
+    assert "immutable" in answer.value.headers["cache-control"]
+    (champion,) = [
+        card for card in client.get("/v1/models").json()["models"] if card["champion"] and card["size"] == 64
+    ]
+    assert f"version={champion['sha256']}" in answer.value.url
 
 
 @pytest.mark.parametrize("kind", ["fits", "npy", "png"])
@@ -216,7 +218,13 @@ def test_downloading_one_tile(visit: Visit, client: httpx.Client) -> None:
     ],
 )
 def test_the_curl_line_fetches_what_is_shown(
-    visit: Visit, client: httpx.Client, tmp_path: Path, state: str, code: str, path: str, request_: dict[str, object] | None
+    visit: Visit,
+    client: httpx.Client,
+    tmp_path: Path,
+    state: str,
+    code: str,
+    path: str,
+    request_: dict[str, object] | None,
 ) -> None:
     page = visit(state)
     command = shlex.split(page.locator(f"#{code}").inner_text())
@@ -233,3 +241,28 @@ def test_copying_the_curl_line(visit: Visit) -> None:
     page.locator("[data-copy=curl]").click()
     expect(page.locator("[data-copy=curl]")).to_have_text("Copied")
     assert page.evaluate("navigator.clipboard.readText()") == page.locator("#curl").inner_text()
+
+
+@pytest.mark.parametrize(
+    ("state", "path", "request_"),
+    [
+        (
+            "tiles=gri128&model=scene&seed=9007199254740993&n=4&noise=none&seeing=2",
+            "/v1/generate",
+            {"tiles": "gri128", "model": "scene", "seed": BEYOND_DOUBLES, "n": 4, "noise": "none", "seeing": 2.0},
+        ),
+        (
+            "view=walk&tiles=gri128&model=scene&seed=1&to=2&steps=9&noise=0.01",
+            "/v1/interpolate",
+            {"tiles": "gri128", "model": "scene", "seed": 1, "to": 2, "steps": 9, "noise": 0.01},
+        ),
+    ],
+)
+def test_the_python_lines_give_what_is_shown(
+    visit: Visit, client: httpx.Client, state: str, path: str, request_: dict[str, object]
+) -> None:
+    lines = visit(state).locator("#python").inner_text()
+    told = f"{lines}\nimport sys, numpy\nnumpy.save(sys.stdout.buffer, scene)"
+    run = subprocess.run([sys.executable, "-c", told], capture_output=True, check=True)
+    wanted = client.post(path, json=request_ | {"format": "npy"}).content
+    np.testing.assert_array_equal(np.load(io.BytesIO(run.stdout)), np.load(io.BytesIO(wanted)))

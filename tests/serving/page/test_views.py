@@ -98,7 +98,9 @@ def test_which_is_real(visit: Visit, client: httpx.Client) -> None:
         answer_right = turn != 2
         tiles.nth(truth.index(answer_right)).click()
         right += answer_right
-        expect(page.locator("#verdict")).to_have_text("Right: that is the real one." if answer_right else "No: that one was generated.")
+        expect(page.locator("#verdict")).to_have_text(
+            "Right: that is the real one." if answer_right else "No: that one was generated."
+        )
         captions = page.locator("#pair figcaption").all_inner_texts()
         assert captions[truth.index(True)].endswith("field 94-1-12")
         assert captions[truth.index(False)].startswith("Generated: seed ")
