@@ -59,9 +59,8 @@ def run(service: Service, folder: Path, requests: int, seed: int) -> list[str]:
     if service.traces():
         wrong.append(f"the service logged {service.traces()} errors of its own")
     added = sorted(service.series() - series)
-    print(
-        f"memory of the worker: {memory / 1e6:.0f} MB, then {memory_between / 1e6:.0f}, {service.memory_bytes() / 1e6:.0f}"
-    )
+    sizes = ", ".join(f"{size / 1e6:.0f}" for size in (memory, memory_between, service.memory_bytes()))
+    print(f"MB that the worker holds before, between and after: {sizes}")
     print(f"metric series: {len(series)}, then {len(series) + len(added)}", *added[:20], sep="\n  ")
     print(*wrong, sep="\n")
     return wrong

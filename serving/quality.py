@@ -48,17 +48,16 @@ class Pass(NamedTuple):
     tiles: Sequence[Tile]
 
 
-_latest: dict[str, list[Pass]] = {}  # by the bundle's hash: the last passes, of SAMPLE tiles if there were so many
+_latest: dict[str, list[Pass]] = {}  # by the bundle's hash: the last passes, of at least SAMPLE tiles in the end
 _keeping = threading.Lock()
 _reported: dict[str, float] = {}
 
 
-def observe(flux: NDArray[np.float32], bundle: Bundle, tiles: Sequence[Tile] = ()) -> list[int]:
+def observe(flux: NDArray[np.float32], bundle: Bundle, tiles: Sequence[Tile]) -> list[int]:
     """The rows of a drawn pass [n, bands, H, W] in nmgy that hold pixels which are no numbers: they must not be sent.
 
-    Counts its pixels and the bad ones among them, and keeps the pass among its bundle's latest. `tiles` [n] tell which
-    are as the survey would see them; without them all are taken to be. Safe from any thread; it changes nothing in
-    `flux`, which must not be changed after.
+    Counts its pixels and the bad ones among them, and keeps the pass among its bundle's latest; `tiles` [n] tell which
+    of them the survey could have seen. Safe from any thread; `flux` must not be changed after.
     """
     card = bundle.card
     metrics.SAMPLE_PIXELS.labels(card.tiles, card.recipe).inc(flux.size)
@@ -238,10 +237,9 @@ def _keep(drawn: Pass) -> None:
 
 def _plain(passes: Sequence[Pass]) -> list[NDArray[np.float32]]:
     """The last tiles that are whole and as the survey sees them, each once."""
-    found: dict[object, NDArray[np.float32]] = {}
-    for number, drawn in enumerate(passes):
-        for row, flux in enumerate(drawn.flux):
-            tile = drawn.tiles[row] if drawn.tiles else Tile(number, row)
+    found: dict[tuple[int, int], NDArray[np.float32]] = {}
+    for drawn in passes:
+        for tile, flux in zip(drawn.tiles, drawn.flux, strict=True):
             if (tile.noise, tile.seeing, tile.towards, tile.field) == (SURVEY, SURVEY, None, None):
                 found[tile.seed, tile.index] = flux
-    return [flux for flux in found.values() if np.isfinite(flux).all()][-SAMPLE:]
+    return [flux for flux in found.values() if np.isfinite(flux).all()]

@@ -48,9 +48,9 @@ async function once(path, body, signal) {
 async function inWords(response) {
   const said = await response.json().catch(() => ({}));
   const fields = Object.fromEntries((said.detail ?? []).map(({ loc, msg }) => [loc?.[0] ?? "request", msg]));
-  const details = Object.entries(fields).map(([field, sentence]) => `${field}: ${sentence}`).join("; ");
+  const sentences = Object.entries(fields).map(([field, text]) => (text.startsWith(field) ? text : `${field}: ${text}`));
   if (response.status === 401) return new ServiceError(401, hasKey() ? "The service does not know this key." : "The service asks for an API key.");
-  const words = response.status === 400 ? details || said.error : WORDS[response.status] ?? said.error;
+  const words = response.status === 400 ? sentences.join("; ") || said.error : WORDS[response.status] ?? said.error;
   return new ServiceError(response.status, words ?? `The service answered ${response.status}.`, fields);
 }
 

@@ -95,7 +95,7 @@ function showCard(card) {
     Iterations: card.iteration.toLocaleString("en"),
     "Images seen": card.images_seen.toLocaleString("en"),
     "Pixel scale": `${card.pixel_scale_arcsec} arcsec`,
-    ...Object.fromEntries(Object.entries(card.validation).map(([name, value]) => [name, value.toPrecision(4)])),
+    ...Object.fromEntries(Object.entries(card.validation).map(([name, value]) => [name.replaceAll("_", " "), value.toPrecision(4)])),
     Engine: card.engine,
     Data: card.data_hash,
     Commit: card.commit,

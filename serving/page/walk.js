@@ -5,6 +5,7 @@ import { $, say } from "./dom.js";
 import { change } from "./state.js";
 
 const SEAM_PX = 2; // of the service's contact sheets
+const STRIP_FRAMES = 9; // under the walk: the whole way at a glance
 const FRAME_MS = 130;
 const CALM_FRAME_MS = 1000; // for those who ask for less motion
 
@@ -25,9 +26,10 @@ export function prepareWalk() {
     return keep();
   };
   $("walk-strip").onclick = (event) => {
-    const share = event.offsetX / $("walk-strip").clientWidth;
+    if (walk === null) return;
+    const place = Math.floor((event.offsetX / $("walk-strip").clientWidth) * STRIP_FRAMES);
     stop();
-    drawFrame(Math.min(Math.floor(share * walk.steps), walk.steps - 1));
+    drawFrame(stepAt(Math.min(place, STRIP_FRAMES - 1)));
     keep();
   };
 }
@@ -48,11 +50,12 @@ export async function drawWalk(state, cards, signal) {
     walk = { body, sheet, steps, size: card.size, columns: Math.ceil(Math.sqrt(steps)), from: state.seed, to: state.to };
     drawStrip();
     const way = card.latents === "normal" ? "along the sphere that the latents lie near" : "in a straight line";
-    const sky = card.conditions ? ", under the noise of the first seed throughout" : "";
+    const sky = card.conditions ? ", under the conditions of the first throughout" : "";
     $("walk-note").textContent = `${steps} steps between the two seeds' first tiles, ${way}${sky}.`;
     say(`Walk of ${steps} steps from seed ${state.seed} to seed ${state.to}`);
   }
   drawFrame(Number(state.step));
+  $("walk-play").disabled = $("walk-step").disabled = false;
 }
 
 /** Stop playing, as when another view is opened. */
@@ -91,10 +94,12 @@ function drawFrame(step) {
 
 function drawStrip() {
   const strip = $("walk-strip");
-  Object.assign(strip, { width: walk.steps * walk.size, height: walk.size });
+  Object.assign(strip, { width: STRIP_FRAMES * walk.size, height: walk.size });
   const context = strip.getContext("2d");
-  for (let step = 0; step < walk.steps; step++) copy(step, context, step * walk.size);
+  for (let place = 0; place < STRIP_FRAMES; place++) copy(stepAt(place), context, place * walk.size);
 }
+
+const stepAt = (place) => Math.round((place * (walk.steps - 1)) / (STRIP_FRAMES - 1));
 
 function copy(step, context, left) {
   const { sheet, size, columns } = walk;

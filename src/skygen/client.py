@@ -31,7 +31,7 @@ class SkygenError(Exception):
         self.status, self.field = status, field
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # arrays are not equal or unequal as a whole
 class Tiles:
     """Tiles as flux [n, bands, H, W] float32 in nanomaggies, and what made them."""
 
@@ -133,8 +133,14 @@ class Client:
 
     def models(self) -> list[dict[str, Any]]:
         """The card of every model: its set, recipe, bands, pixel scale, metrics, sha256, whether it is the champion."""
-        cards: list[dict[str, Any]] = self._call("GET", "/v1/models").json()["models"]
-        self._cards = {card["sha256"]: card for card in cards}
+        answer = self._call("GET", "/v1/models")
+        try:
+            cards: list[dict[str, Any]] = answer.json()["models"]
+            self._cards = {card["sha256"]: card for card in cards}
+        except (ValueError, LookupError, TypeError) as error:
+            raise SkygenError(
+                f"{self._http.base_url} is another service: it has no models", answer.status_code
+            ) from error
         return cards
 
     def close(self) -> None:

@@ -20,7 +20,7 @@ from astropy.io import fits
 
 from serving.auth import ApiKeys
 from skygen.bundle import Bundle
-from skygen.client import Client, SkygenError, Tiles
+from skygen.client import Client, SkygenError
 from skygen.tile import Tile, walk
 from tests.serving.local import echo, listening
 
@@ -97,7 +97,8 @@ def test_tiles_are_the_bundles_flux_with_what_made_them(
     served, bundle = sky.generate(tiles, n=3, seed=7), Bundle.load(bundles / tiles / recipe)
     assert served.flux.tobytes() == bundle.generate(7, 3).tobytes()
     assert served.flux.dtype == np.float32
-    assert served == Tiles(served.flux, tuple(bands), 0.396, recipe, bundle.sha256, bundle.engine, 7, "nanomaggy")
+    assert (served.bands, served.pixel_scale_arcsec, served.unit) == (tuple(bands), 0.396, "nanomaggy")
+    assert (served.recipe, served.model_sha256, served.engine, served.seed) == (recipe, bundle.sha256, bundle.engine, 7)
     assert len(served) == 3
     for number, band in enumerate(bands):
         assert np.array_equal(served.band(band), served.flux[:, number])
@@ -167,7 +168,7 @@ def test_a_key_opens_what_is_guarded() -> None:
     key = "k" * 16
     with listening(ApiKeys(echo, [key])) as (host, port):
         url = f"http://{host}:{port}"
-        with Client(url, key=key) as ours, pytest.raises(SkygenError, match="does not hold the model"):
+        with Client(url, key=key) as ours, pytest.raises(SkygenError, match="is another service"):
             ours.generate("r64")
         with Client(url, key="other") as theirs, pytest.raises(SkygenError, match="send a valid key") as caught:
             theirs.generate("r64")
@@ -248,12 +249,17 @@ def test_an_error_of_something_before_the_service_is_shown(body: bytes) -> None:
         ours.models()
 
 
-def test_another_service_is_not_taken_for_ours() -> None:
-    with (
-        answering((200, {}, b'{"models": []}')) as (url, _),
-        Client(url) as ours,
-        pytest.raises(SkygenError, match="does not hold the model"),
-    ):
+@pytest.mark.parametrize(
+    ("body", "problem"),
+    [
+        (b'{"models": []}', "does not hold the model"),
+        (b'{"models": [{}]}', "is another service"),
+        (b"[]", "is another service"),
+        (b"<html>", "is another service"),
+    ],
+)
+def test_another_service_is_not_taken_for_ours(body: bytes, problem: str) -> None:
+    with answering((200, {}, body)) as (url, _), Client(url) as ours, pytest.raises(SkygenError, match=problem):
         ours.generate("r64")
 
 
@@ -263,7 +269,7 @@ def test_it_needs_httpx_and_numpy_alone() -> None:
 import sys
 class Blocked:
     def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in {"torch", "pydantic", "astropy"} or name.startswith("skygen.") and name[7:] != "client":
+        if name in {"torch", "pydantic", "astropy"} or name.startswith("skygen.") and name != "skygen.client":
             raise ImportError(f"{name} is blocked")
 sys.meta_path.insert(0, Blocked())
 import skygen.client

@@ -13,8 +13,8 @@ from typing import Any
 
 import httpx
 import pytest
-import yaml
 from prometheus_client.metrics import MetricWrapperBase
+from ruamel.yaml import YAML
 
 from serving import metrics
 
@@ -57,7 +57,7 @@ def dashboard() -> Any:
 
 @pytest.fixture(scope="module")
 def alerts() -> Any:
-    return yaml.safe_load((FOLDER / "alerts.yml").read_text())
+    return YAML(typ="safe").load(FOLDER / "alerts.yml")
 
 
 def test_alerts_and_dashboard_ask_for_series_that_there_are(dashboard: Any, alerts: Any) -> None:
@@ -104,7 +104,7 @@ def test_promtool_finds_no_fault(command: list[str]) -> None:
 
 
 def test_every_alert_is_tested(alerts: Any) -> None:
-    tested = yaml.safe_load((FOLDER / "alerts_test.yml").read_text())["tests"]
+    tested = YAML(typ="safe").load(FOLDER / "alerts_test.yml")["tests"]
     fired = {case["alertname"] for test in tested for case in test.get("alert_rule_test", ()) if case["exp_alerts"]}
     assert fired == {rule["alert"] for group in alerts["groups"] for rule in group["rules"]}
 

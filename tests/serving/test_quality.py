@@ -79,7 +79,7 @@ def test_bad_pixels_are_counted_by_kind_and_their_tiles_named(
     bundle: Bundle, added: Added, caplog: pytest.LogCaptureFixture
 ) -> None:
     flux = _noise(4, 0.03)
-    observe(flux, bundle)
+    observe(flux, bundle, _tiles(4))
     flux = flux.copy()
     flux[0, 0, 0, :5] = 100
     flux[1, 0, 3, 3] = np.nan
@@ -99,9 +99,9 @@ def test_bad_pixels_are_counted_by_kind_and_their_tiles_named(
 def test_threads_count_together(bundle: Bundle, added: Added) -> None:
     flux = _noise(3, 0.03, size=8)
     flux[0, 0, 0, 0] = 100
-    observe(flux, bundle)
+    observe(flux, bundle, _tiles(3))
     with ThreadPoolExecutor(8) as pool:
-        assert list(pool.map(lambda _: observe(flux, bundle), range(400))) == [[]] * 400
+        assert list(pool.map(lambda _: observe(flux, bundle, _tiles(3)), range(400))) == [[]] * 400
     assert added("skygen_sample_pixels_total", **R64) == 401 * 3 * 64
     assert added("skygen_sample_bad_pixels_total", **R64, kind="saturated") == 401
     assert 8 <= sum(len(drawn.flux) for drawn in quality._latest.pop(bundle.sha256)) < 8 + 3
@@ -111,7 +111,7 @@ def test_threads_count_together(bundle: Bundle, added: Added) -> None:
 def test_no_kind_of_pixel_that_is_no_number_gets_through(bundle: Bundle, bad: float) -> None:
     flux = _noise(2, 0.03)
     flux[1, 0, 63, 63] = bad
-    assert observe(flux, bundle) == [1]
+    assert observe(flux, bundle, _tiles(2)) == [1]
 
 
 def test_sky_noise_is_that_of_the_tiles_as_the_survey_sees_them(bundle: Bundle, added: Added) -> None:
@@ -256,12 +256,12 @@ def test_bits_that_change_are_counted_and_logged(
 def test_the_watch_outlives_what_goes_wrong_in_it(
     watch: Watch, bundle: Bundle, caplog: pytest.LogCaptureFixture
 ) -> None:
-    damaged = Pass(np.zeros((2, 64), dtype=np.float32), bundle, ())
+    damaged = Pass(np.zeros((2, 64), dtype=np.float32), bundle, _tiles(2))
     with caplog.at_level(logging.ERROR, "serving.quality"):
         another = Watch(Catalogue({"r64": {"scene": bundle}}, {"r64": "scene"}, {}))
         quality._latest["damaged"] = [damaged]
         another.start()
-        while "it goes on" not in caplog.text:
+        while another.is_alive() and "it goes on" not in caplog.text:
             another.join(0.01)
     assert another.is_alive()
     another.stop()

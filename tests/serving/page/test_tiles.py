@@ -1,6 +1,7 @@
 """Tiles on the page: choosing them, looking at one, and taking them away."""
 
 import io
+import re
 import shlex
 import subprocess
 import sys
@@ -95,7 +96,7 @@ def test_the_card_of_the_model(visit: Visit, client: httpx.Client) -> None:
 
 
 def test_the_numbers_of_a_tile(visit: Visit, client: httpx.Client) -> None:
-    query = {"index": 2, "model": "scene", "noise": 0.005}
+    query: dict[str, str | float] = {"index": 2, "model": "scene", "noise": 0.005}
     measured = client.get("/v1/measure/gri128/8", params=query).json()
     assert measured["sources"], "the test needs a tile with a source"
     page = visit("tiles=gri128&model=scene&seed=8&n=4&noise=0.005")
@@ -141,7 +142,7 @@ def test_the_dialog_goes_on_closes_and_comes_back(visit: Visit) -> None:
     assert page.locator("#tile-picture svg").is_hidden()
     page.locator("#tile-close").click()
     expect(page.locator("#tile")).to_be_hidden()
-    assert "tile" not in state_of(page)
+    expect(page).not_to_have_url(re.compile("tile="))
     page.go_back()
     expect(page.locator("#tile")).to_be_visible()
     page.go_back()

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import httpx
 import numpy as np
+import pytest
 from playwright.sync_api import Page, expect
 
 from tests.serving.page.browser import SLOW_MS, choose, decoded, fill, pixels, settle, state_of, tile_png
@@ -75,6 +76,16 @@ def test_a_walk_plays_turns_round_and_pauses(visit: Visit) -> None:
     assert state_of(page)["step"] == str(int(place.inner_text().split(" / ")[0]) - 1)
     page.wait_for_timeout(400)  # three frames
     assert place.get_attribute("data-seen") == seen
+
+
+@pytest.mark.parametrize(("motion", "frame_ms"), [("no-preference", 130), ("reduce", 1000)])
+def test_a_walk_is_slow_for_who_asks_for_less_motion(visit: Visit, motion: str, frame_ms: int) -> None:
+    page = visit("view=walk&tiles=r64&seed=1&to=2&steps=9", reduced_motion=motion)
+    page.clock.install()
+    page.locator("#walk-play").click()
+    for place in ("2 / 9", "3 / 9"):
+        page.clock.run_for(frame_ms)
+        assert page.locator("#walk-place").inner_text() == place
 
 
 def test_a_walk_stops_where_another_view_opens(visit: Visit) -> None:
