@@ -11,7 +11,6 @@ import torch
 
 from benchmarks.generation import _card
 from benchmarks.limits import seconds
-from serving.responses import origin_of
 from skygen import card as cards
 from skygen.bundle import Bundle
 from skygen.engines import engine_for
@@ -64,7 +63,7 @@ class Model:
     def encoding_seconds(self, name: Format) -> tuple[float, int]:
         """Seconds in which one tile is encoded, and the bytes that come of it."""
         tile = Tile(7)
-        flux, origin = self.bundle.draw([tile]), origin_of(self.bundle, [tile])
+        flux, origin = self.bundle.draw([tile]), self.bundle.origin([tile])
         return seconds(lambda: encode(flux, name, origin), runs=31), len(encode(flux, name, origin))
 
 

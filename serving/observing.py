@@ -73,13 +73,13 @@ class _Exchange:
 
     def __init__(self, receive: Receive, send: Send) -> None:
         self._receive, self._send = receive, send
-        self._status: int | None = None
+        self._status = 0  # until the answer is begun
         self.ended: float | None = None  # when the last byte was handed over
         self.failed = self.left = False
 
     async def receive(self) -> Message:
         message = await self._receive()
-        if message["type"] == "http.disconnect" and self.ended is None:
+        if message["type"] == "http.disconnect":
             self.left = True
         return message
 
@@ -92,7 +92,6 @@ class _Exchange:
 
     def status(self) -> int:
         """What the client was told; of an answer that did not reach its end, 499 where the client is why, else 500."""
-        if self.ended is not None and self._status is not None:
+        if self.ended is not None:
             return self._status
-        broke = self.failed or self._status is None
-        return FAILED if broke and not self.left else LEFT
+        return LEFT if self.left or (self._status and not self.failed) else FAILED

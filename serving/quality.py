@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from serving import metrics
 from serving.catalogue import Catalogue
+from serving.requests import CHAMPION
 from skygen.bundle import Bundle
 from skygen.formats.encode import MEDIA_TYPES
 from skygen.measure import diversity
@@ -69,13 +70,15 @@ def observe(flux: NDArray[np.float32], bundle: Bundle, tiles: Sequence[Tile]) ->
 
 
 def start(catalogue: Catalogue) -> "Watch":
-    """The thread that watches the bundles of a worker, started after their canaries are drawn and known."""
+    """The thread that watches a worker's bundles, started once their canaries are drawn and the real tiles measured."""
     metrics.forget_dead_workers()
     metrics.WORKER_STARTS.inc()
     for gauge in (metrics.IN_FLIGHT, metrics.QUEUED_TILES):
         gauge.set(0)  # a process may have the number, and so the files, of a dead one
     for bundle in _bundles(catalogue):
         _announce(bundle, catalogue)
+    for tiles, real in catalogue.real.items():
+        measure_real(tiles, catalogue.find(tiles, CHAMPION).card.bands, real.flux)
     watch = Watch(catalogue)
     watch.start()
     return watch
@@ -87,7 +90,6 @@ class Watch(threading.Thread):
     def __init__(self, catalogue: Catalogue) -> None:
         super().__init__(name="skygen-watch", daemon=True)
         self._over = threading.Event()
-        self._catalogue, self._real = catalogue, list(catalogue.real)
         self._canaries = {bundle: canary(bundle) for bundle in _bundles(catalogue)}
         self._drawn = time.monotonic()
         for bundle, digest in self._canaries.items():
@@ -106,13 +108,9 @@ class Watch(threading.Thread):
                 return
 
     def look(self) -> None:
-        """Once around: memory, workers that died, the latest passes, the canaries where due; once the real tiles."""
+        """Once around: memory, workers that died, the latest passes, and the canaries where they are due."""
         metrics.forget_dead_workers()
         measure_memory()
-        while self._real:
-            tiles = self._real.pop()
-            bands = self._catalogue.bundles[tiles][self._catalogue.champions[tiles]].card.bands
-            measure_real(tiles, bands, self._catalogue.real[tiles].flux)
         while _latest:
             with _keeping:
                 passes = _latest.popitem()[1]
@@ -209,6 +207,9 @@ def _announce(bundle: Bundle, catalogue: Catalogue) -> None:
     metrics.MODEL_INFO.labels(*key, champion, version, data, bundle.engine).set(1)
     for form in MEDIA_TYPES:
         metrics.TILES.labels(*key, form)
+    for band in card.bands:
+        metrics.SAMPLE_SKY_NOISE.labels(*key, band)
+    metrics.SAMPLE_DIVERSITY.labels(*key)
     metrics.SAMPLE_PIXELS.labels(*key)
     for kind in ("nonfinite", "saturated"):
         metrics.SAMPLE_BAD_PIXELS.labels(*key, kind)

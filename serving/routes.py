@@ -101,7 +101,7 @@ async def real_tile(tiles: TileSet, index: Index, format: TileFormat, request: R
     if index >= len(real.flux):
         raise RefusedError("index", f"there are {len(real.flux)} real tiles of {tiles}, from 0 on", status=404)
     card = _hall(request).catalogue.find(tiles, "champion").card
-    origin = Origin(tiles, "real", "", 0, SURVEY, SURVEY, card.bands, card.pixel_scale_arcsec)
+    origin = Origin(tiles, "real", "", 0, SURVEY, SURVEY, card.bands, card.pixel_scale_arcsec, first=index)
     content = encode(np.asarray(real.flux[index : index + 1], dtype=np.float32), format, origin)
     return Response(content, media_type=MEDIA_TYPES[format], headers={"Cache-Control": ASK_AGAIN})
 

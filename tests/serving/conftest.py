@@ -28,7 +28,10 @@ def bundles(tmp_path_factory: pytest.TempPathFactory, write_bundle: Callable[...
     write_bundle(folder / "r64/improved", seed=1, recipe="improved")
     write_bundle(folder / "gri128/gan", seed=2, tiles="gri128", size=128, bands=["g", "r", "i"])
     write_bundle(folder / "gri128/scene", seed=3, recipe="scene", tiles="gri128", size=128, bands=["g", "r", "i"])
-    hashes = {f"{card.parent.parent.name}/{card.parent.name}": sha256_folder(card.parent) for card in folder.glob("*/*/card.json")}
+    hashes = {
+        f"{card.parent.parent.name}/{card.parent.name}": sha256_folder(card.parent)
+        for card in folder.glob("*/*/card.json")
+    }
     write_json(folder / "catalogue.json", {"champions": {"r64": "improved", "gri128": "gan"}, "sha256": hashes})
     rng = np.random.default_rng(0)
     np.save(folder / "r64/real.npy", rng.normal(0, 0.03, (5, 1, 64, 64)).astype(np.float32))

@@ -174,9 +174,7 @@ def test_a_worker_tells_what_it_serves(watch: Watch, bundle: Bundle, added: Adde
 
 
 def test_starting_counts_the_worker_and_looks_at_the_real_tiles(catalogue: Catalogue, added: Added) -> None:
-    started = quality.start(catalogue)
-    started.look()
-    started.stop()
+    quality.start(catalogue).stop()
     assert added("skygen_worker_starts_total") == 1
     assert REGISTRY.get_sample_value("skygen_real_sky_noise_nmgy", {"tiles": "r64", "band": "r"}) == pytest.approx(
         0.03, rel=0.02

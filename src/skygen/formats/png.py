@@ -28,7 +28,8 @@ def to_image8(tiles: NDArray[np.float32], bands: Sequence[str]) -> NDArray[np.ui
     """Tiles `[N, bands, H, W]` in nmgy as pictures: `[N, H, W, 3]` where the bands hold g, r and i, else `[N, H, W]`.
 
     A set without one of them shows its r band in grey, or its first band. Row 0 of a tile is the bottom row of its
-    picture, as in FITS viewers. Computed in float32, a tile at a time, so that all of it stays in the cache. Raises
+    picture, as in FITS viewers. Computed in float32, a tile at a time, in few arrays, so that all of it stays in the
+    cache. Raises
     `ValueError` where the tiles do not have one plane a band.
     """
     if tiles.ndim != 4 or tiles.shape[1] != len(bands):
@@ -41,8 +42,10 @@ def to_image8(tiles: NDArray[np.float32], bands: Sequence[str]) -> NDArray[np.ui
     balance = np.array(RGB_BALANCE, dtype=np.float32)[:, None, None]
     pictures = np.empty((len(tiles), *tiles.shape[2:], 3), dtype=np.uint8)
     for picture, tile in zip(pictures, upright, strict=True):
-        balanced = tile[rows] * balance
-        picture[:] = np.moveaxis(_eight_bits(_lupton(balanced - np.float32(BLACK_NMGY))), 0, -1)
+        above_black = tile[rows]
+        above_black *= balance
+        above_black -= np.float32(BLACK_NMGY)
+        picture[:] = np.moveaxis(_eight_bits(_lupton(above_black)), 0, -1)
     return pictures
 
 
@@ -101,8 +104,11 @@ def _lupton(above_black_nmgy: NDArray[np.float32]) -> NDArray[np.float32]:
     intensity = (first + second + third) * np.float32(1 / 3)
     floor = np.maximum(intensity, np.float32(1e-6))  # below it f is linear
     colours = above_black_nmgy * np.where(intensity > 0, _stretch(floor) / floor, np.float32(0))
-    return np.asarray(colours / np.maximum(np.maximum(colours[0], colours[1]), np.maximum(colours[2], np.float32(1))))
+    colours /= np.maximum(np.maximum(colours[0], colours[1]), np.maximum(colours[2], np.float32(1)))
+    return colours
 
 
 def _eight_bits(levels: NDArray[np.float32]) -> NDArray[np.uint8]:
-    return np.asarray(np.rint(np.clip(levels, 0, 1) * np.float32(255)), dtype=np.uint8)
+    scaled = np.clip(levels, 0, 1)
+    scaled *= np.float32(255)
+    return np.rint(scaled, out=scaled).astype(np.uint8)

@@ -81,7 +81,8 @@ def test_a_walk_plays_turns_round_and_pauses(visit: Visit) -> None:
 @pytest.mark.parametrize(("motion", "frame_ms"), [("no-preference", 130), ("reduce", 1000)])
 def test_a_walk_is_slow_for_who_asks_for_less_motion(visit: Visit, motion: str, frame_ms: int) -> None:
     page = visit("view=walk&tiles=r64&seed=1&to=2&steps=9", reduced_motion=motion)
-    page.clock.install()
+    page.clock.install(time=0)
+    page.clock.pause_at(1000)  # from here on, time is the test's
     page.locator("#walk-play").click()
     for place in ("2 / 9", "3 / 9"):
         page.clock.run_for(frame_ms)
