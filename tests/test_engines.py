@@ -271,7 +271,7 @@ def test_a_layer_without_a_translation_is_named(place, layer, words):
 
 def test_a_last_activation_without_a_translation_is_named():
     generator = network()
-    generator._last = torch.sin
+    generator.last = torch.sin
 
     with pytest.raises(ValueError, match=r"no translation for the last activation .*sin"):
         graph_of(generator)

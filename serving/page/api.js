@@ -48,8 +48,11 @@ async function once(path, body, signal) {
 async function inWords(response) {
   const said = await response.json().catch(() => ({}));
   const fields = Object.fromEntries((said.detail ?? []).map(({ loc, msg }) => [loc?.[0] ?? "request", msg]));
-  const sentences = Object.entries(fields).map(([field, text]) => (text.startsWith(field) ? text : `${field}: ${text}`));
-  if (response.status === 401) return new ServiceError(401, hasKey() ? "The service does not know this key." : "The service asks for an API key.");
+  const sentence = ([field, text]) => (text.startsWith(field) ? text : `${field}: ${text}`);
+  const sentences = Object.entries(fields).map(sentence);
+  if (response.status === 401) {
+    return new ServiceError(401, hasKey() ? "The service does not know this key." : "The service asks for an API key.");
+  }
   const words = response.status === 400 ? sentences.join("; ") || said.error : WORDS[response.status] ?? said.error;
   return new ServiceError(response.status, words ?? `The service answered ${response.status}.`, fields);
 }
@@ -92,7 +95,7 @@ export function conditions(state, card) {
   };
 }
 
-/** The address of one tile (`kind` is tile or measure, `ending` .png or the like): the bundle's hash keeps it for ever. */
+/** The address of one tile (`kind` is tile or measure, `ending` .png or the like): the bundle's hash makes it last. */
 export function tileAddress(kind, state, card, index, ending = "") {
   const query = new URLSearchParams({ index, ...conditions(state, card), version: card.sha256 });
   return `/v1/${kind}/${card.tiles}/${state.seed}${ending}?${query}`;

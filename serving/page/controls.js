@@ -89,13 +89,15 @@ function showLimits(state, card, ofSet) {
 }
 
 function showCard(card) {
+  const spaced = ([name, value]) => [name.replaceAll("_", " "), value.toPrecision(4)];
+  const measured = Object.entries(card.validation).map(spaced);
   const facts = {
     Recipe: card.champion ? `${card.recipe}, champion of ${card.tiles}` : `${card.recipe} for ${card.tiles}`,
     "Trained at": card.trained_at.slice(0, 10),
     Iterations: card.iteration.toLocaleString("en"),
     "Images seen": card.images_seen.toLocaleString("en"),
     "Pixel scale": `${card.pixel_scale_arcsec} arcsec`,
-    ...Object.fromEntries(Object.entries(card.validation).map(([name, value]) => [name.replaceAll("_", " "), value.toPrecision(4)])),
+    ...Object.fromEntries(measured),
     Engine: card.engine,
     Data: card.data_hash,
     Commit: card.commit,

@@ -20,7 +20,8 @@ export async function drawRecipes(state, cards, signal) {
   const ofSet = cards.filter(({ tiles }) => tiles === state.tiles);
   const survey = await realTiles(state.tiles, signal);
   const groups = ofSet.map((card) => ({ key: card.recipe, title: card.recipe, note: noteOf(card, state) }));
-  if (survey) groups.push({ key: "real tiles", title: "real", note: survey.source === "simulated" ? "of simulated frames" : "of the survey" });
+  const from = survey?.source === "simulated" ? "of simulated frames" : "of the survey";
+  if (survey) groups.push({ key: "real tiles", title: "real", note: from });
   const squares = arrange($("recipes"), groups);
   const drawing = ofSet.map((card, place) => drawTiles(squares[place], state, card, signal));
   if (survey) drawing.push(drawReal(squares.at(-1), state, survey.count, signal));
@@ -46,7 +47,8 @@ function noteOf(card, state) {
 function arrange(root, groups) {
   const before = new Map([...root.children].map((block) => [block.dataset.key, block]));
   const blocks = groups.map(({ key, title, note }) => {
-    const block = before.get(key) ?? el("div", { class: "block", "data-key": key }, el("h2"), el("ol", { class: "square" }));
+    const made = () => el("div", { class: "block", "data-key": key }, el("h2"), el("ol", { class: "square" }));
+    const block = before.get(key) ?? made();
     block.firstChild.replaceChildren(title ?? "", note ? el("small", {}, note) : "");
     block.firstChild.hidden = !title;
     return block;

@@ -17,7 +17,8 @@ export function histogram({ edges, counts }) {
   const [low, high] = [bent(edges[0]), bent(edges.at(-1))];
   const most = Math.max(10, ...Object.values(counts).flat());
   const x = (flux) => LEFT + ((bent(flux) - low) / (high - low)) * (WIDTH - LEFT - RIGHT);
-  const y = (count) => HEIGHT - BOTTOM - (Math.log10(Math.max(count, 0.5) / 0.5) / Math.log10(most / 0.5)) * (HEIGHT - TOP - BOTTOM);
+  const height = (count) => Math.log10(Math.max(count, 0.5) / 0.5) / Math.log10(most / 0.5);
+  const y = (count) => HEIGHT - BOTTOM - height(count) * (HEIGHT - TOP - BOTTOM);
   const bands = Object.keys(counts);
   return svg(
     "svg",
@@ -66,7 +67,8 @@ function inWords(edges, counts) {
   const sentences = Object.entries(counts).map(([band, of]) => {
     const peak = of.indexOf(Math.max(...of));
     const last = of.findLastIndex((count) => count > 0);
-    return `${band}: most pixels near ${edges[peak].toPrecision(2)}, the brightest up to ${edges[last + 1].toPrecision(2)} nmgy`;
+    const [near, most] = [edges[peak], edges[last + 1]].map((flux) => flux.toPrecision(2));
+    return `${band}: most pixels near ${near}, the brightest up to ${most} nmgy`;
   });
   return `Histogram of flux. ${sentences.join(". ")}.`;
 }

@@ -35,7 +35,8 @@ export async function drawReal(state, cards, signal) {
   say("");
   if (real === null || game?.card.sha256 === card.sha256) return;
   const taken = TAKEN[real.source] ?? "real";
-  $("real-task").textContent = `One of these was ${taken}; the other was drawn from a seed by ${card.recipe}. Which is the real one?`;
+  const drawn = `the other was drawn from a seed by ${card.recipe}`;
+  $("real-task").textContent = `One of these was ${taken}; ${drawn}. Which is the real one?`;
   await deal(card, real, signal);
 }
 
@@ -48,10 +49,9 @@ function next() {
 async function deal(card, real, signal) {
   const index = crypto.getRandomValues(new Uint32Array(1))[0] % real.count;
   const state = { seed: anySeed(), noise: "survey", seeing: "survey" };
-  const two = [
-    { real: true, address: `/v1/real/${card.tiles}/${index}.png`, origin: `Real: tile ${index}, field ${real.fields[index]}` },
-    { real: false, address: tileAddress("tile", state, card, 0, ".png"), origin: `Generated: seed ${state.seed}` },
-  ];
+  const taken = [`/v1/real/${card.tiles}/${index}.png`, `Real: tile ${index}, field ${real.fields[index]}`];
+  const drawn = [tileAddress("tile", state, card, 0, ".png"), `Generated: seed ${state.seed}`];
+  const two = [taken, drawn].map(([address, origin], place) => ({ real: place === 0, address, origin }));
   if (crypto.getRandomValues(new Uint8Array(1))[0] % 2) two.reverse();
   const images = two.map((_, place) => el("img", { alt: `Tile ${place + 1}`, width: card.size, height: card.size }));
   await Promise.all(images.map((image, place) => show(image, two[place].address, signal)));
@@ -64,7 +64,8 @@ async function deal(card, real, signal) {
 }
 
 function figure(image, place) {
-  const button = el("button", { type: "button", onclick: () => answer(place) }, image, el("span", {}, `Tile ${place + 1}`));
+  const name = el("span", {}, `Tile ${place + 1}`);
+  const button = el("button", { type: "button", onclick: () => answer(place) }, image, name);
   return el("figure", {}, button, el("figcaption"));
 }
 

@@ -5,7 +5,8 @@ export const MAX_SEED = 2n ** 63n - 1n;
 export const COUNTS = ["4", "9", "16", "36"];
 export const STEPS = ["9", "17", "33"];
 export const VIEWS = ["grid", "recipes", "walk", "real"];
-const DEFAULTS = { view: "grid", seed: "7", to: "8", noise: "survey", seeing: "survey", n: "9", steps: "17", step: "0" };
+const CONDITIONS = { noise: "survey", seeing: "survey" };
+const DEFAULTS = { view: "grid", seed: "7", to: "8", ...CONDITIONS, n: "9", steps: "17", step: "0" };
 
 /** The seed that a text names, or null: an integer from 0 to 2^63 - 1. */
 export function parseSeed(text) {
@@ -27,7 +28,8 @@ export function readState(cards) {
   const said = Object.fromEntries(new URLSearchParams(location.hash.slice(1)));
   const state = { ...DEFAULTS, ...said };
   const sets = [...new Set(cards.map((card) => card.tiles))];
-  const richest = cards.reduce((best, card) => (card.size * card.bands.length > best.size * best.bands.length ? card : best));
+  const numbers = ({ size, bands }) => size * size * bands.length;
+  const richest = cards.reduce((best, card) => (numbers(card) > numbers(best) ? card : best));
   state.tiles = pick(said.tiles, sets, richest.tiles);
   const ofSet = cards.filter((card) => card.tiles === state.tiles);
   const champion = ofSet.find((card) => card.champion) ?? ofSet[0];

@@ -102,8 +102,9 @@ function showNumbers({ flux, sky_noise_nmgy, sources }, card, state) {
     ["Seeing", seeing === "survey" ? seeing : `${seeing} arcsec`],
     ...Object.entries(sky_noise_nmgy).map(([band, value]) => [`Sky noise in ${band}`, `${value.toPrecision(3)} nmgy`]),
   ];
+  const pairs = facts.map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value)));
   $("tile-numbers").replaceChildren(
-    el("dl", { class: "facts" }, ...facts.map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value)))),
+    el("dl", { class: "facts" }, ...pairs),
     el("h3", {}, "Pixels by flux"),
     histogram(flux),
     el("h3", {}, sources.length === 1 ? "1 source found in r" : `${sources.length} sources found in r`),
@@ -114,13 +115,11 @@ function showNumbers({ flux, sky_noise_nmgy, sources }, card, state) {
 function table(sources) {
   const columns = COLUMNS.filter(([name]) => name in sources[0]);
   const cell = (value, digits) => el("td", {}, value === null ? "–" : value.toFixed(digits).replace("-", "−"));
-  const rows = sources.map((source, place) =>
-    el(
-      "tr",
-      { tabindex: "0", onfocus: () => mark(place), onmouseenter: () => mark(place), onblur: () => mark(null), onmouseleave: () => mark(null) },
-      ...columns.map(([name, , digits]) => cell(source[name], digits)),
-    ),
-  );
+  const rows = sources.map((source, place) => {
+    const [on, off] = [() => mark(place), () => mark(null)];
+    const listening = { tabindex: "0", onfocus: on, onmouseenter: on, onblur: off, onmouseleave: off };
+    return el("tr", listening, ...columns.map(([name, , digits]) => cell(source[name], digits)));
+  });
   const head = el("tr", {}, ...columns.map(([, title]) => el("th", { scope: "col" }, title)));
   return el("div", { class: "table" }, el("table", {}, el("thead", {}, head), el("tbody", {}, ...rows)));
 }
@@ -136,5 +135,6 @@ function showRings(sources, size) {
 }
 
 function mark(place) {
-  [...$("tile-picture").querySelector("svg").children].forEach((ring, at) => ring.classList.toggle("marked", at === place));
+  const rings = $("tile-picture").querySelector("svg").children;
+  [...rings].forEach((ring, at) => ring.classList.toggle("marked", at === place));
 }

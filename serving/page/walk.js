@@ -47,7 +47,8 @@ export async function drawWalk(state, cards, signal) {
     stop();
     const sheet = await createImageBitmap(await (await call(path, { body, signal })).blob());
     const steps = Number(state.steps);
-    walk = { body, sheet, steps, size: card.size, columns: Math.ceil(Math.sqrt(steps)), from: state.seed, to: state.to };
+    const columns = Math.ceil(Math.sqrt(steps));
+    walk = { body, sheet, steps, columns, size: card.size, from: state.seed, to: state.to };
     drawStrip();
     const way = card.latents === "normal" ? "along the sphere that the latents lie near" : "in a straight line";
     const sky = card.conditions ? ", under the conditions of the first throughout" : "";

@@ -114,11 +114,11 @@ def _paintings(generator: Generator) -> list[_Painting]:
             raise ValueError(
                 f"the ONNX graph has no translation for {layer} after {len(found)} transposed convolutions"
             )
-    if generator._colour is not None:
-        found[-1] = found[-1].mixed(generator._colour)
-    if generator._last is networks._LAST["softplus"]:
-        sharpness = np.array(networks._SHARPNESS)
-        found[-1] = found[-1].scaled(sharpness, -sharpness * networks._DARK)
+    if generator.colour is not None:
+        found[-1] = found[-1].mixed(generator.colour)
+    if generator.last is networks.LAST["softplus"]:
+        sharpness = np.array(networks.SHARPNESS)
+        found[-1] = found[-1].scaled(sharpness, -sharpness * networks.DARK)
     return found
 
 
@@ -162,10 +162,10 @@ def _paint(graph: _Graph, value: str, painting: _Painting) -> str:
 
 def _last(generator: Generator) -> Last:
     """The name of the generator's last activation."""
-    for name, activation in networks._LAST.items():
-        if activation is generator._last:
+    for name, activation in networks.LAST.items():
+        if activation is generator.last:
             return name
-    raise ValueError(f"the ONNX graph has no translation for the last activation {generator._last}")
+    raise ValueError(f"the ONNX graph has no translation for the last activation {generator.last}")
 
 
 def _activate(graph: _Graph, value: str, last: Last, shape: tuple[int, int]) -> None:
@@ -175,8 +175,8 @@ def _activate(graph: _Graph, value: str, last: Last, shape: tuple[int, int]) -> 
     elif last == "relu":
         graph.node("Relu", value)
     elif last == "softplus":
-        image = graph.node("Mul", _softplus(graph, value), graph.constant(1 / networks._SHARPNESS))
-        graph.node("Clip", image, "", graph.constant(networks._BRIGHTEST))
+        image = graph.node("Mul", _softplus(graph, value), graph.constant(1 / networks.SHARPNESS))
+        graph.node("Clip", image, "", graph.constant(networks.BRIGHTEST))
     else:
         bands, side = shape
         pixels = graph.node("Reshape", value, graph.constant(np.array([0, bands, side * side])))

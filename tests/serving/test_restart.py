@@ -60,18 +60,23 @@ def asked_all_the_time(service: Service) -> Iterator[list[int | str]]:
             ended.set()
 
 
+@pytest.mark.slow
 def test_a_killed_worker_is_back_by_itself_and_only_calls_in_flight_are_lost(bundles: Path, tmp_path: Path) -> None:
     with served(tmp_path, {}, bundles) as service:
         expected = ask(service).content
         (worker,) = service.workers()
         with asked_all_the_time(service) as outcomes:
-            until(lambda: outcomes.count(200) > 50)
-            worker.kill()
+            until(lambda: outcomes.count(200) > 20)
+            with ThreadPoolExecutor(1) as client:
+                lost = client.submit(ask, service, **LARGE)
+                until(lambda: queued(service) > 100)
+                worker.kill()
+            assert isinstance(lost.exception(), httpx.TransportError)
             until(lambda: service.workers() not in ([], [worker]))
             answered = outcomes.count(200)
-            until(lambda: outcomes.count(200) > answered + 50)
+            until(lambda: outcomes.count(200) > answered + 20)
         assert set(outcomes) - {200} <= {"RemoteProtocolError", "ReadError"}
-        assert 0 < len(outcomes) - outcomes.count(200) <= CLIENTS
+        assert len(outcomes) - outcomes.count(200) <= CLIENTS
         assert ask(service).content == expected
         assert service.process.poll() is None
 
@@ -81,7 +86,7 @@ def test_in_a_container_a_killed_worker_ends_the_process(bundles: Path, tmp_path
     with served(tmp_path, {"BENTOML_CONTAINERIZED": "true"}, bundles) as service:
         assert ask(service).status_code == 200
         service.workers()[0].kill()
-        assert service.process.wait(60) is not None
+        assert service.process.wait(60) == 0
 
 
 def test_a_stopping_service_finishes_its_calls_and_takes_no_more(bundles: Path, tmp_path: Path) -> None:
@@ -103,6 +108,7 @@ def listens(service: Service) -> bool:
     return True
 
 
+@pytest.mark.slow
 def test_who_reads_nothing_does_not_keep_a_stopping_service(bundles: Path, tmp_path: Path) -> None:
     with served(tmp_path, {}, bundles) as service, socket.create_connection(service.address) as reader:
         reader.sendall(post(json.dumps(LARGE).encode()))
@@ -122,7 +128,7 @@ def test_a_deadline_leaves_no_work_behind(bundles: Path, tmp_path: Path) -> None
         assert ask(service).status_code == 200
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize("workers", ["1", pytest.param("2", marks=pytest.mark.slow)])
 def test_bytes_are_the_same_whatever_else_is_asked_for(bundles: Path, tmp_path: Path, workers: str) -> None:
     """Sixteen clients ask for the same among other requests, which share its passes, and get what one got alone."""
     same = [{"tiles": "gri128", "model": "scene", "n": 3}, {"tiles": "gri128", "n": 8}, {"n": 1, "format": "fits"}]

@@ -19,9 +19,9 @@ from skygen.params import Section
 _FIRST = 4  # px, least side of the smallest feature map
 _LEAK = 0.2  # the paper's alpha
 _BATCH_NORM_MOMENTUM = 0.1
-_SHARPNESS = 8.0  # of softplus: how fast it turns from 0 to a straight line
-_DARK = 0.5  # softplus's offset
-_BRIGHTEST = 1.4  # in stretched units: a pixel before the PSF may be brighter than any after it
+SHARPNESS = 8.0  # of softplus: how fast it turns from 0 to a straight line
+DARK = 0.5  # softplus's offset
+BRIGHTEST = 1.4  # in stretched units: a pixel before the PSF may be brighter than any after it
 
 
 class GeneratorShape(Section):
@@ -55,7 +55,7 @@ def _norm(norm: Norm, channels: int) -> nn.Module:
 
 
 def _softplus(image: torch.Tensor) -> torch.Tensor:
-    return functional.softplus(image - _DARK, beta=_SHARPNESS).clamp(max=_BRIGHTEST)
+    return functional.softplus(image - DARK, beta=SHARPNESS).clamp(max=BRIGHTEST)
 
 
 def _softmax(image: torch.Tensor) -> torch.Tensor:
@@ -64,7 +64,7 @@ def _softmax(image: torch.Tensor) -> torch.Tensor:
     return (pixels.softmax(-1) * pixels.shape[-1] - 1).view_as(image)
 
 
-_LAST: dict[Last, Callable[[torch.Tensor], torch.Tensor]] = {
+LAST: dict[Last, Callable[[torch.Tensor], torch.Tensor]] = {
     "tanh": torch.tanh,
     "relu": torch.relu,
     "softplus": _softplus,
@@ -87,16 +87,16 @@ class Generator(nn.Module):
             layers += [_norm(shape.norm, wide), nn.ReLU(inplace=True)]
             layers += [nn.ConvTranspose2d(wide, narrow, 4, 2, 1, bias=offsets)]
         layers += [_norm(shape.norm, channels[-1]), nn.ReLU(inplace=True)]
-        self._colour = shape.colour_scale if shape.bands > 1 else None
-        layers += [nn.ConvTranspose2d(channels[-1], shape.bands + (self._colour is not None), 4, 2, 1)]
-        self.layers, self._last = nn.Sequential(*layers), _LAST[shape.last]
+        self.colour = shape.colour_scale if shape.bands > 1 else None
+        layers += [nn.ConvTranspose2d(channels[-1], shape.bands + (self.colour is not None), 4, 2, 1)]
+        self.layers, self.last = nn.Sequential(*layers), LAST[shape.last]
 
     def forward(self, latents: torch.Tensor) -> torch.Tensor:
         """The images of the latents."""
         images: torch.Tensor = self.layers(latents[:, :, None, None])
-        if self._colour is not None:
-            images = images[:, :1] + self._colour * images[:, 1:]
-        return self._last(images)
+        if self.colour is not None:
+            images = images[:, :1] + self.colour * images[:, 1:]
+        return self.last(images)
 
 
 class Discriminator(nn.Module):
