@@ -63,10 +63,10 @@ class Skygen:
 
     def __init__(self) -> None:
         catalogue = load(choose_device())
+        self.watch = quality.start(catalogue)
         threads = SETTINGS.threads or len(os.sched_getaffinity(0))
         self.batcher = Batcher(threads, SETTINGS.queue_tiles)
         APP.state.hall = Hall(catalogue, self.batcher, SETTINGS.timeout_seconds)
-        quality.start(catalogue)
 
     @bentoml.on_deployment  # type: ignore[untyped-decorator]
     @staticmethod
@@ -82,6 +82,7 @@ class Skygen:
     def finish(self) -> None:
         """Draw what is still wanted, and end."""
         self.batcher.close()
+        self.watch.stop()
 
     def __is_ready__(self) -> bool:
         return hasattr(APP.state, "hall")
