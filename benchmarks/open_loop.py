@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from benchmarks.raw import Address
 
 _LENGTH = re.compile(rb"\r\ncontent-length: *([0-9]+)\r\n", re.IGNORECASE)
-Pair = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+Idle = tuple[float, asyncio.StreamReader, asyncio.StreamWriter]  # since when
+IDLE_SECONDS = 2.0  # less than the service keeps a connection that asks nothing
 
 
 @dataclass
@@ -40,7 +41,7 @@ class Answers:
 async def load(address: Address, requests: Sequence[bytes], rate: float, seconds: float, seed: int) -> Answers:
     """The answers to `rate` requests a second for `seconds`, drawn from `requests`; then every client leaves."""
     rng = random.Random(seed)  # noqa: S311  # no secret
-    answers, idle, asking = Answers(), list[Pair](), set[asyncio.Task[None]]()
+    answers, idle, asking = Answers(), list[Idle](), set[asyncio.Task[None]]()
     end = due = time.perf_counter()
     end += seconds
     while (due := due + rng.expovariate(rate)) < end:
@@ -53,23 +54,23 @@ async def load(address: Address, requests: Sequence[bytes], rate: float, seconds
     for task in list(asking):
         task.cancel()
     await asyncio.gather(*asking, return_exceptions=True)
-    for _, writer in idle:
+    for _, _, writer in idle:
         writer.close()
     return answers
 
 
-async def _ask(address: Address, which: int, request: bytes, idle: list[Pair], answers: Answers) -> None:
+async def _ask(address: Address, which: int, request: bytes, idle: list[Idle], answers: Answers) -> None:
     started = time.perf_counter()
     writer = None
     try:
-        reader, writer = idle.pop() if idle else await asyncio.open_connection(*address, limit=1_000_000)
+        reader, writer = await _connection(address, idle)
         writer.write(request)
         head = await reader.readuntil(b"\r\n\r\n")
         length = _LENGTH.search(head)
         body = await reader.readexactly(int(length[1])) if length else b""
         answers.add(which, int(head[9:12]), body, time.perf_counter() - started)
         if b"\r\nconnection: close\r\n" not in head.lower():
-            idle.append((reader, writer))
+            idle.append((time.perf_counter(), reader, writer))
             writer = None
     except (OSError, asyncio.IncompleteReadError) as error:
         answers.failures[type(error).__name__] += 1
@@ -77,6 +78,15 @@ async def _ask(address: Address, which: int, request: bytes, idle: list[Pair], a
         if writer is not None:
             with suppress(OSError):
                 writer.transport.abort()
+
+
+async def _connection(address: Address, idle: list[Idle]) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """The connection that was used last, where the service surely keeps it, or a new one."""
+    if idle and time.perf_counter() - idle[-1][0] < IDLE_SECONDS:
+        return idle.pop()[1:]
+    while idle:
+        idle.pop()[2].close()
+    return await asyncio.open_connection(*address, limit=1_000_000)
 
 
 def post(path: str, **fields: object) -> bytes:

@@ -55,11 +55,16 @@ async def _invalid(_: Request, error: RequestValidationError) -> Response:
         }
         for found in error.errors()
     ]
-    return problem(400, "; ".join(": ".join([*found["loc"], found["msg"]]) for found in detail), detail)
+    return problem(400, "; ".join(_sentence(".".join(found["loc"]), found["msg"]) for found in detail), detail)
 
 
 async def _refused(_: Request, error: RefusedError) -> Response:
-    return problem(error.status, f"{error.field}: {error}", [{"loc": [error.field], "msg": str(error)}])
+    return problem(error.status, _sentence(error.field, str(error)), [{"loc": [error.field], "msg": str(error)}])
+
+
+def _sentence(field: str, message: str) -> str:
+    """The message with the field before it, unless it begins with it."""
+    return message if message.startswith(f"{field} ") else f"{field}: {message}"
 
 
 async def _full(_: Request, error: QueueFullError) -> Response:

@@ -56,11 +56,12 @@ export async function showTile(state, cards, signal) {
   shown = { state, card };
   describe(state, card);
   if (!dialog.open) dialog.showModal();
-  const picture = show(dialog.querySelector("img"), tileAddress("tile", state, card, state.tile, ".png"), signal);
-  const answer = await call(tileAddress("measure", state, card, state.tile), { signal });
+  const [answer] = await Promise.all([
+    call(tileAddress("measure", state, card, state.tile), { signal }),
+    show(dialog.querySelector("img"), tileAddress("tile", state, card, state.tile, ".png"), signal),
+  ]);
   const numbers = await answer.json();
   numbers.sources.sort((one, other) => one.magnitude - other.magnitude);
-  await picture;
   showNumbers(numbers, card, state);
   showRings(numbers.sources, card.size);
 }

@@ -86,7 +86,7 @@ def test_in_a_container_a_killed_worker_ends_the_process(bundles: Path, tmp_path
     with served(tmp_path, {"BENTOML_CONTAINERIZED": "true"}, bundles) as service:
         assert ask(service).status_code == 200
         service.workers()[0].kill()
-        assert service.process.wait(60) == 0
+        assert service.process.wait(60) == 1
 
 
 def test_a_stopping_service_finishes_its_calls_and_takes_no_more(bundles: Path, tmp_path: Path) -> None:
