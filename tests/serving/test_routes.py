@@ -89,7 +89,7 @@ def test_a_bad_address_names_its_field(client: httpx.Client, path: str, status: 
     response = client.get(f"/v1/tile/{path}")
     assert response.status_code == status
     assert response.json()["detail"][0]["loc"] == [field]
-    assert response.json()["error"].startswith(f"{field}: ")
+    assert response.json()["error"].startswith(field)
 
 
 def test_head_tells_what_get_would(client: httpx.Client) -> None:
