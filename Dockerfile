@@ -37,7 +37,7 @@ RUN --mount=type=bind,source=dist/skygen.bento,target=/tmp/skygen.bento \
 EXPOSE 3000
 HEALTHCHECK --interval=10s --timeout=5s --start-period=60s \
     CMD ["python", "-c", "from urllib.request import urlopen; urlopen('http://127.0.0.1:3000/readyz', timeout=4)"]
-CMD ["bentoml", "serve", "/home/skygen/bento", "--host", "0.0.0.0", "--port", "3000"]
+CMD ["bentoml", "serve", "/home/skygen/bento", "--host", "0.0.0.0", "--port", "3000", "--timeout-graceful-shutdown", "75"]
 
 # What `train` takes from the project, gathered so that it becomes one layer there.
 FROM scratch AS project

@@ -39,7 +39,7 @@ serve: $(INSTALLED) ## serve the packaged generators at HOST:PORT, or those in b
 		echo "serving $(BENTO)"; $(BIN)/python -m tarfile -e $(BENTO) .bento; service="$(CURDIR)/.bento"; \
 	else \
 		echo "no $(BENTO): serving the small generators in bundles/; make repro trains your own"; service=serving.service:Skygen; \
-	fi; BENTOML_HOME="$(CURDIR)/.bento/home" $(BIN)/bentoml serve "$$service" --host $(HOST) --port $(PORT)
+	fi; BENTOML_HOME="$(CURDIR)/.bento/home" $(BIN)/bentoml serve "$$service" --host $(HOST) --port $(PORT) --timeout-graceful-shutdown 75
 
 ui: $(INSTALLED) ## browse runs and models in MLflow, at 127.0.0.1:5000
 	$(BIN)/mlflow ui --backend-store-uri sqlite:///mlflow.db --host 127.0.0.1 --port 5000

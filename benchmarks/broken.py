@@ -6,6 +6,7 @@ Ends with 1 where anything is wrong.
 
 import argparse
 import json
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -21,6 +22,7 @@ from benchmarks.served import Service, served
 
 CLIENTS = 8
 HURRY = {"SKYGEN_BODY_SECONDS": "4", "SKYGEN_HEAD_SECONDS": "4"}  # the time of slow clients is the time of the run
+UNDOCUMENTED = {"other", "/", "/page/{file}", "/docs.json", "/metrics", "/livez", "/readyz", "/healthz"}
 GOOD = {"tiles": "gri128", "n": 2, "seed": 7, "format": "npy"}
 # Which tile sets and recipes there are, and which of them take noise, no document of types can say: such a request is
 # sound by the document, and is refused by name.
@@ -58,10 +60,10 @@ def run(service: Service, folder: Path, requests: int, seed: int) -> list[str]:
         wrong.append("a worker was replaced")
     if service.traces():
         wrong.append(f"the service logged {service.traces()} errors of its own")
-    added = sorted(service.series() - series)
     sizes = ", ".join(f"{size / 1e6:.0f}" for size in (memory, memory_between, service.memory_bytes()))
     print(f"MB that the worker holds before, between and after: {sizes}")
-    print(f"metric series: {len(series)}, then {len(series) + len(added)}", *added[:20], sep="\n  ")
+    wrong += scan(service)
+    print(f"metric series: {len(series)} once all families were played, {len(service.series())} at the end")
     print(*wrong, sep="\n")
     return wrong
 
@@ -81,6 +83,20 @@ def fuzz(service: Service, indices: Iterable[int], seed: int) -> list[str]:
     with ThreadPoolExecutor(CLIENTS) as clients:
         played = list(clients.map(one, indices))
     return [f"case({seed}, {index}), {made.family}: {problem}" for index, made, problem in played if problem]
+
+
+def scan(service: Service) -> list[str]:
+    """What a scan of 100 unknown paths leaves in the metrics, and every route there that nobody documented."""
+    with httpx.Client(base_url=service.url, timeout=60) as client:
+        known = UNDOCUMENTED | set(client.get("/docs.json").json()["paths"])
+        client.get("/0.php")
+        client.get("/metrics")
+        before = service.series()
+        for number in range(100):
+            client.get(f"/{number}.php")
+    after = service.series()
+    routes = {route for line in after for route in re.findall(r'route="([^"]*)"', line)}
+    return [*sorted(after - before), *(f"a route in the metrics: {route}" for route in sorted(routes - known))]
 
 
 def schemathesis(service: Service, folder: Path, requests: int, seed: int) -> tuple[int, list[str]]:

@@ -14,6 +14,8 @@ from serving.metrics import REJECTED
 from serving.requests import RefusedError
 from serving.settings import Settings
 
+MOST_FAULTS = 16  # told of at once: a body may have thousands
+
 
 def build(settings: Settings) -> FastAPI:
     """The app; it answers once `app.state.hall` is there."""
@@ -53,7 +55,7 @@ async def _invalid(_: Request, error: RequestValidationError) -> Response:
             "loc": [part for part in found["loc"][1:] if isinstance(part, str)] or ["body"],
             "msg": str(found["msg"]).removeprefix("Value error, "),
         }
-        for found in error.errors()
+        for found in error.errors()[:MOST_FAULTS]
     ]
     return problem(400, "; ".join(_sentence(".".join(found["loc"]), found["msg"]) for found in detail), detail)
 

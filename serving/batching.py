@@ -1,10 +1,12 @@
 """Requests in flight share passes: threads take up to 8 tiles of one bundle at a time, whoever asked for them.
 
 A tile's bits do not depend on what is drawn beside it, so sharing changes when an answer comes, never what it holds.
-Requests take turns by passes, so that a small one does not wait for the whole of a large one.
+Passes go by turns to who came first and to who has least left: a large request comes to its end, and a small one does
+not wait for it. So few are begun at a time, and a full queue holds little memory.
 """
 
 import asyncio
+import heapq
 import math
 import threading
 import time
@@ -49,11 +51,17 @@ class _Job:
     since: float = field(default_factory=time.perf_counter)
 
 
+def _left(job: _Job) -> int:
+    """How many of a job's tiles nobody has taken yet."""
+    return len(job.tiles) - job.next
+
+
 class Batcher:
     """Draws tiles for requests on `threads` threads; at most `most_tiles` may be wanted at a time."""
 
     def __init__(self, threads: int, most_tiles: int) -> None:
         self._most_tiles, self.wanted, self._idle, self._closed = most_tiles, 0, 0, False
+        self._oldest_next = False
         self._jobs: deque[_Job] = deque()
         self._changed = threading.Condition()
         self._seconds_a_tile = 0.01
@@ -129,23 +137,27 @@ class Batcher:
             idle, self._idle = self._idle, self._idle - 1
             if not self._jobs:
                 return []
-            bundle = self._jobs[0].bundle
-            sharing = [job for job in self._jobs if job.bundle is bundle]
-            waiting = sum(len(job.tiles) - job.next for job in sharing)
-            room = min(TILES_A_PASS, math.ceil(waiting / idle))  # a busy thread takes its part when it comes back
-            parts = []
-            for job in sharing:
-                if room == 0:
-                    break
-                if job.next == 0:
-                    QUEUE_SECONDS.labels(bundle.card.tiles).observe(time.perf_counter() - job.since)
-                rows = slice(job.next, min(job.next + room, len(job.tiles)))
-                job.next, room = rows.stop, room - (rows.stop - rows.start)
-                parts.append((job, rows))
-                self._jobs.remove(job)
-                if job.next < len(job.tiles):
-                    self._jobs.append(job)
+            self._oldest_next = not self._oldest_next
+            head = self._jobs[0] if self._oldest_next else min(self._jobs, key=_left)
+            sharing = [job for job in self._jobs if job.bundle is head.bundle]
+            room = min(
+                TILES_A_PASS, math.ceil(sum(map(_left, sharing)) / idle)
+            )  # a busy thread is soon back for its part
+            parts = [self._take_of(head, room)]
+            for job in heapq.nsmallest(room, sharing, key=_left):
+                rest = room - sum(rows.stop - rows.start for _, rows in parts)
+                if 0 < _left(job) <= rest:  # one that is begun and waits holds memory for all of its tiles
+                    parts.append(self._take_of(job, rest))
             return parts
+
+    def _take_of(self, job: _Job, room: int) -> tuple[_Job, slice]:
+        if job.next == 0:
+            QUEUE_SECONDS.labels(job.bundle.card.tiles).observe(time.perf_counter() - job.since)
+        rows = slice(job.next, min(job.next + room, len(job.tiles)))
+        job.next = rows.stop
+        if not _left(job):
+            self._jobs.remove(job)
+        return job, rows
 
     def _done(self, bundle: Bundle, tiles: int, seconds: float | None) -> None:
         """Count a pass that took `seconds`; None where it failed."""

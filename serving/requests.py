@@ -65,7 +65,11 @@ Model = Annotated[Name, Field(description="a recipe, or champion")]
 Index = Annotated[int, Field(ge=0, le=MAX_INDEX)]
 Seed = Annotated[
     int,
-    BeforeValidator(_decimal, json_schema_input_type=int | str),
+    BeforeValidator(
+        _decimal,
+        json_schema_input_type=Annotated[int, Field(ge=0, le=MAX_SEED)]
+        | Annotated[str, Field(pattern="^[0-9]{1,19}$")],
+    ),
     Field(ge=0, le=MAX_SEED, description="integer, or its decimal string; the same seed, the same tiles"),
 ]
 FormatChoice = Annotated[

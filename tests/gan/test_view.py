@@ -233,3 +233,11 @@ def test_conditions_are_those_of_the_fields_in_their_order():
     taken = found.take(torch.tensor([2, 0, 0]))
     assert torch.allclose(taken.psf_fwhm_px, numbers[[2, 0, 0]])
     assert taken.to(torch.device("cpu")).sky_noise_nmgy.tolist() == taken.sky_noise_nmgy.tolist()
+
+
+def test_a_kernel_s_bits_are_its_own_whatever_is_computed_beside_it():
+    """A power rounds otherwise at an array's end than within it, and moved the end with the number of tiles."""
+    widths = torch.rand(200, 8, 3, generator=torch.Generator().manual_seed(0)) * 6 + 1.2
+    assert all(
+        torch.equal(moffat(tiles)[place], moffat(tiles[place : place + 1])[0]) for tiles in widths for place in range(8)
+    )

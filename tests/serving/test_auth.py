@@ -16,10 +16,8 @@ FIRST, SECOND = "first-key-0123456789", "second+key/0123456789=="
 FREE = ("/", "/livez", "/page/")
 
 
-async def ask(
-    path: str, *authorization: str, method: str = "GET", keys: tuple[str, ...] = (FIRST, SECOND)
-) -> list[Message]:
-    """Every message with which a service that takes `keys` answers."""
+async def ask(path: str, *authorization: str) -> list[Message]:
+    """Every message with which a service that takes two keys answers."""
     sent: list[Message] = []
 
     async def receive() -> Message:
@@ -29,8 +27,8 @@ async def ask(
         sent.append(message)
 
     headers = [(b"authorization", value.encode("latin-1")) for value in authorization]
-    scope: Scope = {"type": "http", "method": method, "path": path, "headers": headers}
-    await ApiKeys(echo, keys, FREE)(scope, receive, send)
+    scope: Scope = {"type": "http", "method": "GET", "path": path, "headers": headers}
+    await ApiKeys(echo, (FIRST, SECOND), FREE)(scope, receive, send)
     return sent
 
 

@@ -13,7 +13,7 @@ from skygen.measure import diversity, sources
 from skygen.measure.medians import middle_mean
 from skygen.params import Params
 from skygen.sky.noise import sky_noise
-from skygen.tile import row
+from skygen.tile import Tile, row
 
 SHIPPED = Path(__file__).parents[2] / "bundles"
 MOST_BYTES = 5_000_000
@@ -68,3 +68,13 @@ def test_its_tiles_differ_hold_sources_and_the_noise_of_their_conditions(bundle:
     ratio = sky_noise(tiles) / observed.sky_noise_nmgy.numpy()
     for band in ratio.T:
         assert middle_mean(band, np.ones(TILES)) == pytest.approx(1, abs=0.05)
+
+
+def test_a_tile_is_the_same_beside_any_others(bundle: Bundle) -> None:
+    rng = np.random.default_rng(6)
+    for _ in range(12):
+        seeds, places = rng.integers(2**62, size=8), rng.integers(1000, size=8)
+        tiles = [Tile(int(seed), int(index)) for seed, index in zip(seeds, places, strict=True)]
+        together, first = bundle.draw(tiles), int(rng.integers(6))
+        assert bundle.draw(tiles[first : first + 3]).tobytes() == together[first : first + 3].tobytes()
+        assert bundle.draw(tiles[first : first + 1]).tobytes() == together[first : first + 1].tobytes()

@@ -121,7 +121,9 @@ def moffat(fwhm_px: torch.Tensor) -> torch.Tensor:
     r2 = offset[:, None] ** 2 + offset**2
     core2 = (fwhm_px / 2) ** 2 / (2 ** (1 / BETA) - 1)
     fade = ((r2.sqrt() - FADE_PX) / (KERNEL_PX / 2 - FADE_PX)).clamp(0, 1) * math.pi / 2
-    profile = (1 + r2 / core2[..., None, None]) ** -BETA * fade.cos() ** 2
+    spread = 1 + r2 / core2[..., None, None]
+    # Products, not a power: torch's rounds otherwise at an array's end, so that a kernel's bits hung on its neighbours.
+    profile = fade.cos() ** 2 / (spread * spread * spread)
     return profile / profile.sum((-2, -1), keepdim=True)
 
 
