@@ -22,7 +22,7 @@ from skygen import tracking
 from skygen.bundle import Bundle
 from skygen.evaluation.challenge import Arena, Contender, challenge
 from skygen.evaluation.yardstick import load_encoder
-from skygen.files import read_json, sha256_folder, write_atomically, write_json
+from skygen.files import read_json, sha256_file, sha256_folder, write_atomically, write_json
 from skygen.params import Params, load
 from skygen.provenance import choose_device
 from skygen.tiles.store import TileStore
@@ -119,7 +119,8 @@ def lay_out(stage: Path, champions: dict[str, str], seeds: dict[str, dict[str, i
             shutil.copytree(folder, stage / "bundles" / tiles / recipe)
         lay_out_real(stage / "bundles" / tiles, TileStore.open(Path("data/tiles") / tiles), source)
     by_path = {name.replace(".", "/"): sha256 for name, sha256 in hashes.items()}
-    write_json(stage / "bundles" / "catalogue.json", {"champions": champions, "sha256": by_path})
+    real = {tiles: sha256_file(stage / "bundles" / tiles / "real.npy") for tiles in seeds}
+    write_json(stage / "bundles" / "catalogue.json", {"champions": champions, "sha256": by_path, "real": real})
     write_json(stage / "bentofile.yaml", bentofile(champions, hashes))  # JSON is YAML
     return hashes
 

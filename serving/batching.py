@@ -125,7 +125,10 @@ class Batcher:
                 if any(first <= row < last for row in bad):
                     self._fail([job], ValueError(f"tiles of {bundle.sha256} hold pixels that are no numbers"))
                 else:
-                    self._deliver(job, rows, flux[first:last])
+                    try:
+                        self._deliver(job, rows, flux[first:last])
+                    except Exception as error:  # no memory for it, say: the thread goes on
+                        self._fail([job], error)
                 first = last
 
     def _take(self) -> list[tuple[_Job, slice]]:

@@ -3,28 +3,33 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import Field
 
 from serving.requests import CHAMPION, RefusedError
 from skygen.bundle import Bundle
 from skygen.card import BundleError
 from skygen.engines import EngineName
-from skygen.files import read_json
+from skygen.files import read_json, sha256_file
 from skygen.params import Section, validate
 from skygen.tile import SURVEY, Tile
 
 CATALOGUE, REAL = "catalogue.json", "real"
 
 
-class Contents(Section):
-    """catalogue.json: the champion of each tile set, and the sha256 of each bundle by SET/RECIPE."""
+Word = Annotated[str, Field(pattern=r"^[\w-]+$")]  # a folder's name, and part of a file's
 
-    champions: dict[str, str]
-    sha256: dict[str, str]
+
+class Contents(Section):
+    """catalogue.json: each set's champion, and the sha256 of bundles by SET/RECIPE and of sets' real.npy, if any."""
+
+    champions: dict[Word, Word]
+    sha256: dict[Annotated[str, Field(pattern=r"^[\w-]+/[\w-]+$")], str]
+    real: dict[Word, str] = Field(default_factory=dict)
 
 
 class RealCard(Section):
@@ -75,7 +80,7 @@ class Catalogue:
         for tiles, recipe in contents.champions.items():
             if recipe not in bundles[tiles]:
                 raise BundleError(f"{folder / tiles / recipe}: no bundle, though {CATALOGUE} names it champion")
-        real = {tiles: _real(folder / tiles) for tiles in bundles if (folder / tiles / f"{REAL}.npy").is_file()}
+        real = {tiles: _real(folder / tiles, sha256) for tiles, sha256 in contents.real.items()}
         return cls(bundles, contents.champions, real)
 
     def find(self, tiles: str, model: str, version: str | None = None) -> Bundle:
@@ -115,7 +120,10 @@ def check(bundle: Bundle, tiles: Sequence[Tile]) -> None:
             raise RefusedError(field, f"recipe {card.recipe} paints its {field}; it takes 'survey' alone")
 
 
-def _real(folder: Path) -> RealTiles:
+def _real(folder: Path, sha256: str) -> RealTiles:
+    """The real tiles beside a set's bundles; raises `BundleError` where they are not those that were packaged."""
+    if sha256_file(folder / f"{REAL}.npy") != sha256:
+        raise BundleError(f"{folder / REAL}.npy: not what {CATALOGUE} says; package it anew")
     card = validate(RealCard, read_json(folder / f"{REAL}.json"), str(folder / f"{REAL}.json"))
     return RealTiles(card, np.load(folder / f"{REAL}.npy", mmap_mode="r", allow_pickle=False))
 

@@ -5,12 +5,20 @@ uvicorn waits for ever for the end of a head, and its parser takes one of any si
 
 import asyncio
 import json
-from typing import Any, ClassVar
+import os
+import socket
+from contextlib import suppress
+from typing import Any, ClassVar, Final
 
 import uvicorn.config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from serving.limits import MAX_HEAD_BYTES
+from serving.metrics import REJECTED
+
+MOST_AROUND_BYTES: Final = 10 * MAX_HEAD_BYTES  # a body of 64,000 bytes in chunks of one byte has 320,000 around it
+UNTAKEN_MILLISECONDS: Final = 60_000
+_REASONS: Final = {400: "bad_http", 408: "slow_head", 431: "head"}
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -27,11 +35,13 @@ class BoundedProtocol(HttpToolsProtocol):
         self._silent = self._in_head = self._in_first_head = True
         self._begun = False  # a head, in the bytes at hand
         self._head_bytes = 0  # of those that came after the ones in which it began
+        self._body_bytes = self._around_bytes = 0  # of the bytes at hand; of what stands around a body's chunks
         self._head_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         """Wait for the first head."""
         super().connection_made(transport)
+        _let_go_of_who_acknowledges_nothing(transport)
         self._head_timer = self.loop.call_later(self.head_seconds, self._head_is_late)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -42,10 +52,14 @@ class BoundedProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Parse what came, and see that a head that is not whole yet ends some time."""
         self._silent = self._begun = False
+        self._body_bytes = 0
         super().data_received(data)
         if self.transport.is_closing():
             return
-        if self._in_head:
+        self._around_bytes += 0 if self._in_head or self._begun else len(data) - self._body_bytes
+        if self._around_bytes > MOST_AROUND_BYTES:
+            self._end(431, "the sizes and trailers of the body's chunks are too large")
+        elif self._in_head:
             self._head_bytes += 0 if self._begun else len(data)
             if self._head_bytes > 2 * MAX_HEAD_BYTES:  # whole heads are measured exactly, by JsonBodies
                 self._end(431, f"the headers are larger than {MAX_HEAD_BYTES} bytes")
@@ -60,7 +74,12 @@ class BoundedProtocol(HttpToolsProtocol):
         """Begin a head."""
         super().on_message_begin()
         self._in_head = self._begun = True
-        self._head_bytes = 0
+        self._head_bytes = self._around_bytes = 0
+
+    def on_body(self, body: bytes) -> None:
+        """Hand a part of the body over."""
+        self._body_bytes += len(body)
+        super().on_body(body)
 
     def on_headers_complete(self) -> None:
         """End a head."""
@@ -84,6 +103,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _end(self, status: int, sentence: str) -> None:
         if not self.transport.is_closing():
+            REJECTED.labels(_REASONS[status]).inc()
             body = json.dumps({"error": sentence}).encode()
             head = f"content-type: application/json\r\ncontent-length: {len(body)}\r\nconnection: close\r\n\r\n"
             self.transport.write(STATUS_LINE[status] + head.encode() + body)
@@ -93,6 +113,15 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None
+
+
+def _let_go_of_who_acknowledges_nothing(transport: asyncio.Transport) -> None:
+    """Have the kernel end a connection whose client takes nothing for a minute: closing it waits for a flush."""
+    with (
+        suppress(OSError, AttributeError),
+        socket.socket(fileno=os.dup(transport.get_extra_info("socket").fileno())) as s,
+    ):
+        s.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNTAKEN_MILLISECONDS)
 
 
 def bound_connections(head_seconds: float) -> None:

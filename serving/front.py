@@ -40,6 +40,8 @@ class InFront:
 
     def _split(self, stack: ASGIApp) -> ASGIApp:
         async def split(scope: Scope, receive: Receive, send: Send) -> None:
+            if scope["method"] == "HEAD":  # as GET, of which the server leaves the body out
+                scope = {**scope, "method": "GET"}
             await (stack if scope["path"] in self.behind else self.front)(scope, receive, send)
 
         return split

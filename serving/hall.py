@@ -24,11 +24,12 @@ CLIENT_LEFT = 499  # nginx's number; nobody reads the answer
 
 @dataclass(frozen=True)
 class Hall:
-    """The loaded bundles, the threads that draw, and the seconds that an answer may take."""
+    """The loaded bundles, the threads that draw, the seconds that an answer may take, and whether all may have it."""
 
     catalogue: Catalogue
     batcher: Batcher
     timeout: float
+    is_open: bool  # without keys: a cache may give an answer to another client
 
     async def draw(
         self,

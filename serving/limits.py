@@ -63,12 +63,14 @@ class JsonBodies:
 class SlowReaders:
     """Middleware that hands large answers over in pieces, and gives up a client that takes none for `seconds`.
 
-    Without it, a client that asks for 256 tiles and reads nothing holds their 50 MB for as long as it likes.
+    It also gives up one that takes them at less than `bytes_per_second`. Without it, a client that asks for 256 tiles
+    and reads nothing holds their 50 MB for as long as it likes.
     """
 
-    def __init__(self, app: ASGIApp, seconds: float = 30.0) -> None:
+    def __init__(self, app: ASGIApp, seconds: float = 30.0, bytes_per_second: float = 250_000.0) -> None:
         self.app = app
         self.seconds = seconds
+        self.bytes_per_second = bytes_per_second
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, with a `send` that waits for its client `seconds` at most."""
@@ -78,10 +80,12 @@ class SlowReaders:
 
         async def patient(message: Message) -> None:
             nonlocal given_up
+            in_all = self.seconds + len(message.get("body", b"")) / self.bytes_per_second
             try:
-                for piece in _pieces(message):
-                    async with asyncio.timeout(self.seconds):
-                        await send(piece)
+                async with asyncio.timeout(in_all):
+                    for piece in _pieces(message):
+                        async with asyncio.timeout(self.seconds):
+                            await send(piece)
             except TimeoutError:
                 given_up = True
                 REJECTED.labels("slow_reader").inc()

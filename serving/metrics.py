@@ -12,7 +12,10 @@ from typing import Final
 
 from prometheus_client import Counter, Gauge, Histogram, Summary, multiprocess
 
-REASONS: Final = ("queue", "deadline", "disconnected", "auth", "head", "media_type", "body", "slow_body", "slow_reader")
+REASONS: Final = (
+    *("queue", "deadline", "disconnected", "auth", "media_type"),
+    *("bad_http", "head", "slow_head", "body", "slow_body", "slow_reader"),
+)
 
 _FAST = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
 _SLOW = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)

@@ -54,7 +54,9 @@ ERRORS: Responses = {
     408: _error("the body came too slowly"),
     413: _error("the body is too large"),
     415: _error("the body is not JSON"),
+    431: _error("the headers are too large"),
     429: _error("too much is asked for at once; Retry-After says when to come again"),
+    500: _error("an error of the service's own"),
     504: _error("not done in time"),
 }
 

@@ -94,7 +94,7 @@ class GenerateRequest(_Body):
     """Tiles to generate: which set, how many, from which seed, in which format and by which recipe."""
 
     n: int = Field(default=1, ge=1, le=MAX_TILES, description="number of tiles; tile i is the same for every n")
-    first: Index = Field(default=0, description="index of the first tile")
+    first: int = Field(default=0, ge=0, le=MAX_INDEX - MAX_TILES, description="index of the first tile")
 
     def wanted(self) -> list[Tile]:
         """The tiles asked for."""

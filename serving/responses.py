@@ -1,18 +1,21 @@
 """Tiles as HTTP responses: the bytes of each format, their type and what they came from."""
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from hashlib import sha256
+from pathlib import Path
 
 import numpy as np
 from fastapi import Response
 from numpy.typing import NDArray
 
+import skygen
 from serving.metrics import ENCODING_SECONDS, TILES
 from skygen.bundle import Bundle
 from skygen.formats.encode import MEDIA_TYPES, Format, encode
 from skygen.tile import Tile
 
-IMMUTABLE, ASK_AGAIN = "public, max-age=31536000, immutable", "no-cache"
+IMMUTABLE, ASK_AGAIN = "max-age=31536000, immutable", "no-cache"
 
 
 def encoder(bundle: Bundle, tiles: Sequence[Tile], name: Format) -> Callable[[NDArray[np.float32]], bytes]:
@@ -43,6 +46,15 @@ def tiles_response(content: bytes, bundle: Bundle, tiles: Sequence[Tile], name: 
 
 
 def etag(bundle: Bundle, tile: Tile, name: Format) -> str:
-    """The entity tag of one tile's file: another tile, bundle, engine or format has another."""
-    said = (bundle.sha256, bundle.engine, tile.seed, tile.index, tile.noise, tile.seeing, name)
+    """The entity tag of one tile's file: another tile, bundle, engine, device, format or release has another."""
+    said = (_release(), bundle.sha256, bundle.engine, bundle.device, tile, name)
     return f'"{sha256(repr(said).encode()).hexdigest()[:32]}"'
+
+
+@cache
+def _release() -> str:
+    """The hash of the code that draws, measures and writes tiles."""
+    folders = (Path(skygen.__file__).parent, Path(__file__).parent)
+    return sha256(
+        b"".join(path.read_bytes() for folder in folders for path in sorted(folder.rglob("*.py")))
+    ).hexdigest()

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from serving.catalogue import RealTiles
+from serving.catalogue import RealTiles, check
 from serving.hall import Hall
 from serving.negotiation import choose_format
 from serving.numbers import numbers
@@ -45,7 +45,6 @@ async def interpolate(asked: InterpolateRequest, request: Request) -> Response:
     return await _tiles(request, asked, "steps", asked.steps)
 
 
-@router.head("/v1/tile/{tiles}/{seed}.{format}", include_in_schema=False)
 @router.get(
     "/v1/tile/{tiles}/{seed}.{format}",
     responses=files("png", "fits", "npy", cached=True) | ERRORS,
@@ -79,7 +78,7 @@ async def measure(tiles: TileSet, seed: Seed, query: Annotated[TileQuery, Query(
     return await _cached(request, etag(bundle, wanted[0], "json"), query.version, draw)
 
 
-@router.get("/v1/models", responses=OBJECT, response_class=JSONResponse)
+@router.get("/v1/models", responses=OBJECT | ERRORS, response_class=JSONResponse)
 async def models(request: Request) -> Response:
     """The cards of every loaded bundle."""
     return JSONResponse({"models": _hall(request).catalogue.cards()})
@@ -113,7 +112,7 @@ async def document(request: Request) -> Response:
 
 
 async def _tiles(request: Request, asked: GenerateRequest | InterpolateRequest, counted: str, count: int) -> Response:
-    name: Format | None = asked.format or choose_format(request.headers.get("accept"))
+    name: Format | None = asked.format or choose_format(", ".join(request.headers.getlist("accept")))
     if name is None:
         raise HTTPException(406, f"there is {', '.join(MEDIA_TYPES.values())}; ask for one of them by Accept or format")
     if name == "json" and count > MAX_JSON_TILES:
@@ -127,8 +126,10 @@ async def _tiles(request: Request, asked: GenerateRequest | InterpolateRequest, 
 
 async def _cached(request: Request, tag: str, version: str | None, draw: Callable[[], Any]) -> Response:
     """The response of `draw` with its entity tag, or 304 where the client has it already."""
-    headers = {"ETag": tag, "Cache-Control": ASK_AGAIN if version is None else IMMUTABLE}
-    known = [known.strip().removeprefix("W/") for known in request.headers.get("if-none-match", "").split(",")]
+    whose = "public" if _hall(request).is_open else "private"
+    headers = {"ETag": tag, "Cache-Control": ASK_AGAIN if version is None else f"{whose}, {IMMUTABLE}"}
+    sent = ",".join(request.headers.getlist("if-none-match")).split(",")
+    known = [known.strip().removeprefix("W/") for known in sent]
     if tag in known or "*" in known:
         return Response(status_code=304, headers=headers)
     response: Response = await draw()
@@ -138,7 +139,9 @@ async def _cached(request: Request, tag: str, version: str | None, draw: Callabl
 
 def _one(request: Request, tiles: str, seed: int, query: TileQuery) -> tuple[Bundle, Sequence[Tile]]:
     bundle = _hall(request).catalogue.find(tiles, query.model, query.version)
-    return bundle, [Tile(seed, query.index, query.noise, query.seeing)]
+    wanted = [Tile(seed, query.index, query.noise, query.seeing)]
+    check(bundle, wanted)
+    return bundle, wanted
 
 
 def _real(request: Request, tiles: str) -> RealTiles:

@@ -39,6 +39,8 @@ def load(device: torch.device) -> Catalogue:
 def guarded(app: ASGIApp) -> ASGIApp:
     """`app` behind its limits: keys, bodies, and pages of other sites, as the settings say."""
     keys = read_keys(SETTINGS.api_keys, SETTINGS.api_keys_file)
+    if SETTINGS.metrics == "keys" and not keys:
+        raise ValueError("SKYGEN_METRICS is keys, but there are none; set SKYGEN_API_KEYS or SKYGEN_API_KEYS_FILE")
     free = FREE_OF_KEYS if SETTINGS.metrics == "keys" else (*FREE_OF_KEYS, METRICS)
     guarded: ASGIApp = JsonBodies(SlowReaders(app), seconds=SETTINGS.body_seconds)
     guarded = ApiKeys(guarded, keys, free) if keys else guarded
@@ -66,7 +68,8 @@ class Skygen:
         self.watch = quality.start(catalogue)
         threads = SETTINGS.threads or len(os.sched_getaffinity(0))
         self.batcher = Batcher(threads, SETTINGS.queue_tiles)
-        APP.state.hall = Hall(catalogue, self.batcher, SETTINGS.timeout_seconds)
+        is_open = not read_keys(SETTINGS.api_keys, SETTINGS.api_keys_file)
+        APP.state.hall = Hall(catalogue, self.batcher, SETTINGS.timeout_seconds, is_open)
 
     @bentoml.on_deployment  # type: ignore[untyped-decorator]
     @staticmethod

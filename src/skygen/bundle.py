@@ -31,7 +31,7 @@ class Bundle:
     """A generator ready to draw tiles."""
 
     def __init__(self, card: Card, engine: NamedEngine, sha256: str, device: torch.device) -> None:
-        self.card, self.sha256, self.engine = card, sha256, engine.name
+        self.card, self.sha256, self.engine, self.device = card, sha256, engine.name, device.type
         self._engine, self._device = engine, device
         self._view = View(card.stretch, card.conditions is not None, card.psf_share)
 

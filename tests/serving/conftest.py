@@ -13,7 +13,7 @@ import httpx
 import numpy as np
 import pytest
 
-from skygen.files import sha256_folder, write_json
+from skygen.files import sha256_file, sha256_folder, write_json
 
 ROOT = Path(__file__).parents[2]
 
@@ -32,9 +32,10 @@ def bundles(tmp_path_factory: pytest.TempPathFactory, write_bundle: Callable[...
         f"{card.parent.parent.name}/{card.parent.name}": sha256_folder(card.parent)
         for card in folder.glob("*/*/card.json")
     }
-    write_json(folder / "catalogue.json", {"champions": {"r64": "improved", "gri128": "gan"}, "sha256": hashes})
     rng = np.random.default_rng(0)
     np.save(folder / "r64/real.npy", rng.normal(0, 0.03, (5, 1, 64, 64)).astype(np.float32))
+    contents = {"champions": {"r64": "improved", "gri128": "gan"}, "sha256": hashes}
+    write_json(folder / "catalogue.json", contents | {"real": {"r64": sha256_file(folder / "r64/real.npy")}})
     write_json(folder / "r64/real.json", {"source": "simulated", "split": "test", "fields": ["94-1-12"] * 5})
     return folder
 
