@@ -110,6 +110,8 @@ def _print_throughput(seen: Seen) -> None:
         theirs = [max(_peer(seen, server, column, engine) for server, engine in of_name) for column in COLUMNS]
         goals = [TIMES_OF_LISTS if name == "BentoML" else TIMES_OF_PEERS[tiles] for tiles, _ in COLUMNS]
         _ratios(f"skygen / the fastest {name}", ours, theirs, goals)
+        most = (f"({limit / rate:.2f})" for limit, rate in zip(allowed, theirs, strict=True))
+        _cells("  (what the parts allow / the same)", most)
     print()
 
 

@@ -123,5 +123,5 @@ class TileQuery(BaseModel):
     noise: Annotated[NoiseChoice, BeforeValidator(_number)] = SURVEY
     seeing: Annotated[SeeingChoice, BeforeValidator(_number)] = SURVEY
     version: str | None = Field(
-        default=None, pattern="^[0-9a-f]{64}$", description="sha256 of a bundle: with it the answer never changes"
+        default=None, pattern="^[0-9a-f]{64}$", description="sha256 of a bundle: a promotion then changes nothing"
     )

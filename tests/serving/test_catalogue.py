@@ -3,6 +3,7 @@
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -48,6 +49,13 @@ def test_a_whole_bundle_that_is_not_the_packaged_one(folder: Path) -> None:
     card = read_json(folder / "r64/gan/card.json")
     write_json(folder / "r64/gan/card.json", card | {"limit_nmgy": 50.0})
     with pytest.raises(BundleError, match=r"r64/gan: its sha256 is [0-9a-f]{64}, catalogue\.json says [0-9a-f]{64}"):
+        Catalogue.load(folder, CPU)
+
+
+def test_other_real_tiles_than_those_packaged(folder: Path) -> None:
+    real = np.load(folder / "r64/real.npy")
+    np.save(folder / "r64/real.npy", real + 1)
+    with pytest.raises(BundleError, match=r"r64/real\.npy: not what catalogue\.json says"):
         Catalogue.load(folder, CPU)
 
 

@@ -50,6 +50,13 @@ def test_without_one_only_health_and_the_page_answer(guarded: Service, headers: 
         assert httpx.get(guarded.url + path, headers=headers).status_code == 200
 
 
+def test_a_cache_keeps_what_took_a_key_for_its_client_alone(guarded: Service) -> None:
+    with httpx.Client(base_url=guarded.url, headers=bearer(KEY)) as keyed:
+        version = next(card["sha256"] for card in keyed.get("/v1/models").json()["models"] if card["tiles"] == "r64")
+        kept = keyed.get(f"/v1/tile/r64/7.png?version={version}")
+    assert kept.headers["Cache-Control"] == "private, max-age=31536000, immutable"
+
+
 def test_no_key_is_ever_logged(guarded: Service) -> None:
     for key in (KEY, "a-wrong-key-of-a-client-0123"):
         httpx.get(f"{guarded.url}/v1/models", headers=bearer(key))
@@ -87,6 +94,7 @@ def test_unless_set_there_is_neither_key_nor_cors(client: httpx.Client) -> None:
     [
         ({"SKYGEN_API_KEYS": "short"}, "key 1 of SKYGEN_API_KEYS has 5 characters; it takes at least 16"),
         ({"SKYGEN_API_KEYS_FILE": "/nowhere/keys"}, "/nowhere/keys"),
+        ({"SKYGEN_METRICS": "keys"}, "SKYGEN_METRICS is keys, but there are none"),
         ({"SKYGEN_BODY_SECONDS": "nan"}, "SKYGEN_BODY_SECONDS"),
         ({"SKYGEN_HEAD_SECONDS": "0"}, "SKYGEN_HEAD_SECONDS"),
         ({"SKYGEN_METRICS": "perhaps"}, "SKYGEN_METRICS"),

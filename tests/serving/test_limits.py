@@ -168,6 +168,21 @@ def test_a_head_without_end_is_given_up(bounded: Address) -> None:
         assert "larger than 32000 bytes" in said(heard)
 
 
+@pytest.mark.parametrize("around", [b"0\r\nX-A: " + b"a" * 1000, b"1;" + b"a" * 1000])
+def test_what_stands_around_chunks_has_an_end(bounded: Address, around: bytes) -> None:
+    """Trailers and extensions of chunks: the parser keeps them from the application, whatever their size."""
+    head = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+    heard = exchange(bounded, [head, 0.1, around, *[b"a" * 1000] * 2_000])
+    assert heard.statuses == [431]
+    assert said(heard) == "the sizes and trailers of the body's chunks are too large"
+
+
+def test_a_body_in_the_smallest_chunks_is_read(bounded: Address) -> None:
+    head = b"POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
+    heard = exchange(bounded, [head, 0.1, *[b"1\r\nx\r\n" * 1000] * 50, b"0\r\n\r\n"])
+    assert (heard.statuses, body_of(heard)) == ([200], b"50000")
+
+
 def test_the_second_head_of_a_connection_is_bounded_like_the_first(bounded: Address) -> None:
     whole = get("/")
     late = exchange(bounded, [whole, 0.2, b"GET / HTTP/1.1\r\n", *[b"A: b\r\n", 0.1] * 20])
@@ -224,6 +239,18 @@ def test_who_reads_nothing_is_given_up() -> None:
         while part := connection.recv(1_000_000):
             received += len(part)
         assert 0 < received < LARGE
+
+
+def test_who_takes_pieces_too_slowly_is_given_up() -> None:
+    before = rejected("slow_reader")
+    slow = SlowReaders(large_answer, seconds=0.5, bytes_per_second=LARGE / 0.5)
+    with listening(slow) as address, socket.create_connection(address) as connection:
+        connection.sendall(get("/"))
+        end = time.monotonic() + 10
+        while rejected("slow_reader") == before and time.monotonic() < end:
+            connection.recv(20_000)
+            time.sleep(0.05)
+    assert rejected("slow_reader") == before + 1
 
 
 def test_who_reads_gets_every_byte_in_pieces() -> None:

@@ -52,6 +52,10 @@ def test_a_tile_that_a_cache_has_is_not_sent_again(client: httpx.Client) -> None
 @pytest.mark.parametrize(
     "other", ["r64/8.png", "r64/7.npy", "r64/7.png?index=1", "r64/7.png?model=gan", "gri128/7.png?model=scene&noise=1"]
 )
+def test_a_bad_address_is_bad_whatever_a_cache_has(client: httpx.Client) -> None:
+    assert client.get("/v1/tile/r64/7.png?noise=none", headers={"If-None-Match": "*"}).status_code == 400
+
+
 def test_another_tile_has_another_tag(client: httpx.Client, other: str) -> None:
     tags = {client.get(f"/v1/tile/{path}").headers["ETag"] for path in ("r64/7.png", other)}
     assert len(tags) == 2
@@ -78,6 +82,7 @@ def test_a_tile_of_a_version_may_be_kept_for_ever(client: httpx.Client, bundles:
         ("r64/7.png?model=nobody", 400, "model"),
         ("r64/7.png?noise=none", 400, "noise"),
         ("r64/7.png?noise=nan", 400, "noise"),
+        ("r64/7.png?noise=0.1", 400, "noise"),
         ("gri128/7.png?model=scene&noise=inf", 400, "noise"),
         ("gri128/7.png?model=scene&seeing=9", 400, "seeing"),
         ("r64/7.png?size=64", 400, "size"),
@@ -92,12 +97,13 @@ def test_a_bad_address_names_its_field(client: httpx.Client, path: str, status: 
     assert response.json()["error"].startswith(field)
 
 
-def test_head_tells_what_get_would(client: httpx.Client) -> None:
-    told, got = client.head("/v1/tile/r64/7.npy"), client.get("/v1/tile/r64/7.npy")
-    assert told.content == b""
-    assert {name: told.headers[name] for name in ("ETag", "Content-Length", "Content-Type")} == {
-        name: got.headers[name] for name in ("ETag", "Content-Length", "Content-Type")
-    }
+@pytest.mark.parametrize("path", ["/v1/tile/r64/7.npy", "/v1/models", "/v1/real/r64/0.png", "/docs.json", "/"])
+def test_head_tells_what_get_would(client: httpx.Client, path: str) -> None:
+    told, got = client.head(path), client.get(path)
+    assert (told.status_code, told.content) == (200, b"")
+    described = {"ETag", "Content-Length", "Content-Type", "Cache-Control"} & {name.title() for name in got.headers}
+    assert "Content-Length" in described
+    assert {name: told.headers[name] for name in described} == {name: got.headers[name] for name in described}
 
 
 def test_tiles_may_begin_anywhere(client: httpx.Client, scene: Bundle) -> None:
