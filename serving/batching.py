@@ -143,9 +143,8 @@ class Batcher:
             self._oldest_next = not self._oldest_next
             head = self._jobs[0] if self._oldest_next else min(self._jobs, key=_left)
             sharing = [job for job in self._jobs if job.bundle is head.bundle]
-            room = min(
-                TILES_A_PASS, math.ceil(sum(map(_left, sharing)) / idle)
-            )  # a busy thread is soon back for its part
+            # Shared among idle threads alone: a busy one is soon back for its part.
+            room = min(TILES_A_PASS, math.ceil(sum(map(_left, sharing)) / idle))
             parts = [self._take_of(head, room)]
             for job in heapq.nsmallest(room, sharing, key=_left):
                 rest = room - sum(rows.stop - rows.start for _, rows in parts)

@@ -109,7 +109,8 @@ def test_the_python_lines_give_what_is_shown(
     visit: Visit, client: httpx.Client, state: str, path: str, request_: dict[str, object]
 ) -> None:
     lines = visit(state).locator("#python").inner_text()
-    told = f"{lines}\nimport sys, numpy\nnumpy.save(sys.stdout.buffer, scene)"
+    # By way of memory: numpy writes an array to a pipe as it would to a file, and asks for its place there.
+    told = f"{lines}\nimport io, sys, numpy\nnumpy.save(held := io.BytesIO(), scene)\nsys.stdout.buffer.write(held.getvalue())"
     run = subprocess.run([sys.executable, "-c", told], capture_output=True, check=True)
     wanted = client.post(path, json=request_ | {"format": "npy"}).content
     np.testing.assert_array_equal(np.load(io.BytesIO(run.stdout)), np.load(io.BytesIO(wanted)))
