@@ -110,7 +110,7 @@ def test_the_python_lines_give_what_is_shown(
 ) -> None:
     lines = visit(state).locator("#python").inner_text()
     # By way of memory: numpy writes an array to a pipe as it would to a file, and asks for its place there.
-    told = f"{lines}\nimport io, sys, numpy\nnumpy.save(held := io.BytesIO(), scene)\nsys.stdout.buffer.write(held.getvalue())"
-    run = subprocess.run([sys.executable, "-c", told], capture_output=True, check=True)
+    save = "import io, sys, numpy\nnumpy.save(held := io.BytesIO(), scene)\nsys.stdout.buffer.write(held.getvalue())"
+    run = subprocess.run([sys.executable, "-c", f"{lines}\n{save}"], capture_output=True, check=True)
     wanted = client.post(path, json=request_ | {"format": "npy"}).content
     np.testing.assert_array_equal(np.load(io.BytesIO(run.stdout)), np.load(io.BytesIO(wanted)))
