@@ -93,7 +93,7 @@ def _print_parts(seen: Seen) -> None:
 
 def _print_throughput(seen: Seen) -> None:
     print(f"Tiles/s, {MANY} clients, one tile a request; peers have skygen's engine where none is named")
-    print(f"{'':42}" + "".join(f"{tiles + ' ' + name:>17}" for tiles, name in COLUMNS))
+    print(f"{'':46}" + "".join(f"{tiles + ' ' + name:>17}" for tiles, name in COLUMNS))
     ours = [seen.rate(Case(SKYGEN, *column)) for column in COLUMNS]
     allowed = [seen.limit(*column) for column in COLUMNS]
     _rates("model, at its best passes", [best(seen.model, tiles) for tiles, _ in COLUMNS])
@@ -102,17 +102,20 @@ def _print_throughput(seen: Seen) -> None:
     _rates(SKYGEN.name, ours)
     peers = [(server, engine) for server in PEERS for engine in server.engines]
     for server, engine in peers:
-        label = server.name + (", PyTorch eager" if engine == "eager" else "")
-        _rates(label, [_peer(seen, server, column, engine) for column in COLUMNS])
+        _rates(_label(server.name, engine), [_peer(seen, server, column, engine) for column in COLUMNS])
     _ratios("skygen / the parts allow", ours, allowed, [LEAST_SHARE] * len(COLUMNS))
-    for name in ("FastAPI", "LitServe", "BentoML"):
-        of_name = [(server, engine) for server, engine in peers if server.name.startswith(name)]
-        theirs = [max(_peer(seen, server, column, engine) for server, engine in of_name) for column in COLUMNS]
+    for name, engine in product(("FastAPI", "LitServe", "BentoML"), ("auto", "eager")):
+        of_name = [server for server, its_engine in peers if server.name.startswith(name) and its_engine == engine]
+        theirs = [max(_peer(seen, server, column, engine) for server in of_name) for column in COLUMNS]
         goals = [TIMES_OF_LISTS if name == "BentoML" else TIMES_OF_PEERS[tiles] for tiles, _ in COLUMNS]
-        _ratios(f"skygen / the fastest {name}", ours, theirs, goals)
+        _ratios(f"skygen / the fastest {_label(name, engine)}", ours, theirs, goals)
         most = (f"({limit / rate:.2f})" for limit, rate in zip(allowed, theirs, strict=True))
         _cells("  (what the parts allow / the same)", most)
     print()
+
+
+def _label(name: str, engine: str) -> str:
+    return name + (", PyTorch eager" if engine == "eager" else "")
 
 
 def _peer(seen: Seen, server: Server, column: tuple[str, str], engine: str) -> float:
@@ -172,4 +175,4 @@ def _verdict(met: bool) -> str:
 
 
 def _cells(label: str, cells: Iterable[str]) -> None:
-    print(f"{label:42}" + "".join(f"{cell:>17}" for cell in cells))
+    print(f"{label:46}" + "".join(f"{cell:>17}" for cell in cells))

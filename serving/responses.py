@@ -34,7 +34,7 @@ def encoder(bundle: Bundle, tiles: Sequence[Tile], name: Format) -> Callable[[ND
 def tiles_response(content: bytes, bundle: Bundle, tiles: Sequence[Tile], name: Format) -> Response:
     """The response that carries `tiles` in the format `name`."""
     card = bundle.card
-    file = f"skygen-{card.tiles}-{card.recipe}-{tiles[0].seed}-{len(tiles)}.{name}"
+    file = f"skygen-{card.tiles}-{card.recipe}-{_said(tiles)}.{name}"
     disposition = "attachment" if name in ("npy", "fits") else "inline"
     headers = {
         "Content-Disposition": f'{disposition}; filename="{file}"',
@@ -49,6 +49,14 @@ def etag(bundle: Bundle, tile: Tile, name: Format) -> str:
     """The entity tag of one tile's file: another tile, bundle, engine, device, format or release has another."""
     said = (_release(), bundle.sha256, bundle.engine, bundle.device, tile, name)
     return f'"{sha256(repr(said).encode()).hexdigest()[:32]}"'
+
+
+def _said(tiles: Sequence[Tile]) -> str:
+    """Which tiles, in a file's name: the seed and the first and last index, or both ends of a walk."""
+    first, last = tiles[0], tiles[-1]
+    if first.towards is not None:
+        return f"{first.seed}-{first.index}-to-{first.towards[0]}-{len(tiles)}"
+    return f"{first.seed}-{first.index}" + (f"-{last.index}" if len(tiles) > 1 else "")
 
 
 @cache

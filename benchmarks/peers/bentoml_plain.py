@@ -4,7 +4,7 @@ import bentoml
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.peers.model import bundle_of
+from benchmarks.peers.model import Engine, bundle_of
 
 
 @bentoml.service
@@ -12,6 +12,6 @@ class Plain:
     """Tiles as JSON."""
 
     @bentoml.api(route="/generate")  # type: ignore[untyped-decorator]
-    def generate(self, tiles: str, n: int = 1, seed: int = 0) -> NDArray[np.float32]:
+    def generate(self, tiles: str, n: int = 1, seed: int = 0, engine: Engine = "auto") -> NDArray[np.float32]:
         """The tiles of a seed."""
-        return bundle_of(tiles).generate(seed, n)
+        return bundle_of(tiles, engine).generate(seed, n)

@@ -46,6 +46,7 @@ PEERS = (
         "BentoML, JSON lists",
         ("bentoml", "serve", "benchmarks.peers.bentoml_plain:Plain", "--port"),
         formats=("npy",),
+        engines=("auto", "eager"),
     ),
 )
 

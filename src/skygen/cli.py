@@ -119,12 +119,14 @@ def generate(
 @_option("--from", SEED, "Seed of the first tile; its noise and conditions last all the way.")
 @_option("--to", SEED, "Seed of the last tile.")
 @_option("--steps", click.IntRange(2), "Number of tiles, both ends included.", 9)
+@_option("--index", INDEX, "Which tile of both seeds.", 0)
 @_draws
 @_says_errors
 def walk_between(
     bundle: Path,
     to: int,
     steps: int,
+    index: int,
     name: Format | None,
     output: Path,
     noise: Noise,
@@ -133,7 +135,7 @@ def walk_between(
     **seeds: int,
 ) -> None:
     """Write the walk between the tiles of two seeds to a file, in equal steps."""
-    tiles = walk(Tile(seeds["from"], noise=noise, seeing=seeing), to, steps)
+    tiles = walk(Tile(seeds["from"], index, noise, seeing), to, steps)
     _write(bundle, engine, tiles, name or _format_of(output), output)
 
 

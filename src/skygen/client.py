@@ -111,9 +111,10 @@ class Client:
         model: str = CHAMPION,
         noise: str | float = SURVEY,
         seeing: str | float = SURVEY,
+        index: int = 0,
     ) -> Tiles:
-        """The walk from the tile of `seed` to that of the seed `to`, in equal steps, both ends included."""
-        asked = {"tiles": tiles, "seed": seed, "to": to, "steps": steps, "model": model}
+        """The walk from tile `index` of `seed` to that of the seed `to`, in equal steps, both ends included."""
+        asked = {"tiles": tiles, "seed": seed, "to": to, "steps": steps, "model": model, "index": index}
         return self._tiles(self._post("interpolate", asked | {"noise": noise, "seeing": seeing}, "npy"), seed)
 
     def tile(
@@ -128,8 +129,26 @@ class Client:
     ) -> Tiles:
         """One tile [1, bands, H, W], from an address that caches keep; `version`: the sha256 of the model to use."""
         query = {"index": index, "model": model, "noise": noise, "seeing": seeing, "version": version}
-        said = {name: str(value) for name, value in query.items() if value is not None}
-        return self._tiles(self._call("GET", f"/v1/tile/{quote(tiles, safe='')}/{seed}.npy", params=said), seed)
+        return self._tiles(self._get(f"tile/{quote(tiles, safe='')}/{seed}.npy", query), seed)
+
+    def measure(
+        self,
+        tiles: str,
+        seed: int,
+        index: int = 0,
+        model: str = CHAMPION,
+        noise: str | float = SURVEY,
+        seeing: str | float = SURVEY,
+        version: str | None = None,
+    ) -> dict[str, Any]:
+        """What the service measures of the tile that `tile` gives: flux histogram and sky noise, and sources in r."""
+        query = {"index": index, "model": model, "noise": noise, "seeing": seeing, "version": version}
+        answer = self._get(f"measure/{quote(tiles, safe='')}/{seed}", query)
+        try:
+            measured: dict[str, Any] = answer.json()
+        except ValueError as error:
+            raise self._another("measurements", answer) from error
+        return measured
 
     def models(self) -> list[dict[str, Any]]:
         """The card of every model: its set, recipe, bands, pixel scale, metrics, sha256, whether it is the champion."""
@@ -138,9 +157,7 @@ class Client:
             cards: list[dict[str, Any]] = answer.json()["models"]
             self._cards = {card["sha256"]: card for card in cards}
         except (ValueError, LookupError, TypeError) as error:
-            raise SkygenError(
-                f"{self._http.base_url} is another service: it has no models", answer.status_code
-            ) from error
+            raise self._another("models", answer) from error
         return cards
 
     def close(self) -> None:
@@ -152,6 +169,13 @@ class Client:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _another(self, what: str, answer: httpx.Response) -> SkygenError:
+        return SkygenError(f"{self._http.base_url} is another service: it has no {what}", answer.status_code)
+
+    def _get(self, route: str, query: Mapping[str, Any]) -> httpx.Response:
+        said = {name: str(value) for name, value in query.items() if value is not None}
+        return self._call("GET", f"/v1/{route}", params=said)
 
     def _post(self, route: str, asked: Mapping[str, Any], name: Literal["npy", "fits"]) -> httpx.Response:
         plain = {field: value.item() if isinstance(value, np.generic) else value for field, value in asked.items()}

@@ -19,6 +19,7 @@ import pytest
 from astropy.io import fits
 
 from serving.auth import ApiKeys
+from serving.numbers import numbers
 from skygen.bundle import Bundle
 from skygen.client import Client, SkygenError
 from skygen.tile import Tile, walk
@@ -124,9 +125,21 @@ def test_fits_holds_the_same_tiles(sky: Client) -> None:
 
 
 def test_walk_is_the_bundles(sky: Client, bundles: Path) -> None:
-    expected = Bundle.load(bundles / "gri128/scene").draw_all(walk(Tile(7, noise="none"), 8, 3))
-    served = sky.interpolate("gri128", 7, 8, steps=3, model="scene", noise="none")
+    expected = Bundle.load(bundles / "gri128/scene").draw_all(walk(Tile(7, 4, noise="none"), 8, 3))
+    served = sky.interpolate("gri128", 7, 8, steps=3, model="scene", noise="none", index=4)
     assert served.flux.tobytes() == expected.tobytes()
+
+
+def test_what_is_measured_is_of_the_tile(sky: Client) -> None:
+    asked: dict[str, Any] = {"index": 3, "model": "scene", "noise": 0.05, "seeing": 1.2}
+    flux = sky.tile("gri128", 7, **asked).flux[0]
+    assert sky.measure("gri128", 7, **asked) == {
+        "tiles": "gri128",
+        "seed": "7",
+        "index": 3,
+        "recipe": "scene",
+        **json.loads(json.dumps(numbers(flux, ("g", "r", "i"), 0.396))),
+    }
 
 
 def test_numbers_may_be_numpys(sky: Client) -> None:
@@ -151,6 +164,7 @@ def test_models_are_the_cards(sky: Client, bundles: Path) -> None:
         (lambda sky: sky.interpolate("r64", 0, 1, steps=1), 400, "steps", "greater than or equal to 2"),
         (lambda sky: sky.tile("r64", 0, version="0" * 64), 404, "version", "no such bundle"),
         (lambda sky: sky.tile("../models", 0), 404, None, ""),
+        (lambda sky: sky.measure("r64", 0, index=-1), 400, "index", "greater than or equal to 0"),
     ],
 )
 def test_refusals_name_the_field(

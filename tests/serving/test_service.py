@@ -2,7 +2,10 @@
 
 import io
 import json
+import os
 import re
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -57,6 +60,30 @@ def test_fits_equals_npy_and_names_its_origin(client: httpx.Client, bundles: Pat
         assert header["MODEL"] == response.headers["X-Skygen-Model"] == Bundle.load(bundles / tiles / recipe).sha256
 
 
+def test_files_are_named_after_what_they_hold(client: httpx.Client) -> None:
+    def name(response: httpx.Response) -> str:
+        return response.headers["Content-Disposition"].partition("filename=")[2].strip('"')
+
+    assert name(generate(client, seed=7, n=1, first=5, format="npy")) == "skygen-r64-improved-7-5.npy"
+    assert name(generate(client, seed=7, n=3, first=5, format="npy")) == "skygen-r64-improved-7-5-7.npy"
+    assert name(client.get("/v1/tile/r64/7.fits?index=5")) == "skygen-r64-improved-7-5.fits"
+    asked = {"tiles": "r64", "seed": 7, "to": 9, "steps": 4, "index": 5, "format": "npy"}
+    assert name(client.post("/v1/interpolate", json=asked)) == "skygen-r64-improved-7-5-to-9-4.npy"
+
+
+def test_a_search_for_garbage_leaves_out_what_is_loaded(bundles: Path) -> None:
+    count = "print(gc.get_freeze_count(), len(gc.get_objects()))"
+    run = subprocess.run(
+        [sys.executable, "-c", f"import gc; from serving.service import Skygen; Skygen.inner(); {count}"],
+        env=os.environ | {"SKYGEN_BUNDLES": str(bundles), "SKYGEN_DEVICE": "cpu"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    frozen, searched = map(int, run.stdout.split())
+    assert searched < 0.1 * frozen
+
+
 def test_json_holds_finite_numbers_equal_to_npy(client: httpx.Client) -> None:
     def refuse(constant: str) -> None:
         raise AssertionError(f"{constant} is not JSON")
@@ -90,7 +117,7 @@ def test_same_seed_same_bytes_under_the_right_type(client: httpx.Client, name: s
     first, second = (generate(client, n=4, seed=7, format=name) for _ in range(2))
     assert first.content == second.content
     assert first.headers["Content-Type"] == media_type
-    assert first.headers["Content-Disposition"].endswith(f'filename="skygen-r64-improved-7-4.{name}"')
+    assert first.headers["Content-Disposition"].endswith(f'filename="skygen-r64-improved-7-0-3.{name}"')
     assert first.headers["X-Skygen-Recipe"] == "improved"
     assert first.content != generate(client, n=4, seed=8, format=name).content
 
