@@ -6,6 +6,7 @@ from pathlib import Path
 from skygen import tracking
 from skygen.bundle import Bundle
 from skygen.card import load_discriminator
+from skygen.cores import keep_to_cores
 from skygen.evaluation.controls import held
 from skygen.evaluation.distributions import distributions
 from skygen.evaluation.encoder import Encoder
@@ -24,6 +25,7 @@ from skygen.tiles.store import TileStore
 
 def main(tiles: str, recipe: str, seed: str) -> None:
     """Measure the bundle of one training on the held-out tiles."""
+    keep_to_cores()
     name, device, params = Path(tiles) / recipe / seed, choose_device(), load(Path("params.yaml"))
     models, reports = Path("models") / name, Path("reports") / name
     store, bundle = TileStore.open(Path("data/tiles") / tiles), Bundle.load(models / "bundle", device)

@@ -137,7 +137,7 @@ def test_a_damaged_file_is_named(spoiled, name, spoil):
 
     with pytest.raises(BundleError, match=name) as caught:
         Bundle.load(spoiled)
-    assert "train it anew, or fetch it again with dvc pull" in str(caught.value)
+    assert "train it anew, or copy it again from where it was made" in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,6 @@ All that serving and the command line need. A bundle is a folder of two files, `
 its hash names it.
 """
 
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -16,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from skygen.card import BundleError, Card, load_generator
+from skygen.cores import cores
 from skygen.engines import EngineName, NamedEngine, engine_for, one_thread
 from skygen.files import sha256_folder
 from skygen.formats.origin import Origin
@@ -74,7 +74,7 @@ class Bundle:
         passes = [tiles[start : start + TILES_A_PASS] for start in range(0, len(tiles), TILES_A_PASS)]
         if self._device.type != "cpu" or len(passes) == 1:
             return np.concatenate([self.draw(some) for some in passes])
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
+        with ThreadPoolExecutor(cores()) as pool:
             return np.concatenate(list(pool.map(self.draw, passes)))
 
     def draw(self, tiles: Sequence[Tile]) -> NDArray[np.float32]:

@@ -16,7 +16,7 @@ from skygen.sky.conditions import BandConditions
 from skygen.sky.stretch import Stretch
 
 WEIGHTS, CARD = "generator.safetensors", "card.json"
-_REMEDY = "train it anew, or fetch it again with dvc pull"
+_REMEDY = "train it anew, or copy it again from where it was made"
 
 
 class BundleError(ValueError):

@@ -11,6 +11,8 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from tqdm import tqdm
 
+from skygen.cores import cores
+
 WAITING_A_WORKER = 4  # items handed out and not yet collected, so that memory does not grow with their number
 SCHEDULER_TIMEOUT_S = 10
 LOST_S = 60  # without a result and without a worker: the workers are not coming back
@@ -30,13 +32,13 @@ class _Pending(Protocol[ResultT_co]):
 
 
 def processes() -> int:
-    """How many processes of this machine work at once: `SKYGEN_PROCESSES`, or as many as it has cores for us.
+    """How many processes of this machine work at once: `SKYGEN_PROCESSES`, or as many as there are `cores` for us.
 
     Raises `WorkersError` where the variable is no positive whole number.
     """
     wanted = os.environ.get("SKYGEN_PROCESSES")
-    if wanted is None:
-        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if not wanted:
+        return cores()
     if not wanted.isascii() or not wanted.isdigit() or int(wanted) < 1:
         raise WorkersError(f"SKYGEN_PROCESSES is {wanted!r}; it must be a whole number, 1 or more, or not set")
     return int(wanted)

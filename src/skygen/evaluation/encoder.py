@@ -5,7 +5,6 @@ features of every training tile, and `history.json`, how its training went. `enc
 """
 
 import hashlib
-import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -23,6 +22,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.nn import functional
 
+from skygen.cores import cores
 from skygen.files import read_json, sha256_file, write_atomically, write_json
 from skygen.measure.pixels import STRETCH
 from skygen.params import Section, validate
@@ -37,7 +37,7 @@ _LEVELS = 3  # of convolutions, each of which halves the side
 _HIDDEN = 128
 _LEAK = 0.2
 _LEAST_SPREAD = 0.01  # added to a channel's variance in the square: a flat tile has features too
-_REMEDY = "train it anew with the stage encoder, or fetch it again with dvc pull"
+_REMEDY = "train it anew with the stage encoder, or copy it again from where it was made"
 
 Count = Annotated[int, Field(ge=1)]
 
@@ -159,7 +159,7 @@ class Encoder:
         if self._device.type != "cpu" or len(tiles) <= 1:
             described = [self._describe(tile) for tile in tiles]
         else:
-            with ThreadPoolExecutor(os.cpu_count()) as pool:
+            with ThreadPoolExecutor(cores()) as pool:
                 described = list(pool.map(self._describe, tiles))
         return np.array(described, dtype=np.float32).reshape(len(tiles), self.card.features)
 

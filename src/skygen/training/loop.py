@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
+from skygen.cores import keep_to_cores
 from skygen.gan.dropout import dropout_rate
 from skygen.gan.recipes import Recipe
 from skygen.params import TrainingScale
@@ -49,6 +50,7 @@ def train(
     `TrainingError` on a loss or a weight that is not finite, and where the recipe stops on trouble; `ValueError` where
     `checkpoint` is of another configuration.
     """
+    keep_to_cores()
     state = new_state(recipe, store.card, scale.width, seed, device, team)
     configuration = configuration_of(recipe, scale, store.card, seed, device)
     if team.writes:
