@@ -52,21 +52,28 @@ class Service:
 
 
 @contextmanager
-def served(folder: Path, settings: Mapping[str, str], bundles: Path = BUNDLES, port: int = 0) -> Iterator[Service]:
+def served(
+    folder: Path,
+    settings: Mapping[str, str],
+    bundles: Path | str = BUNDLES,
+    port: int = 0,
+    target: str = "serving.service:Skygen",
+    typed_in: Path = ROOT,
+) -> Iterator[Service]:
     """A ready service over `bundles` that logs into `folder`; `settings` are its environment.
 
-    It is asked to stop at the end where it still runs, and killed where it does not. Raises `RuntimeError` with its log
-    where it never gets ready.
+    `target` is what `bentoml serve` is given, in the folder `typed_in`. It is asked to stop at the end
+    where it still runs, and killed where it does not. Raises `RuntimeError` with its log where it never gets ready.
     """
     log = folder / "service.log"
     address = ("127.0.0.1", port or _free_port())
-    command = [sys.executable, "-m", "bentoml", "serve", "serving.service:Skygen", "--host", address[0]]
+    command = [sys.executable, "-m", "bentoml", "serve", target, "--host", address[0]]
     command += ["--port", str(address[1]), "--timeout-graceful-shutdown", str(STOP_SECONDS)]
     own = {"HOME": str(folder), "BENTOML_HOME": str(folder / "bentoml"), "BENTOML_DO_NOT_TRACK": "True"}
     variables = os.environ | own | {"SKYGEN_BUNDLES": str(bundles), "SKYGEN_DEVICE": "cpu"} | dict(settings)
     with (
         log.open("wb") as written,
-        subprocess.Popen(command, cwd=ROOT, env=variables, stdout=written, stderr=written) as process,
+        subprocess.Popen(command, cwd=typed_in, env=variables, stdout=written, stderr=written) as process,
     ):
         service = Service(process, address, log)
         try:
@@ -103,4 +110,7 @@ def _await_ready(service: Service) -> None:
         except httpx.TransportError:
             pass
         time.sleep(0.2)
-    raise RuntimeError(f"the service did not get ready; its log:\n{service.log.read_text(errors='replace')}")
+    status = service.process.poll()
+    raise RuntimeError(
+        f"the service did not get ready (exit status {status}); its log:\n{service.log.read_text(errors='replace')}"
+    )

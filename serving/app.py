@@ -8,7 +8,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from serving import openapi, routes, site
+from serving import health, openapi, routes, site
 from serving.batching import QueueFullError
 from serving.metrics import REJECTED
 from serving.requests import RefusedError
@@ -30,6 +30,7 @@ def build(settings: Settings) -> FastAPI:
         redirect_slashes=False,
     )
     app.include_router(routes.router)
+    app.include_router(health.router(has_metrics=settings.metrics != "off"))
     if settings.page == "on":
         app.include_router(site.router())
     app.exception_handler(RequestValidationError)(_invalid)

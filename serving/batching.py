@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serving import quality
+from serving.health import Health
 from serving.metrics import INFERENCE_SECONDS, PASS_TILES, QUEUE_SECONDS, QUEUED_TILES
 from skygen.bundle import TILES_A_PASS, Bundle
 from skygen.tile import Tile
@@ -57,9 +58,13 @@ def _left(job: _Job) -> int:
 
 
 class Batcher:
-    """Draws tiles for requests on `threads` threads; at most `most_tiles` may be wanted at a time."""
+    """Draws tiles for requests on `threads` threads; at most `most_tiles` may be wanted at a time.
 
-    def __init__(self, threads: int, most_tiles: int) -> None:
+    `health` is told how every pass ends.
+    """
+
+    def __init__(self, threads: int, most_tiles: int, health: Health | None = None) -> None:
+        self._health = health or Health()
         self._most_tiles, self.wanted, self._idle, self._closed = most_tiles, 0, 0, False
         self._oldest_next = False
         self._jobs: deque[_Job] = deque()
@@ -115,9 +120,11 @@ class Batcher:
                 flux = bundle.draw(wanted)
                 bad = quality.observe(flux, bundle, wanted)
             except Exception as error:
+                self._health.failed(bundle, "request")
                 self._done(bundle, len(wanted), None)
                 self._fail([job for job, _ in parts], error)
                 continue
+            self._health.passed()
             self._done(bundle, len(wanted), time.perf_counter() - started)
             first = 0
             for job, rows in parts:

@@ -11,6 +11,7 @@ from contextlib import suppress
 from typing import Any, ClassVar, Final
 
 import uvicorn.config
+from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from serving.limits import MAX_HEAD_BYTES
@@ -105,7 +106,10 @@ class BoundedProtocol(HttpToolsProtocol):
         if not self.transport.is_closing():
             REJECTED.labels(_REASONS[status]).inc()
             body = json.dumps({"error": sentence}).encode()
-            head = f"content-type: application/json\r\ncontent-length: {len(body)}\r\nconnection: close\r\n\r\n"
+            head = (
+                "content-type: application/json\r\nx-content-type-options: nosniff\r\n"
+                f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
+            )
             self.transport.write(STATUS_LINE[status] + head.encode() + body)
             self.transport.close()
 
@@ -125,6 +129,21 @@ def _let_go_of_who_acknowledges_nothing(transport: asyncio.Transport) -> None:
 
 
 def bound_connections(head_seconds: float) -> None:
-    """Have uvicorn speak HTTP as above in this process, whoever starts it: BentoML lets nobody choose."""
+    """Have uvicorn speak HTTP as above in this process, whoever starts it: BentoML lets nobody choose.
+
+    uvicorn documents its setting `http`, which takes a class, but not the table of names that its default is looked up
+    in. Raises `RuntimeError` where a server would speak another protocol all the same.
+    """
     BoundedProtocol.head_seconds = head_seconds
     uvicorn.config.HTTP_PROTOCOLS["auto"] = f"{__name__}:{BoundedProtocol.__name__}"
+    config = uvicorn.Config(_nothing, log_config=None)
+    config.load()
+    if config.http_protocol_class is not BoundedProtocol:
+        raise RuntimeError(
+            f"uvicorn {uvicorn.__version__} would speak HTTP by {config.http_protocol_class}, without the bounds of "
+            "serving/connections.py; install the version of requirements.lock"
+        )
+
+
+async def _nothing(scope: Scope, receive: Receive, send: Send) -> None:
+    """An application that does nothing."""

@@ -1,47 +1,48 @@
-"""Our app, put in front of BentoML's own: what BentoML answers itself is health and metrics.
+"""Our app behind BentoML's front door: a middleware that answers every request itself.
 
-BentoML's middleware traces, logs and counts every call, which costs several times the rest of a small one, and it
-labels its metrics with whatever path is asked for, so that a port scan fills its memory (docs/design.md, Service).
+BentoML documents `add_asgi_middleware`, and the settings that are off here (service.py), which are all but one that
+would stand before it. Its own application is started and stopped, and no request ever reaches it: none of its pages
+and routes can be served, whatever goes wrong with ours.
 """
 
-from collections.abc import Callable
+from dataclasses import dataclass
 
-from starlette.applications import Starlette
+from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from serving.observing import Observed
 
-HEALTH, METRICS = ("/livez", "/readyz", "/healthz"), "/metrics"
+async def not_started(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer 503: the application of a service whose own is not there yet."""
+    await JSONResponse({"error": "the service has not started"}, status_code=503)(scope, receive, send)
 
 
-class InFront:
-    """Middleware of BentoML's that puts `front` before the whole application once it starts.
+@dataclass
+class Ours:
+    """What answers: an application that is set when it is ready."""
 
-    The startup message of the lifespan carries the application, whose outermost layer can then be replaced. `guard`
-    is put around both, and what is counted around that.
-    """
+    app: ASGIApp = not_started
 
-    def __init__(self, app: ASGIApp, front: Starlette, guard: Callable[[ASGIApp], ASGIApp], has_metrics: bool) -> None:
-        self.app, self.front, self.guard = app, front, guard
-        self.behind = frozenset((*HEALTH, METRICS) if has_metrics else HEALTH)
+
+class Front:
+    """Middleware that has `ours` answer HTTP, and passes the lifespan on to `app`, BentoML's."""
+
+    def __init__(self, app: ASGIApp, ours: Ours) -> None:
+        self.app, self.ours = app, ours
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass everything on; at startup, put our app in front."""
+        """Answer a request; nothing but HTTP is spoken here."""
         if scope["type"] == "lifespan":
-            application: Starlette = scope["app"]
-            stack = application.middleware_stack or application.build_middleware_stack()
-            observed = Observed(self.guard(self._split(stack)), self.front.routes)
+            await self.app(scope, receive, send)
+        elif scope["type"] == "http":
+            await self.ours.app(scope, receive, send)
 
-            async def layered(scope: Scope, receive: Receive, send: Send) -> None:
-                await (stack if scope["type"] == "lifespan" else observed)(scope, receive, send)
 
-            application.middleware_stack = layered
-        await self.app(scope, receive, send)
+class HeadAsGet:
+    """Middleware that has HEAD answered as GET, of which the server leaves the body out."""
 
-    def _split(self, stack: ASGIApp) -> ASGIApp:
-        async def split(scope: Scope, receive: Receive, send: Send) -> None:
-            if scope["method"] == "HEAD":  # as GET, of which the server leaves the body out
-                scope = {**scope, "method": "GET"}
-            await (stack if scope["path"] in self.behind else self.front)(scope, receive, send)
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
 
-        return split
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on."""
+        await self.app({**scope, "method": "GET"} if scope["method"] == "HEAD" else scope, receive, send)

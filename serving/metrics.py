@@ -1,7 +1,7 @@
 """Every number that the service counts, by Prometheus's conventions, right over several workers.
 
-BentoML gives each worker the folder of `PROMETHEUS_MULTIPROC_DIR`, where prometheus_client keeps its values in files a
-process and adds them up at a scrape; so every gauge says how, and `Info`, which that mode lacks, is a gauge of 1.
+Workers share a folder (command.py), where prometheus_client keeps its values in files a process and adds them up at a
+scrape; so every gauge says how, and `Info`, which that mode lacks, is a gauge of 1.
 Labels take few values: tile sets, recipes and bands of loaded bundles, routes' templates, and words written here.
 """
 
@@ -12,6 +12,9 @@ from typing import Final
 
 from prometheus_client import Counter, Gauge, Histogram, Summary, multiprocess
 
+from serving import command
+
+command.follow()  # before anything is counted
 REASONS: Final = (
     *("queue", "deadline", "disconnected", "auth", "media_type"),
     *("bad_http", "head", "slow_head", "body", "slow_body", "slow_reader"),
@@ -47,6 +50,17 @@ MODEL_INFO = Gauge(
     "skygen_model_info",
     "A loaded bundle, always 1: the first digits of its hash and of its data's.",
     ["tiles", "recipe", "champion", "version", "data_hash", "engine"],
+    multiprocess_mode="livemax",
+)
+READY = Gauge("skygen_ready", "Whether every worker can draw: 0 where passes of one fail.", multiprocess_mode="livemin")
+FAILED_PASSES = Counter(
+    "skygen_failed_passes_total",
+    "Passes that could not be drawn, of requests and of canaries.",
+    ["tiles", "recipe", "kind"],
+)
+STALE_KEYS = Gauge(
+    "skygen_keys_stale",
+    "1 where the file of API keys can no longer be read, so that the keys read last are in force.",
     multiprocess_mode="livemax",
 )
 WORKER_STARTS = Counter("skygen_worker_starts_total", "Workers started, first ones and replacements.")
@@ -102,14 +116,18 @@ for _reason in REASONS:
     REJECTED.labels(_reason)  # a series that begins at 0 has a rate from its first event on
 
 
+def folder() -> str | None:
+    """Where the workers of a command keep what they count; None where this process counts alone."""
+    return os.environ.get("PROMETHEUS_MULTIPROC_DIR")
+
+
 def forget_dead_workers() -> None:
     """Take the gauges of processes that ended out of the sums; their counters stay, since what they counted happened.
 
-    BentoML does so for a worker that ends in order alone. A process of another machine or container that writes to the
-    same folder would look dead: each needs its own.
+    A process of another machine or container that writes to the same folder would look dead: each command has its own.
     """
-    folder = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
-    for file in Path(folder).glob("gauge_live*_*.db") if folder else ():
+    shared = folder()
+    for file in Path(shared).glob("gauge_live*_*.db") if shared else ():
         found = re.fullmatch(r"gauge_live[a-z]+_(\d+)\.db", file.name)
         if found and not _lives(int(found[1])):
             multiprocess.mark_process_dead(int(found[1]))  # type: ignore[no-untyped-call]

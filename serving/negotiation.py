@@ -1,18 +1,23 @@
 """Which format an `Accept` header asks for (RFC 9110, section 12.5.1)."""
 
+from typing import Final
+
 from skygen.formats.encode import MEDIA_TYPES, Format
 
+Chosen = tuple[Format, str]
+# FITS has two names (RFC 4047): the one for files comes first, the one for pictures where it is asked for.
+_NAMES: Final[list[Chosen]] = [*MEDIA_TYPES.items(), ("fits", "image/fits")]
 
-def choose_format(accept: str | None) -> Format | None:
-    """The format that a client likes best, PNG where it likes several as well; None where it takes none of ours.
 
-    JSON is large and slow: it is given only to who names it.
+def choose_format(accept: str | None) -> Chosen | None:
+    """The format that a client likes best, and its media type; None where it takes none of ours.
+
+    PNG where it likes several as well. JSON is large and slow: it is given only to who names it.
     """
     if accept is None or not accept.strip():
-        return "png"
-    liking = {name: _quality(accept, media_type) for name, media_type in MEDIA_TYPES.items()}
-    best = max(liking, key=lambda name: liking[name])
-    return best if liking[best] > 0 else None
+        return _NAMES[0]
+    best = max(_NAMES, key=lambda chosen: _quality(accept, chosen[1]))
+    return best if _quality(accept, best[1]) > 0 else None
 
 
 def _quality(accept: str, media_type: str) -> float:

@@ -36,6 +36,7 @@ class Problem(BaseModel):
 def files(*names: Format, cached: bool = False) -> Responses:
     """The responses that carry tiles in the formats `names`; `cached` ones may also be 304."""
     content = {MEDIA_TYPES[name]: {"schema": _JSON if name == "json" else _BINARY} for name in names}
+    content |= {"image/fits": {"schema": _BINARY}} if set(names) == set(MEDIA_TYPES) else {}
     found: Responses = {200: {"description": "tiles", "content": content}}
     return found | ({304: {"description": "as you have it already"}} if cached else {})
 
@@ -75,6 +76,7 @@ def document(app: FastAPI) -> dict[str, Any]:
                 operation["responses"].pop("422", None)
         for name in ("HTTPValidationError", "ValidationError"):
             made["components"]["schemas"].pop(name, None)
+        made["servers"] = [{"url": "."}]  # beside this document, wherever a proxy puts it
         made["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
         made["security"] = [{}, {"key": []}]
         app.openapi_schema = made

@@ -5,12 +5,11 @@ a thread measures them of the latest pass of each bundle every few seconds. It h
 yields its core while it holds Python's lock would halt every request.
 """
 
-import hashlib
 import logging
 import math
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from resource import getpagesize
 from typing import Final, NamedTuple
@@ -20,19 +19,12 @@ import torch
 from numpy.typing import NDArray
 
 from serving import metrics
-from serving.catalogue import Catalogue
-from serving.requests import CHAMPION
 from skygen.bundle import Bundle
-from skygen.formats.encode import MEDIA_TYPES
 from skygen.measure import diversity
 from skygen.measure.pixels import STRETCH
 from skygen.sky.noise import sky_noise
 from skygen.tile import SURVEY, Tile
 
-EVERY_SECONDS: Final = 5.0
-CANARY_SECONDS: Final = 600.0
-CANARY: Final = Tile(seed=2**62 + 1)
-DIGITS: Final = 12  # of a hash in a label
 SAMPLE: Final = 8  # tiles
 REAL_TILES: Final = 64  # are enough for a mean, and are measured in a tenth of a second
 _REPORT_SECONDS = 60.0
@@ -69,77 +61,12 @@ def observe(flux: NDArray[np.float32], bundle: Bundle, tiles: Sequence[Tile]) ->
     return _count_bad(flux, bundle)
 
 
-def start(catalogue: Catalogue) -> "Watch":
-    """The thread that watches a worker's bundles, started once their canaries are drawn and the real tiles measured."""
-    metrics.forget_dead_workers()
-    metrics.WORKER_STARTS.inc()
-    for gauge in (metrics.IN_FLIGHT, metrics.QUEUED_TILES):
-        gauge.set(0)  # a process may have the number, and so the files, of a dead one
-    for bundle in _bundles(catalogue):
-        _announce(bundle, catalogue)
-    for tiles, real in catalogue.real.items():
-        measure_real(tiles, catalogue.find(tiles, CHAMPION).card.bands, real.flux)
-    watch = Watch(catalogue)
-    watch.start()
-    return watch
-
-
-class Watch(threading.Thread):
-    """Measures, every few seconds, what `observe` kept and the memory in use, and every ten minutes the canaries."""
-
-    def __init__(self, catalogue: Catalogue) -> None:
-        super().__init__(name="skygen-watch", daemon=True)
-        self._over = threading.Event()
-        self._canaries = {bundle: canary(bundle) for bundle in _bundles(catalogue)}
-        self._drawn = time.monotonic()
-        for bundle, digest in self._canaries.items():
-            card, version = bundle.card, bundle.sha256[:DIGITS]
-            metrics.CANARY_INFO.labels(card.tiles, card.recipe, version, bundle.engine, digest[:DIGITS]).set(1)
-            metrics.CANARY_MISMATCHES.labels(card.tiles, card.recipe)
-
-    def run(self) -> None:
-        """Look about until told to stop; what goes wrong is logged and ends nothing."""
-        while True:
-            try:
-                self.look()
-            except Exception:
-                _log.exception("the watch on what is served failed; it goes on")
-            if self._over.wait(EVERY_SECONDS):
-                return
-
-    def look(self) -> None:
-        """Once around: memory, workers that died, the latest passes, and the canaries where they are due."""
-        metrics.forget_dead_workers()
-        measure_memory()
-        while _latest:
-            with _keeping:
-                passes = _latest.popitem()[1]
-            measure(passes)
-        if time.monotonic() - self._drawn >= CANARY_SECONDS:
-            self._drawn = time.monotonic()
-            self.check_canaries()
-
-    def check_canaries(self) -> None:
-        """Draw every canary again, and count and log those that differ from the first."""
-        for bundle, first in self._canaries.items():
-            found, card = canary(bundle), bundle.card
-            if found != first:
-                metrics.CANARY_MISMATCHES.labels(card.tiles, card.recipe).inc()
-                _log.error(
-                    "%s/%s: its canary has the hash %s and had %s when this worker started: the same request no longer "
-                    "gives the same bytes; replace the worker, and look at the machine's memory and libraries",
-                    *(card.tiles, card.recipe, found[:DIGITS], first[:DIGITS]),
-                )
-
-    def stop(self) -> None:
-        """End the thread, and wait until it has ended."""
-        self._over.set()
-        self.join()
-
-
-def canary(bundle: Bundle) -> str:
-    """The hash of the bytes of one fixed tile: the same for ever by one bundle, engine and kind of device."""
-    return hashlib.sha256(bundle.draw([CANARY]).astype("<f4").tobytes()).hexdigest()
+def measure_latest() -> None:
+    """Measure the latest passes of every bundle, as kept since the last time."""
+    while _latest:
+        with _keeping:
+            passes = _latest.popitem()[1]
+        measure(passes)
 
 
 def measure(passes: Sequence[Pass]) -> None:
@@ -193,26 +120,6 @@ def measure_memory() -> None:
         free, total = torch.cuda.mem_get_info(device)
         metrics.DEVICE_MEMORY.labels(f"cuda:{device}", "used").set(total - free)
         metrics.DEVICE_MEMORY.labels(f"cuda:{device}", "total").set(total)
-
-
-def _bundles(catalogue: Catalogue) -> Iterator[Bundle]:
-    return (bundle for recipes in catalogue.bundles.values() for bundle in recipes.values())
-
-
-def _announce(bundle: Bundle, catalogue: Catalogue) -> None:
-    """The series of a bundle: what it is, and its counters at 0, so that their first event shows in a rate."""
-    card, key = bundle.card, (bundle.card.tiles, bundle.card.recipe)
-    champion = "true" if catalogue.champions.get(card.tiles) == card.recipe else "false"
-    version, data = bundle.sha256[:DIGITS], card.data_hash[:DIGITS]
-    metrics.MODEL_INFO.labels(*key, champion, version, data, bundle.engine).set(1)
-    for form in MEDIA_TYPES:
-        metrics.TILES.labels(*key, form)
-    for band in card.bands:
-        metrics.SAMPLE_SKY_NOISE.labels(*key, band)
-    metrics.SAMPLE_DIVERSITY.labels(*key)
-    metrics.SAMPLE_PIXELS.labels(*key)
-    for kind in ("nonfinite", "saturated"):
-        metrics.SAMPLE_BAD_PIXELS.labels(*key, kind)
 
 
 def _count_bad(flux: NDArray[np.float32], bundle: Bundle) -> list[int]:

@@ -31,8 +31,10 @@ def encoder(bundle: Bundle, tiles: Sequence[Tile], name: Format) -> Callable[[ND
     return encoded
 
 
-def tiles_response(content: bytes, bundle: Bundle, tiles: Sequence[Tile], name: Format) -> Response:
-    """The response that carries `tiles` in the format `name`."""
+def tiles_response(
+    content: bytes, bundle: Bundle, tiles: Sequence[Tile], name: Format, media_type: str | None = None
+) -> Response:
+    """The response that carries `tiles` in the format `name`, under its media type or another of its names."""
     card = bundle.card
     file = f"skygen-{card.tiles}-{card.recipe}-{_said(tiles)}.{name}"
     disposition = "attachment" if name in ("npy", "fits") else "inline"
@@ -42,7 +44,7 @@ def tiles_response(content: bytes, bundle: Bundle, tiles: Sequence[Tile], name: 
         "X-Skygen-Recipe": card.recipe,
         "X-Skygen-Engine": bundle.engine,
     }
-    return Response(content, media_type=MEDIA_TYPES[name], headers=headers)
+    return Response(content, media_type=media_type or MEDIA_TYPES[name], headers=headers)
 
 
 def etag(bundle: Bundle, tile: Tile, name: Format) -> str:

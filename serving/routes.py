@@ -112,14 +112,16 @@ async def document(request: Request) -> Response:
 
 
 async def _tiles(request: Request, asked: GenerateRequest | InterpolateRequest, counted: str, count: int) -> Response:
-    name: Format | None = asked.format or choose_format(", ".join(request.headers.getlist("accept")))
-    if name is None:
+    named = (asked.format, MEDIA_TYPES[asked.format]) if asked.format else None
+    chosen = named or choose_format(", ".join(request.headers.getlist("accept")))
+    if chosen is None:
         raise HTTPException(406, f"there is {', '.join(MEDIA_TYPES.values())}; ask for one of them by Accept or format")
+    name, media_type = chosen
     if name == "json" and count > MAX_JSON_TILES:
         raise RefusedError(counted, f"at most {MAX_JSON_TILES} tiles come as JSON; npy and FITS hold more")
     bundle, wanted = _hall(request).catalogue.find(asked.tiles, asked.model), asked.wanted()
     content = await _hall(request).draw(request, bundle, wanted, encoder(bundle, wanted, name))
-    response = tiles_response(content, bundle, wanted, name)
+    response = tiles_response(content, bundle, wanted, name, media_type)
     response.headers["Vary"] = "Accept"
     return response
 

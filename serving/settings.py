@@ -1,5 +1,7 @@
 """What an operator may choose: the environment variables SKYGEN_…, typed and checked when the service starts."""
 
+import os
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -13,9 +15,15 @@ Words = Annotated[tuple[str, ...], NoDecode]  # as a variable says it: words wit
 
 
 class Settings(BaseSettings):
-    """The service's settings; the variable of `queue_tiles` is SKYGEN_QUEUE_TILES. See also SKYGEN_DEVICE."""
+    """The service's settings; the variable of `queue_tiles` is SKYGEN_QUEUE_TILES. See also SKYGEN_DEVICE.
 
-    model_config = SettingsConfigDict(env_prefix="SKYGEN_", frozen=True, extra="ignore", allow_inf_nan=False)
+    A variable that is empty is as one that is not set. A relative path is below the folder in which the command was
+    typed. BentoML loads the service in another, and runs workers there: `export` makes it absolute for them.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix="SKYGEN_", env_ignore_empty=True, frozen=True, extra="ignore", allow_inf_nan=False
+    )
 
     bundles: Path | None = Field(default=None, description="folder of bundles, in place of the Bento's own")
     engine: EngineName = Field(default="auto", description="what computes the networks")
@@ -29,18 +37,43 @@ class Settings(BaseSettings):
     api_keys_file: Path | None = Field(default=None, description="more of them, one a line")
     cors_origins: Words = Field(default=(), description="whose pages may call the service, with commas between them")
     page: Literal["on", "off"] = Field(default="on", description="the page at /")
-    metrics: Literal["on", "off", "keys"] = Field(default="on", description="keys: only to who sends an API key")
+    metrics: Literal["on", "off", "keys", "open"] = Field(
+        default="on", description="/metrics; on: behind keys where there are some; keys: there must be; open: to all"
+    )
+    access_log: Literal["on", "off"] = Field(default="on", description="a line of JSON for each request")
 
     @field_validator("api_keys", "cors_origins", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(word.strip() for word in value.split(",") if word.strip()) if isinstance(value, str) else value
 
+    @field_validator("bundles", "api_keys_file")
+    @classmethod
+    def _at_home(cls, path: Path | None) -> Path | None:
+        return None if path is None else path.expanduser()
+
     @classmethod
     def of_environment(cls) -> Self:
-        """The settings that the environment gives; ends the command where one is wrong, and names its variable."""
+        """The settings that the environment gives; ends the process where one is wrong, and names its variable."""
+        _refuse_misspelt([f"SKYGEN_{name.upper()}" for name in cls.model_fields])
         try:
             return cls()
         except ValidationError as error:
             problems = (f"SKYGEN_{str(e['loc'][0]).upper()}: {e['msg']}" for e in error.errors(include_input=False))
             raise SystemExit("\n".join(problems)) from None
+
+    def export(self) -> None:
+        """Put the paths into the environment as they are meant in this folder, for processes that run in another."""
+        for name, path in (("SKYGEN_BUNDLES", self.bundles), ("SKYGEN_API_KEYS_FILE", self.api_keys_file)):
+            if path is not None:
+                os.environ[name] = str(path.absolute())
+
+
+def _refuse_misspelt(names: list[str]) -> None:
+    """End the process where a variable is all but one of ours: SKYGEN_API_KEY would leave the service open."""
+    known = [*names, "SKYGEN_DEVICE"]
+    for variable in sorted(os.environ):
+        if variable.upper() in known or not variable.upper().startswith("SKYGEN_"):
+            continue
+        if meant := get_close_matches(variable.upper(), known, n=1, cutoff=0.85):
+            raise SystemExit(f"{variable}: there is no such setting; {meant[0]} is meant, or take it out")

@@ -11,7 +11,6 @@ FOLDER = Path(__file__).parent / "page"
 POLICY = {
     "Content-Security-Policy": "default-src 'self'; img-src 'self' blob: data:; "
     "base-uri 'none'; frame-ancestors 'none'",
-    "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-cache",
 }

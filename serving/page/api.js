@@ -98,7 +98,7 @@ export function conditions(state, card) {
 /** The address of one tile (`kind` is tile or measure, `ending` .png or the like): the bundle's hash makes it last. */
 export function tileAddress(kind, state, card, index, ending = "") {
   const query = new URLSearchParams({ index, ...conditions(state, card), version: card.sha256 });
-  return `/v1/${kind}/${card.tiles}/${state.seed}${ending}?${query}`;
+  return `v1/${kind}/${card.tiles}/${state.seed}${ending}?${query}`;
 }
 
 /** The request for all tiles of a grid, or for a walk, in a format: path, body and the name of the file. */
@@ -108,7 +108,7 @@ export function request(state, card, format) {
   const asked = walking ? { seed: state.seed, to: state.to, steps: state.steps } : { seed: state.seed, n: state.n };
   const words = walking ? [state.seed, "to", state.to, state.steps] : [state.seed, state.n];
   return {
-    path: walking ? "/v1/interpolate" : "/v1/generate",
+    path: walking ? "v1/interpolate" : "v1/generate",
     body: json({ ...common, ...asked, format }),
     name: `${["skygen", card.tiles, card.recipe, ...words].join("-")}.${format}`,
   };

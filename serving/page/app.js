@@ -17,7 +17,7 @@ let cards = null;
 let drawing = new AbortController();
 
 async function loadCards() {
-  cards = (await (await call("/v1/models")).json()).models;
+  cards = (await (await call("v1/models")).json()).models;
   prepareControls(cards);
 }
 

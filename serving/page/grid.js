@@ -32,7 +32,7 @@ export async function drawRecipes(state, cards, signal) {
 /** How many real tiles there are and where they are from, or null where the service has none of this set. */
 export async function realTiles(tiles, signal) {
   if (!real.has(tiles)) {
-    const answer = call(`/v1/real/${tiles}`, { signal }).then((response) => response.json());
+    const answer = call(`v1/real/${tiles}`, { signal }).then((response) => response.json());
     real.set(tiles, await answer.catch((error) => (error.status === 404 ? null : Promise.reject(error))));
   }
   return real.get(tiles);
@@ -75,7 +75,7 @@ function drawReal(square, state, count, signal) {
     images.map((image, place) => {
       const index = Number((BigInt(state.seed) * BigInt(state.n) + BigInt(place)) % BigInt(count));
       image.alt = `Real tile ${index}`;
-      return fillPlace(image, `/v1/real/${state.tiles}/${index}.png`, signal);
+      return fillPlace(image, `v1/real/${state.tiles}/${index}.png`, signal);
     }),
   );
 }

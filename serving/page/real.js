@@ -49,7 +49,7 @@ function next() {
 async function deal(card, real, signal) {
   const index = crypto.getRandomValues(new Uint32Array(1))[0] % real.count;
   const state = { seed: anySeed(), noise: "survey", seeing: "survey" };
-  const taken = [`/v1/real/${card.tiles}/${index}.png`, `Real: tile ${index}, field ${real.fields[index]}`];
+  const taken = [`v1/real/${card.tiles}/${index}.png`, `Real: tile ${index}, field ${real.fields[index]}`];
   const drawn = [tileAddress("tile", state, card, 0, ".png"), `Generated: seed ${state.seed}`];
   const two = [taken, drawn].map(([address, origin], place) => ({ real: place === 0, address, origin }));
   if (crypto.getRandomValues(new Uint8Array(1))[0] % 2) two.reverse();

@@ -61,12 +61,12 @@ const withKey = () => (hasKey() ? KEY_OPTION : "");
 
 function curl({ path, body, name }) {
   const posted = `-H 'Content-Type: application/json' -d ${quoted(body)}`;
-  return `curl --fail -o ${name} ${withKey()}${posted} ${quoted(location.origin + path)}`;
+  return `curl --fail -o ${name} ${withKey()}${posted} ${quoted(absolute(path))}`;
 }
 
 /** The line that fetches one tile as FITS. */
 export function curlOfTile(state, card) {
-  const address = location.origin + tileAddress("tile", state, card, state.tile, ".fits");
+  const address = absolute(tileAddress("tile", state, card, state.tile, ".fits"));
   const name = `skygen-${card.tiles}-${card.recipe}-${state.seed}-tile${state.tile}.fits`;
   return `curl --fail -o ${name} ${withKey()}${quoted(address)}`;
 }
@@ -78,7 +78,7 @@ function python(state, shown) {
     ...(key ? ["import os", ""] : []),
     "from skygen.client import Client",
     "",
-    `with Client(${JSON.stringify(location.origin)}${key}) as client:`,
+    `with Client(${JSON.stringify(absolute("").replace(/\/$/, ""))}${key}) as client:`,
     ...shown.map((card) => `    ${card.recipe.replaceAll(/\W/g, "_")} = client.${invocation(state, card)}.flux`),
   ].join("\n");
 }
@@ -92,4 +92,9 @@ function invocation(state, card) {
   if (seeing !== "survey") words.seeing = seeing;
   const said = Object.entries(words).map(([name, value]) => `${name}=${value}`);
   return `${walking ? "interpolate" : "generate"}(${[JSON.stringify(card.tiles), ...said].join(", ")})`;
+}
+
+/** The whole address of what lies at `path` beside this page. */
+function absolute(path) {
+  return new URL(path, document.baseURI.replace(/[?#].*$/, "")).href;
 }

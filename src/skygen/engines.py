@@ -40,10 +40,20 @@ class NamedEngine:
 def engine_for(generator: Generator, device: torch.device | str, name: EngineName = "auto") -> NamedEngine:
     """The engine `name` for a generator in evaluation mode; `generator` is moved to `device`.
 
+    Raises as `choose_engine`.
+    """
+    device = torch.device(device)
+    name = choose_engine(device, name)
+    generator = generator.to(device).eval().requires_grad_(False)
+    return NamedEngine(name, _onnx(generator) if name == "onnx" else _eager(generator, device))
+
+
+def choose_engine(device: torch.device, name: EngineName = "auto") -> Literal["eager", "onnx"]:
+    """The engine that `name` means on a device.
+
     auto is ONNX Runtime on the CPU where it is installed (onnx and onnxruntime), else eager. Raises `ValueError` for a
     name that there is not, and where onnx is asked for but is not installed, or for another device than the CPU.
     """
-    device = torch.device(device)
     if name not in ("auto", "eager", "onnx"):
         raise ValueError(f"engine is {name!r}; it must be 'auto', 'eager' or 'onnx'")
     if name == "auto":
@@ -52,8 +62,7 @@ def engine_for(generator: Generator, device: torch.device | str, name: EngineNam
         raise ValueError(f"engine is 'onnx' and device '{device}'; onnx computes on the CPU: choose 'auto' or 'eager'")
     if name == "onnx" and not onnx_is_installed():
         raise ValueError("engine is 'onnx', which needs the packages onnx and onnxruntime: install skygen[serve]")
-    generator = generator.to(device).eval().requires_grad_(False)
-    return NamedEngine(name, _onnx(generator) if name == "onnx" else _eager(generator, device))
+    return name
 
 
 def onnx_is_installed() -> bool:

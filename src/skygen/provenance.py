@@ -19,7 +19,7 @@ def git_commit() -> str:
         commit = _git("rev-parse", "HEAD")
         changed = _git("status", "--porcelain", "--untracked-files=no", "--", ":/", ":(exclude,top)dvc.lock")
     except (OSError, subprocess.CalledProcessError):
-        return os.environ.get("SKYGEN_COMMIT", "unknown")
+        return os.environ.get("SKYGEN_COMMIT") or "unknown"
     return f"{commit}-dirty" if changed else commit
 
 
@@ -37,7 +37,7 @@ def choose_device() -> torch.device:
 
     Raises `ValueError` for another value, or for `cuda` where torch sees no GPU.
     """
-    wanted = os.environ.get("SKYGEN_DEVICE", "auto")
+    wanted = os.environ.get("SKYGEN_DEVICE") or "auto"
     if wanted not in ("auto", "cpu", "cuda"):
         raise ValueError(f"SKYGEN_DEVICE is {wanted!r}; it must be auto, cpu or cuda")
     if wanted == "cuda" and not torch.cuda.is_available():

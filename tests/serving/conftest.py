@@ -12,8 +12,12 @@ from pathlib import Path
 import httpx
 import numpy as np
 import pytest
+from prometheus_client import REGISTRY
 
+from serving.catalogue import Catalogue, RealCard, RealTiles
+from skygen.bundle import Bundle
 from skygen.files import sha256_file, sha256_folder, write_json
+from tests.serving.samples import Added, all_series, noise_tiles
 
 ROOT = Path(__file__).parents[2]
 
@@ -87,3 +91,30 @@ def _await_ready(client: httpx.Client, server: subprocess.Popen[bytes], log: Pat
             pass
         time.sleep(0.2)
     pytest.fail(f"the server did not get ready (exit status {server.poll()}); its log:\n{log.read_text()}")
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory, write_bundle: Callable[..., object]) -> Bundle:
+    folder = tmp_path_factory.mktemp("bundle")
+    write_bundle(folder, recipe="scene", data_hash="0123456789abcdef" * 4)
+    return Bundle.load(folder)
+
+
+@pytest.fixture
+def catalogue(bundle: Bundle) -> Catalogue:
+    real = RealTiles(RealCard(source="simulated", split="test", fields=["a"] * 8), noise_tiles(8, 0.03))
+    return Catalogue({"r64": {"scene": bundle}}, {"r64": "scene"}, {"r64": real})
+
+
+@pytest.fixture
+def added() -> Added:
+    """A function: by how much a series has grown since the test began."""
+    before = {
+        (sample.name, *sample.labels.items()): sample.value for found in REGISTRY.collect() for sample in found.samples
+    }
+
+    def since(name: str, **labels: str) -> float:
+        [(series, value)] = [found for found in all_series().items() if found[0] == (name, *labels.items())]
+        return value - before.get(series, 0.0)
+
+    return since

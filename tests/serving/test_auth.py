@@ -9,7 +9,7 @@ import pytest
 from prometheus_client import REGISTRY
 from starlette.types import Message, Scope
 
-from serving.auth import ApiKeys, read_keys
+from serving.auth import ApiKeys, Keyring, read_keys
 from tests.serving.local import echo
 
 FIRST, SECOND = "first-key-0123456789", "second+key/0123456789=="
@@ -28,7 +28,7 @@ async def ask(path: str, *authorization: str) -> list[Message]:
 
     headers = [(b"authorization", value.encode("latin-1")) for value in authorization]
     scope: Scope = {"type": "http", "method": "GET", "path": path, "headers": headers}
-    await ApiKeys(echo, (FIRST, SECOND), FREE)(scope, receive, send)
+    await ApiKeys(echo, Keyring((FIRST, SECOND)), FREE)(scope, receive, send)
     return sent
 
 
@@ -113,17 +113,18 @@ def test_the_lifespan_passes() -> None:
     async def nothing(_: Message) -> None:
         raise AssertionError
 
-    asyncio.run(ApiKeys(app, [FIRST])({"type": "lifespan"}, never, nothing))
+    asyncio.run(ApiKeys(app, Keyring([FIRST]))({"type": "lifespan"}, never, nothing))
     assert called == ["lifespan"]
 
 
 def test_keys_come_from_the_list_and_the_file_each_once(tmp_path: Path) -> None:
     file = tmp_path / "keys"
     file.write_text(f"# who may call\n\n{SECOND}  # the observatory\n{FIRST}\r\n")
-    assert read_keys([FIRST], file) == (FIRST, SECOND)
-    assert read_keys([FIRST]) == (FIRST,)
-    assert read_keys(file=file) == (SECOND, FIRST)
-    assert read_keys() == ()
+    listed, filed = {FIRST: "key 1 of SKYGEN_API_KEYS"}, {SECOND: "the observatory"}
+    assert read_keys([FIRST], file) == listed | filed
+    assert read_keys([FIRST]) == listed
+    assert read_keys(file=file) == filed | {FIRST: "key 2 of SKYGEN_API_KEYS_FILE"}
+    assert read_keys() == {}
 
 
 @pytest.mark.parametrize(

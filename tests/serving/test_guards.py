@@ -87,22 +87,3 @@ def test_unless_set_there_is_neither_key_nor_cors(client: httpx.Client) -> None:
     assert not [name for name in answer.headers if name.startswith("access-control")]
     assert client.options("/v1/generate", headers={"Origin": PAGE, "Access-Control-Request-Method": "POST"}).is_error
     assert client.get("/metrics").status_code == 200
-
-
-@pytest.mark.parametrize(
-    ("settings", "reason"),
-    [
-        ({"SKYGEN_API_KEYS": "short"}, "key 1 of SKYGEN_API_KEYS has 5 characters; it takes at least 16"),
-        ({"SKYGEN_API_KEYS_FILE": "/nowhere/keys"}, "/nowhere/keys"),
-        ({"SKYGEN_METRICS": "keys"}, "SKYGEN_METRICS is keys, but there are none"),
-        ({"SKYGEN_BODY_SECONDS": "nan"}, "SKYGEN_BODY_SECONDS"),
-        ({"SKYGEN_HEAD_SECONDS": "0"}, "SKYGEN_HEAD_SECONDS"),
-        ({"SKYGEN_METRICS": "perhaps"}, "SKYGEN_METRICS"),
-    ],
-)
-def test_a_wrong_setting_ends_the_command_with_the_reason(
-    bundles: Path, tmp_path: Path, settings: dict[str, str], reason: str
-) -> None:
-    with pytest.raises(RuntimeError, match="did not get ready") as refused, served(tmp_path, settings, bundles):
-        pass
-    assert reason in str(refused.value)

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -13,11 +14,14 @@ import httpx
 import numpy as np
 import pytest
 
+from benchmarks.served import Service, served
 from pipelines.package import build, lay_out, serving_requirements
+from serving.auth import LOOK_SECONDS
 from skygen.bundle import Bundle
 from skygen.files import read_json
 
 ROOT = Path(__file__).parents[2]
+KEY = "a-key-of-the-file-0123456789"
 CHAMPIONS = {"r64": "improved", "gri128": "gan"}
 SEEDS = {"r64": {"gan": 3, "improved": 0}, "gri128": {"gan": 0, "scene": 1}}
 
@@ -68,6 +72,44 @@ def test_the_exported_bento_serves_its_own_code_and_bundles(stage: Path, tmp_pat
         models = client.get("/v1/models").json()["models"]
     assert response.json()["unit"] == "nanomaggy of the stage"
     assert {(model["tiles"], model["recipe"]) for model in models if model["champion"]} == set(CHAMPIONS.items())
+
+
+def test_a_bento_keeps_its_locks_whatever_becomes_of_their_file(stage: Path, tmp_path: Path) -> None:
+    """Files are named where the command is typed, which is not where workers run; without them nothing answers."""
+    with tarfile.open(build(stage, tmp_path / "building")) as archive:
+        archive.extractall(tmp_path / ".bento", filter="data")
+    typed_in = tmp_path / "operator"
+    shutil.copytree(tmp_path / ".bento/src/bundles", typed_in / "mine")
+    keys = typed_in / "keys.txt"
+    keys.write_text(f"{KEY} # the observatory\n")
+    settings = {"SKYGEN_API_KEYS_FILE": "keys.txt"}
+    bearer = {"Authorization": f"Bearer {KEY}"}
+    with served(tmp_path, settings, "mine", target=str(tmp_path / ".bento"), typed_in=typed_in) as service:
+        for path in ("/v1/models", "/docs.json", "/metrics", "/schema.json", "/static_content/none.js"):
+            assert httpx.get(service.url + path).status_code == 401
+        assert "Synthetic tiles of the SDSS sky" in httpx.get(service.url).text
+        assert httpx.get(f"{service.url}/v1/models", headers=bearer).status_code == 200
+        keys.unlink()
+        time.sleep(LOOK_SECONDS)
+        assert httpx.get(f"{service.url}/v1/models", headers=bearer).status_code == 200
+        assert httpx.get(f"{service.url}/v1/models").status_code == 401
+        service.workers()[0].kill()
+        assert answers_until_its_end(service, "/docs.json", "/schema.json") <= {401, 503}
+        assert service.process.returncode == 1
+        assert f"nothing to serve: [Errno 2] SKYGEN_API_KEYS_FILE: No such file or directory: '{keys}'" in (
+            service.log.read_text()
+        )
+
+
+def answers_until_its_end(service: Service, *paths: str) -> set[int]:
+    """Every status that a service answers with before its command ends."""
+    answers: set[int] = set()
+    while service.process.poll() is None:
+        try:
+            answers |= {httpx.get(service.url + path, timeout=5).status_code for path in paths}
+        except httpx.TransportError:
+            time.sleep(0.05)
+    return answers
 
 
 def test_the_package_imports_with_what_serving_needs_alone(stage: Path) -> None:
