@@ -1,6 +1,10 @@
-"""A client of the service: arrays of flux by seed. It needs httpx and numpy, and nothing else of skygen."""
+"""A client of the service: arrays of flux by seed. It needs httpx and numpy, and of skygen the file proxies alone."""
 
 import io
+import json
+import math
+import operator
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,11 +17,15 @@ import httpx
 import numpy as np
 from numpy.typing import NDArray
 
+from skygen.proxies import Proxy, ProxyError, masked, proxy_for
+
 CHAMPION = "champion"
 SURVEY = "survey"
 UNIT = "nanomaggy"  # 3.631 microjansky (AB): a magnitude of 22.5
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.25, 8.0
 _BUSY = (429, 503)
+_LONGEST_TIMEOUT_S = 1e6  # beyond it sockets refuse
+_LONGEST_BUSY_S = 3600.0  # a service that asks for a longer pause is not busy, but closed
 
 
 class SkygenError(Exception):
@@ -58,20 +66,36 @@ class Tiles:
 class Client:
     """The service at `url`, called with the API key `key` where it asks for one.
 
-    A call waits up to `timeout` seconds for an answer. Where the service is too busy (429, 503) or cannot be reached,
-    it is called again up to `retries` times, after the pause that it asks for, or longer and longer ones; not where it
-    asks for more than `timeout`. Whatever else goes wrong is a `SkygenError` at once. Threads may share a client.
+    A call waits up to `timeout` seconds for an answer, with None for ever. Where the service is too busy (429, 503) or
+    cannot be reached, it is called again up to `retries` times, after the pause that it asks for, or longer and longer
+    ones; not where it asks for more than `timeout`, or an hour. Whatever else goes wrong, an argument too, is a
+    `SkygenError` at once. Proxies are those of the environment: HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY. Threads
+    may share a client.
 
     Of all calls: `tiles` is a set such as r64 or gri128, `model` a recipe or champion. Of recipes that paint scenes,
     `noise` is survey, none, or a level in nmgy for r; `seeing` is survey, or the FWHM of the PSF in arcsec.
     """
 
     def __init__(
-        self, url: str = "http://localhost:3000", key: str | None = None, timeout: float = 60.0, retries: int = 5
+        self,
+        url: str = "http://localhost:3000",
+        key: str | None = None,
+        timeout: float | None = 60.0,
+        retries: int = 5,
     ) -> None:
-        headers = {} if key is None else {"Authorization": f"Bearer {key}"}
-        self._http = httpx.Client(base_url=url, headers=headers, timeout=timeout)
-        self._timeout, self._retries = timeout, retries
+        address, self._timeout = _address(url), _seconds(timeout)
+        self._retries, headers = _retries(retries), _headers(key, address)
+        self._name = str(address.copy_with(userinfo=b"")).rstrip("/")  # without a password
+        try:
+            proxy = proxy_for(str(address))
+        except ProxyError as error:
+            raise SkygenError(str(error)) from error
+        # What to look at where a call fails.
+        self._through = f" (through {proxy}; NO_PROXY={address.host} would call without it)" if proxy else ""
+        waits_s = None if math.isinf(self._timeout) else self._timeout
+        self._http = httpx.Client(
+            base_url=address, headers=headers, timeout=waits_s, transport=_carrier(address, proxy)
+        )
         self._cards: dict[str, dict[str, Any]] = {}  # by the model's sha256
 
     def generate(
@@ -129,7 +153,7 @@ class Client:
     ) -> Tiles:
         """One tile [1, bands, H, W], from an address that caches keep; `version`: the sha256 of the model to use."""
         query = {"index": index, "model": model, "noise": noise, "seeing": seeing, "version": version}
-        return self._tiles(self._get(f"tile/{quote(tiles, safe='')}/{seed}.npy", query), seed)
+        return self._tiles(self._get(f"tile/{quote(tiles, '', errors='replace')}/{seed}.npy", query), seed)
 
     def measure(
         self,
@@ -143,7 +167,7 @@ class Client:
     ) -> dict[str, Any]:
         """What the service measures of the tile that `tile` gives: flux histogram and sky noise, and sources in r."""
         query = {"index": index, "model": model, "noise": noise, "seeing": seeing, "version": version}
-        answer = self._get(f"measure/{quote(tiles, safe='')}/{seed}", query)
+        answer = self._get(f"measure/{quote(tiles, '', errors='replace')}/{seed}", query)
         try:
             measured: dict[str, Any] = answer.json()
         except ValueError as error:
@@ -171,7 +195,7 @@ class Client:
         self.close()
 
     def _another(self, what: str, answer: httpx.Response) -> SkygenError:
-        return SkygenError(f"{self._http.base_url} is another service: it has no {what}", answer.status_code)
+        return SkygenError(f"{self._name} is another service: it has no {what}", answer.status_code)
 
     def _get(self, route: str, query: Mapping[str, Any]) -> httpx.Response:
         said = {name: str(value) for name, value in query.items() if value is not None}
@@ -179,33 +203,40 @@ class Client:
 
     def _post(self, route: str, asked: Mapping[str, Any], name: Literal["npy", "fits"]) -> httpx.Response:
         plain = {field: value.item() if isinstance(value, np.generic) else value for field, value in asked.items()}
-        return self._call("POST", f"/v1/{route}", json=plain | {"format": name})
+        try:
+            body = json.dumps(plain | {"format": name}, allow_nan=False)
+        except (TypeError, ValueError) as error:
+            raise SkygenError(
+                f"the request cannot be written as JSON: {error}; give plain numbers and words"
+            ) from error
+        return self._call("POST", f"/v1/{route}", content=body, headers={"Content-Type": "application/json"})
 
     def _tiles(self, answer: httpx.Response, seed: int) -> Tiles:
         sha256 = answer.headers.get("X-Skygen-Model", "")
         if sha256 not in self._cards:
             self.models()
         if sha256 not in self._cards:
-            raise SkygenError(
-                f"{self._http.base_url} does not hold the model {sha256} that drew these tiles: ask again"
-            )
+            raise SkygenError(f"{self._name} does not hold the model {sha256} that drew these tiles: ask again")
         card = self._cards[sha256]
-        return Tiles(
-            flux=np.load(io.BytesIO(answer.content), allow_pickle=False),
-            bands=tuple(card["bands"]),
-            pixel_scale_arcsec=card["pixel_scale_arcsec"],
-            recipe=card["recipe"],
-            model_sha256=sha256,
-            engine=answer.headers["X-Skygen-Engine"],
-            seed=int(seed),
-        )
+        try:
+            return Tiles(
+                flux=np.load(io.BytesIO(answer.content), allow_pickle=False),
+                bands=tuple(card["bands"]),
+                pixel_scale_arcsec=card["pixel_scale_arcsec"],
+                recipe=card["recipe"],
+                model_sha256=sha256,
+                engine=answer.headers["X-Skygen-Engine"],
+                seed=int(seed),
+            )
+        except (ValueError, LookupError, EOFError) as error:
+            raise self._another("tiles", answer) from error
 
     def _call(self, method: str, path: str, **request: Any) -> httpx.Response:
         """The answer, where it is a success, after as many calls as that takes."""
         attempt = 0
         while not isinstance(answer := self._try(method, path, **request), httpx.Response):
             problem, asked_s = answer
-            if attempt == self._retries or asked_s > self._timeout:
+            if attempt == self._retries or asked_s > min(self._timeout, _LONGEST_BUSY_S):
                 raise problem
             pause_s = min(_FIRST_PAUSE_S * 2**attempt, _LONGEST_PAUSE_S)
             sleep(asked_s + pause_s * np.random.default_rng().uniform(0.5, 1))  # so that not all come at once
@@ -220,17 +251,89 @@ class Client:
         try:
             answer = self._http.request(method, path, **request)
         except httpx.TimeoutException as error:
-            raise SkygenError(f"{self._http.base_url} gave no answer within {self._timeout:g} s") from error
+            raise SkygenError(f"{self._name} gave no answer within {self._timeout:g} s{self._through}") from error
         except httpx.TransportError as error:
-            return SkygenError(f"{self._http.base_url} cannot be reached: {error}"), 0.0
+            return SkygenError(f"{self._name} cannot be reached: {error}{self._through}"), 0.0
+        except (httpx.HTTPError, UnicodeError) as error:  # content that is not what it says; a name that is no host's
+            raise SkygenError(f"{self._name} cannot be asked: {error}{self._through}") from error
         if answer.is_success:
             return answer
         if answer.status_code not in _BUSY:
-            raise _problem(answer)
-        return _problem(answer), _asked_s(answer)
+            raise _problem(answer, self._through)
+        return _problem(answer, self._through), _asked_s(answer)
 
 
-def _problem(answer: httpx.Response) -> SkygenError:
+def _address(url: str) -> httpx.URL:
+    """The service's address; raises `SkygenError` where it is none of HTTP."""
+    said = str(url).strip()
+    wanted = "it must be like http://localhost:3000"
+    try:
+        address = httpx.URL(said)
+    except httpx.InvalidURL as error:
+        raise SkygenError(f"the address is {masked(said)!r} ({error}); {wanted}") from error
+    if address.scheme not in ("http", "https") or not address.host:
+        if "://" not in said and said.strip("/"):
+            wanted = f"write http:// or https:// before it, such as http://{masked(said.lstrip('/'))}"
+        raise SkygenError(f"the address is {masked(said)!r}, which is none of HTTP; {wanted}")
+    if address.port not in (None, *range(1, 65536)) or any(map(str.isspace, said)):
+        raise SkygenError(f"the address is {masked(said)!r}; {wanted}, without spaces, and with a port of 1 to 65535")
+    if address.query or address.fragment:
+        raise SkygenError(f"the address is {masked(said)!r}; leave out what follows the '?' or '#'")
+    return address
+
+
+def _seconds(timeout: float | None) -> float:
+    """The seconds to wait, infinity for ever; raises `SkygenError` where none can be waited."""
+    try:
+        waits_s = math.inf if timeout is None else float(timeout)
+    except (TypeError, ValueError):
+        waits_s = math.nan
+    if not 0 < waits_s <= _LONGEST_TIMEOUT_S and waits_s != math.inf:
+        raise SkygenError(
+            f"timeout is {timeout!r}; it must be seconds, above 0 and up to {_LONGEST_TIMEOUT_S:g}, or None for ever"
+        )
+    return waits_s
+
+
+def _retries(retries: int) -> int:
+    """How often to try again; raises `SkygenError` where that is no whole number from 0."""
+    try:
+        count = operator.index(retries)
+    except TypeError:
+        count = -1
+    if count < 0:
+        raise SkygenError(f"retries is {retries!r}; it must be a whole number, 0 or more")
+    return count
+
+
+def _headers(key: str | None, address: httpx.URL) -> dict[str, str]:
+    """The headers of every call; raises `SkygenError`, which does not show the key, where it cannot be sent."""
+    if key is None:
+        return {}
+    if not (isinstance(key, str) and key.isascii() and key.isprintable() and key.strip() == key != ""):
+        raise SkygenError(
+            "the key cannot be sent: it must be letters, digits and signs of ASCII, without a space or a line's end "
+            "around it; copy it again, or strip() it where it comes from a file"
+        )
+    if address.userinfo:
+        raise SkygenError("give a key, or a user in the address, not both: a call has room for one of them")
+    return {"Authorization": f"Bearer {key}"}
+
+
+def _carrier(address: httpx.URL, proxy: Proxy | None) -> httpx.HTTPTransport:
+    """Connections to `address`; certificates are read where something is checked by them.
+
+    Raises `SkygenError` where they cannot be read.
+    """
+    try:
+        return httpx.HTTPTransport(verify=address.scheme == "https", proxy=proxy.url if proxy else None)
+    except OSError as error:
+        names = [name for name in ("SSL_CERT_FILE", "SSL_CERT_DIR", "SSLKEYLOGFILE") if os.environ.get(name)]
+        said = ", ".join(f"{name}={os.environ[name]}" for name in names)
+        raise SkygenError(f"certificates cannot be read: {error}; mend or unset {said or 'SSL_CERT_FILE'}") from error
+
+
+def _problem(answer: httpx.Response, through: str) -> SkygenError:
     """What is wrong, in the service's own words, or in those of what stands before it."""
     try:
         said = answer.json()
@@ -238,7 +341,13 @@ def _problem(answer: httpx.Response) -> SkygenError:
         field = ".".join(map(str, detail[0]["loc"])) or None
         return SkygenError(str(said["error"]), answer.status_code, field)
     except (ValueError, LookupError, AttributeError, TypeError):
-        return SkygenError(f"{answer.status_code} {answer.reason_phrase}: {answer.text[:200]}", answer.status_code)
+        moved = answer.headers.get("Location") if answer.is_redirect else None
+        text = (
+            f"it has moved to {moved}: give the address that it has there"
+            if moved
+            else " ".join(answer.text.split())[:200]
+        )
+        return SkygenError(f"{answer.status_code} {answer.reason_phrase}: {text}{through}", answer.status_code)
 
 
 def _asked_s(answer: httpx.Response) -> float:

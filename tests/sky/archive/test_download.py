@@ -112,6 +112,32 @@ def test_no_connection_is_told_from_a_server_that_fails(server, params, tmp_path
             download_frames(survey, [FIELD], ["r"], tmp_path, PAUSE_S)
 
 
+@pytest.mark.parametrize("value", ["localhost,127.0.0.1,::1,[::1]", "fe80::/10,127.0.0.0/8"])
+def test_odd_exceptions_from_proxies_do_no_harm(server, fetch, monkeypatch, value):
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("NO_PROXY", value)
+    assert fetch()[1] == []
+
+
+@pytest.mark.parametrize(
+    ("proxy", "error", "sentence"),
+    [
+        (
+            "http://ann:s3cret@127.0.0.1:9",
+            UnreachableError,
+            "through the proxy http://127.0.0.1:9 that HTTP_PROXY names",
+        ),
+        ("socks4://127.0.0.1:9", SurveyError, "the proxy socks4://127.0.0.1:9 that HTTP_PROXY names is none"),
+    ],
+)
+def test_a_proxy_that_is_at_fault_is_named(server, fetch, monkeypatch, proxy, error, sentence):
+    for name in ("http_proxy", "no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HTTP_PROXY", proxy)
+    with pytest.raises(error, match=sentence):
+        fetch()
+
+
 def test_failures_between_files_that_arrive_do_not_stop_the_run(server, fetch):
     fields = server.add(2 * STRIKES + 2)
     for field in fields[::2]:

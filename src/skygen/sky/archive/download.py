@@ -16,6 +16,7 @@ import httpx
 from tqdm import tqdm
 
 from skygen.params import SurveyParams
+from skygen.proxies import ProxyError, proxy_for
 from skygen.sky.archive.sums import Sums, alone_in
 from skygen.sky.archive.transfer import (
     MEBIBYTE,
@@ -196,6 +197,7 @@ async def _fetch_all(wanted: Sequence[Wanted], survey: SurveyParams, sums: Sums,
     # What a server may do to a file on the way (compress it) would not be what it has, nor go on from a byte.
     headers = {"User-Agent": "skygen", "Accept-Encoding": "identity"}
     timeout, limits = httpx.Timeout(survey.timeout_s), httpx.Limits(max_connections=survey.connections)
+    way = httpx.AsyncHTTPTransport(limits=limits, proxy=_proxy(wanted[0].url))  # all files have one server
 
     async def work() -> None:
         nonlocal in_a_row
@@ -214,7 +216,7 @@ async def _fetch_all(wanted: Sequence[Wanted], survey: SurveyParams, sums: Sums,
         meter = _Bar(bar, len(wanted))
         try:
             async with (
-                httpx.AsyncClient(headers=headers, timeout=timeout, limits=limits, follow_redirects=True) as client,
+                httpx.AsyncClient(headers=headers, timeout=timeout, transport=way, follow_redirects=True) as client,
                 asyncio.TaskGroup() as group,
             ):
                 for _ in range(min(survey.connections, len(wanted))):
@@ -228,11 +230,22 @@ def _give_up(file: Wanted, error: PassingError | RefusedError, in_a_row: int) ->
     """Cause and remedy of a file given up; raises where not the file but the network or the server is at fault."""
     kept = "what has arrived is kept: run again to go on"
     if isinstance(error, PassingError) and error.unreachable:
-        raise UnreachableError(f"{error}; see to the network or the address in frames.sdss; {kept}")
+        proxy = proxy_for(file.url)
+        through = f" through {proxy}" if proxy else ""
+        raise UnreachableError(f"{error}{through}; see to the network or the address in frames.sdss; {kept}")
     if in_a_row >= STRIKES:
         cause = f"{STRIKES} files in a row could not be had, the last because {error}"
         raise SurveyError(f"{file.url}: {cause}; try later, or name a mirror in frames.sdss; {kept}")
     return f"{error}, in every attempt", "run again later, or name a mirror in frames.sdss"
+
+
+def _proxy(url: str) -> str | None:
+    """The environment's proxy for `url`; raises `SurveyError` where it cannot be used."""
+    try:
+        proxy = proxy_for(url)
+    except ProxyError as error:
+        raise SurveyError(str(error)) from error
+    return proxy.url if proxy else None
 
 
 def _frame_path(downloads: Path, band: str, field_id: FieldId) -> Path:
