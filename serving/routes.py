@@ -25,7 +25,7 @@ from serving.requests import (
 )
 from serving.responses import ASK_AGAIN, IMMUTABLE, encoder, etag, tiles_response
 from skygen.bundle import Bundle
-from skygen.formats.encode import MEDIA_TYPES, Format, encode
+from skygen.formats.encode import MEDIA_TYPES, encode
 from skygen.formats.origin import Origin
 from skygen.tile import SURVEY, Tile
 

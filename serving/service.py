@@ -23,6 +23,7 @@ from serving.health import Health
 from serving.limits import JsonBodies, SlowReaders
 from serving.observing import AccessLog, Observed
 from serving.settings import Settings
+from skygen.cores import cores
 from skygen.engines import choose_engine
 from skygen.provenance import choose_device
 
@@ -113,7 +114,7 @@ class Skygen:
         catalogue, health = load(device()), Health()
         OURS.app = guarded(APP)
         self.watch = watch.start(catalogue, health)
-        threads = SETTINGS.threads or len(os.sched_getaffinity(0))
+        threads = SETTINGS.threads or cores()
         self.batcher = Batcher(threads, SETTINGS.queue_tiles, health)
         APP.state.health = health
         APP.state.hall = Hall(catalogue, self.batcher, SETTINGS.timeout_seconds, APP.state.is_open)

@@ -17,6 +17,7 @@ from prometheus_client.metrics import MetricWrapperBase
 from ruamel.yaml import YAML
 
 from serving import metrics
+from tests.programs import program
 
 FOLDER = Path(__file__).parents[2] / "serving/monitoring"
 NAME = re.compile(r"skygen_\w+")
@@ -26,8 +27,6 @@ PARTS = {
     "histogram": ("_bucket", "_sum", "_count"),
     "summary": ("_sum", "_count"),
 }
-needs_promtool = pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed")
-needs_prometheus = pytest.mark.skipif(shutil.which("prometheus") is None, reason="prometheus is not installed")
 
 
 def instruments() -> dict[str, tuple[str, ...]]:
@@ -93,13 +92,12 @@ def test_every_reason_of_a_refusal_is_told() -> None:
     assert [reason for reason in metrics.REASONS if f"`{reason}`" not in text] == []
 
 
-@needs_promtool
 @pytest.mark.parametrize(
     "command",
     [["check", "config", "prometheus.yml"], ["check", "rules", "alerts.yml"], ["test", "rules", "alerts_test.yml"]],
 )
 def test_promtool_finds_no_fault(command: list[str]) -> None:
-    run = subprocess.run(["promtool", *command], cwd=FOLDER, capture_output=True, text=True, check=False)
+    run = subprocess.run([program("promtool"), *command], cwd=FOLDER, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stdout + run.stderr
 
 
@@ -109,15 +107,15 @@ def test_every_alert_is_tested(alerts: Any) -> None:
     assert fired == {rule["alert"] for group in alerts["groups"] for rule in group["rules"]}
 
 
-@needs_promtool
 def test_the_scrape_keeps_prometheuss_conventions(client: httpx.Client) -> None:
     client.get("/v1/tile/gri128/1.npy", params={"model": "scene"}).raise_for_status()
     scraped = client.get("/metrics").text
-    run = subprocess.run(["promtool", "check", "metrics"], input=scraped, capture_output=True, text=True, check=False)
+    run = subprocess.run(
+        [program("promtool"), "check", "metrics"], input=scraped, capture_output=True, text=True, check=False
+    )
     assert (run.returncode, run.stdout, run.stderr) == (0, "", "")
 
 
-@needs_prometheus
 def test_prometheus_scrapes_the_service_with_this_configuration(
     client: httpx.Client, dashboard: Any, tmp_path: Path
 ) -> None:

@@ -1,6 +1,5 @@
 """The page in a real browser: Debian's Chromium without a window."""
 
-import shutil
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -8,6 +7,7 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
+from tests.programs import program
 from tests.serving.page.browser import SLOW_MS, Watch, settle
 
 QUIET = [
@@ -26,9 +26,7 @@ Visit = Callable[..., Page]
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     """A browser for the tests of one file; while it runs, its thread belongs to Playwright's event loop."""
-    path = shutil.which("chromium")
-    if path is None:
-        pytest.skip("needs chromium (Debian's package of that name)")
+    path = program("chromium")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=QUIET)
         yield browser
@@ -52,7 +50,7 @@ def visit(chromium: Browser, client: httpx.Client) -> Iterator[Visit]:
         context.set_default_timeout(SLOW_MS)
         page = context.new_page()
         watches[-1].follow(page)
-        page.goto(f"/#{state}")
+        page.goto(f"{base_url}/#{state}")
         settle(page)
         return page
 
