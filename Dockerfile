@@ -1,6 +1,6 @@
 # Two images, neither run as root: `serve` answers over HTTP, `train` runs the pipeline.
 #
-#   docker build --target serve -t skygen:serve .     after `make repro` or `dvc pull`: it takes dist/skygen.bento
+#   docker build --target serve -t skygen:serve .     after `make repro`: it takes dist/skygen.bento
 #   docker run -p 3000:3000 skygen:serve
 #
 #   docker build --target train --build-arg SKYGEN_COMMIT="$(git rev-parse HEAD)" -t skygen:train .
@@ -26,8 +26,7 @@ COPY pyproject.toml requirements.lock /tmp/
 RUN python -c "import tomllib; p = tomllib.load(open('/tmp/pyproject.toml', 'rb'))['project']; \
                print(*p['dependencies'], *p['optional-dependencies']['serve'], sep='\n')" > /tmp/needs.txt \
     && pip install -c /tmp/requirements.lock -r /tmp/needs.txt
-ENV BENTOML_HOME=/home/skygen/bentoml \
-    BENTOML_DO_NOT_TRACK=True
+ENV BENTOML_DO_NOT_TRACK=True
 WORKDIR /home/skygen
 USER 1000
 # The Bento holds the service, the package skygen and the bundles. It is a tar archive in xz, which the image lacks and
@@ -37,6 +36,9 @@ RUN --mount=type=bind,source=dist/skygen.bento,target=/tmp/skygen.bento \
 EXPOSE 3000
 HEALTHCHECK --interval=10s --timeout=5s --start-period=60s \
     CMD ["python", "-c", "from urllib.request import urlopen; urlopen('http://127.0.0.1:3000/readyz', timeout=4)"]
+# As any user and on a read-only root: what BentoML writes goes to /tmp, or to /dev/shm, which a container always has.
+ENTRYPOINT ["/bin/sh", "-c", "test -w /tmp || export TMPDIR=/dev/shm; \
+            export HOME=${TMPDIR:-/tmp} BENTOML_HOME=${BENTOML_HOME:-${TMPDIR:-/tmp}/bentoml}; exec \"$@\"", "sh"]
 CMD ["bentoml", "serve", "/home/skygen/bento", "--host", "0.0.0.0", "--port", "3000", "--timeout-graceful-shutdown", "75"]
 
 # What `train` takes from the project, gathered so that it becomes one layer there.

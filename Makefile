@@ -34,12 +34,15 @@ check: $(INSTALLED) ## lint, format, types, import rules
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# Each service has a folder of its own below .bento, named after its process: a second one leaves the first alone.
 serve: $(INSTALLED) ## serve the packaged generators at HOST:PORT, or those in bundles/ before any training
-	@rm -rf .bento && mkdir .bento; if test -f $(BENTO); then \
-		echo "serving $(BENTO)"; $(BIN)/python -m tarfile -e $(BENTO) .bento; service="$(CURDIR)/.bento"; \
+	@for left in .bento/*; do kill -0 "$${left##*/}" 2>/dev/null || rm -rf "$$left"; done; \
+	own="$(CURDIR)/.bento/$$$$"; mkdir -p "$$own"; trap 'rm -rf "$$own"' EXIT; trap : INT TERM; \
+	if test -f $(BENTO); then \
+		echo "serving $(BENTO)"; $(BIN)/python -m tarfile -e $(BENTO) "$$own/bento" || exit 1; service="$$own/bento"; \
 	else \
 		echo "no $(BENTO): serving the small generators in bundles/; make repro trains your own"; service=serving.service:Skygen; \
-	fi; BENTOML_HOME="$(CURDIR)/.bento/home" $(BIN)/bentoml serve "$$service" --host $(HOST) --port $(PORT) --timeout-graceful-shutdown 75
+	fi; BENTOML_HOME="$$own/home" $(BIN)/bentoml serve "$$service" --host $(HOST) --port $(PORT) --timeout-graceful-shutdown 75
 
 ui: $(INSTALLED) ## browse runs and models in MLflow, at 127.0.0.1:5000
 	$(BIN)/mlflow ui --backend-store-uri sqlite:///mlflow.db --host 127.0.0.1 --port 5000

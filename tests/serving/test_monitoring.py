@@ -135,7 +135,7 @@ def test_prometheus_scrapes_the_service_with_this_configuration(
         rules = prometheus.get("/api/v1/rules").json()["data"]["groups"]
         health = {rule["name"]: rule["health"] for group in rules for rule in group["rules"]}
         assert set(health.values()) <= {"ok", "unknown"}  # unknown: not its turn yet
-        assert len(health) == 14
+        assert len(health) == 16
         for expr in expressions(dashboard):
             if "device_memory" not in expr:  # of machines with an accelerator
                 _answer(prometheus, expr.replace("$__rate_interval", "1m").replace("$instance", ".*"))
@@ -153,7 +153,7 @@ def _prometheus(folder: Path) -> Iterator[httpx.Client]:
         probe.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{probe.getsockname()[1]}"
     command = [
-        "prometheus",
+        program("prometheus"),
         "--config.file=prometheus.yml",
         "--storage.tsdb.path=data",
         f"--web.listen-address={address}",
