@@ -5,7 +5,6 @@ import io
 import itertools
 import json
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from skygen.formats.fits import to_fits
 from skygen.formats.json import to_json
 from skygen.formats.npy import to_npy
 from skygen.formats.origin import Origin
+from tests.programs import program
 
 SHA256 = "0123456789abcdef" * 4
 
@@ -187,13 +187,12 @@ def test_no_tiles_are_an_empty_file() -> None:
         assert len(hdus) == 1
 
 
-@pytest.mark.skipif(shutil.which("fitsverify") is None, reason="fitsverify is not installed")
 @pytest.mark.parametrize("bands", ["r", "gri"])
 def test_fitsverify_finds_nothing(tmp_path: Path, bands: str) -> None:
     flux = tiles(3, len(bands))
     for name, of_tiles in (("plain", origin(bands)), ("walk", walk(flux) if bands == "gri" else origin(bands, seed=0))):
         (tmp_path / name).write_bytes(to_fits(flux, of_tiles))
-        run = subprocess.run(["fitsverify", tmp_path / name], capture_output=True, text=True, check=False)
+        run = subprocess.run([program("fitsverify"), tmp_path / name], capture_output=True, text=True, check=False)
         assert "found 0 warning(s) and 0 error(s)" in run.stdout, run.stdout
 
 

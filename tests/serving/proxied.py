@@ -1,7 +1,6 @@
 """The shipped nginx.conf under a real nginx, with ports, folders and times changed for a test and nothing else."""
 
 import re
-import shutil
 import socket
 import subprocess
 import time
@@ -12,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from benchmarks.raw import Address
+from tests.programs import program
 
 SHIPPED = Path(__file__).parents[2] / "serving/proxy/nginx.conf"
 FOLDERS = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-NGINX = shutil.which("nginx", path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin")
 
 
 def changed(text: str, changes: Mapping[str, str]) -> str:
@@ -29,8 +28,7 @@ def changed(text: str, changes: Mapping[str, str]) -> str:
 @contextmanager
 def proxied(folder: Path, service: Address, changes: Mapping[str, str] | None = None) -> Iterator[Address]:
     """The address of an nginx in front of `service`, which runs in `folder` as this user."""
-    if NGINX is None:
-        pytest.skip("nginx is not installed")
+    nginx = program("nginx")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         address: Address = probe.getsockname()
@@ -44,7 +42,7 @@ def proxied(folder: Path, service: Address, changes: Mapping[str, str] | None = 
     }
     text = re.sub(r"/var/log/nginx/", f"{folder}/", changed(SHIPPED.read_text(), here | dict(changes or {})))
     (folder / "nginx.conf").write_text(text)
-    command = [NGINX, "-p", str(folder), "-c", str(folder / "nginx.conf"), "-e", str(folder / "error.log")]
+    command = [nginx, "-p", str(folder), "-c", str(folder / "nginx.conf"), "-e", str(folder / "error.log")]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as running:
         try:
             _await(address, running)

@@ -175,9 +175,7 @@ def test_a_proxy_that_does_not_answer_is_named(proxies: Callable[..., None]) -> 
 
 def test_a_proxy_that_cannot_be_used_is_refused_at_once(proxies: Callable[..., None]) -> None:
     proxies(ALL_PROXY="socks4://127.0.0.1:1089")
-    with pytest.raises(
-        SkygenError, match=r"the proxy socks4://127\.0\.0\.1:1089 that ALL_PROXY names is none"
-    ):
+    with pytest.raises(SkygenError, match=r"the proxy socks4://127\.0\.0\.1:1089 that ALL_PROXY names is none"):
         Client()
 
 

@@ -16,8 +16,9 @@ from starlette.types import Receive, Scope, Send
 
 from benchmarks.raw import Address, exchange
 from serving.limits import MAX_BODY_BYTES
+from tests.programs import program
 from tests.serving.local import answer, get, listening, post
-from tests.serving.proxied import NGINX, SHIPPED, proxied
+from tests.serving.proxied import SHIPPED, proxied
 
 HASTY = {"client_header_timeout 10s": "client_header_timeout 1s", "client_body_timeout 10s": "client_body_timeout 1s"}
 TILE = {"tiles": "gri128", "n": 4, "seed": 7, "format": "npy"}
@@ -40,14 +41,21 @@ def through(proxy: Address) -> Iterator[httpx.Client]:
 
 def test_nginx_takes_the_file_as_it_is(tmp_path: Path) -> None:
     """But for the folders of its logs and its number, which a user that is not root may not have."""
-    if NGINX is None:
-        pytest.skip("nginx is not installed")
     text = re.sub(r"/var/log/nginx/|/run/", f"{tmp_path}/", SHIPPED.read_text())
     folders = "".join(
         f"{name}_temp_path {tmp_path}/{name};" for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     )
     (tmp_path / "nginx.conf").write_text(text.replace("http {", "http {" + folders))
-    command = [NGINX, "-t", "-p", str(tmp_path), "-c", str(tmp_path / "nginx.conf"), "-e", str(tmp_path / "log")]
+    command = [
+        program("nginx"),
+        "-t",
+        "-p",
+        str(tmp_path),
+        "-c",
+        str(tmp_path / "nginx.conf"),
+        "-e",
+        str(tmp_path / "log"),
+    ]
     tested = subprocess.run(command, capture_output=True, text=True, check=False)
     assert tested.returncode == 0, tested.stderr
     assert "warn" not in tested.stderr

@@ -1,0 +1,26 @@
+"""Programs that are no Python packages: tests that need one are left out where it is missing, and fail so in CI."""
+
+import os
+import shutil
+
+import pytest
+
+# What `.ci/run` installs, by the program that tests start.
+PACKAGES = {
+    "chromium": "chromium",
+    "fitsverify": "fitsverify",
+    "nginx": "nginx-light",
+    "prometheus": "prometheus",
+    "promtool": "prometheus",
+}
+
+
+def program(name: str) -> str:
+    """The path of a program. Where it is missing the test that asks is skipped; with CI=true, as in CI, it fails."""
+    path = shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/local/sbin:/usr/sbin")  # nginx is a server
+    if path is not None:
+        return path
+    reason = f"{name} is not installed: it comes with Debian's package {PACKAGES[name]}"
+    if os.environ.get("CI", "false").lower() not in ("", "0", "false"):
+        pytest.fail(f"{reason}; in CI no test is left out for want of it", pytrace=False)
+    pytest.skip(reason)
