@@ -4,7 +4,8 @@
 #   docker run -p 3000:3000 skygen:serve
 #
 #   docker build --target train --build-arg SKYGEN_COMMIT="$(git rev-parse HEAD)" -t skygen:train .
-#   docker run --gpus all -v "$PWD":/home/skygen/project skygen:train     results land in the mounted clone
+#   docker run --gpus all --user "$(id -u):$(id -g)" -v "$PWD":/home/skygen/project skygen:train
+# as the owner of the mounted clone, in which results land.
 #
 # torch's public wheel brings the CUDA libraries. `--build-arg PIP_EXTRA_INDEX_URL=...`, naming an index with torch's
 # CPU builds, makes an image that is several gigabytes smaller.
@@ -60,12 +61,19 @@ RUN pip install -r /tmp/requirements.lock
 COPY --from=project --chown=1000:1000 / .
 # Without a mounted clone there is no git: DVC is told so, and the commit comes from the build.
 RUN pip install --no-deps --no-build-isolation --editable . \
-    && printf '[core]\n    no_scm = true\n' > .dvc/config.local
+    && printf '[core]\n    no_scm = true\n' > .dvc/config.local \
+    && chmod -R a+rwX .
 ARG SKYGEN_COMMIT=unknown
 ENV SKYGEN_COMMIT=$SKYGEN_COMMIT \
     SKYGEN_DEVICE=auto \
-    DVC_SITE_CACHE_DIR=/home/skygen/.cache/dvc-site \
     BENTOML_DO_NOT_TRACK=True \
-    MLFLOW_DISABLE_TELEMETRY=true
+    MLFLOW_DISABLE_TELEMETRY=true \
+    USER=skygen
 USER 1000
+# As any user: a home that it can write to, with DVC's index in it, which a mounted clone's own settings place elsewhere.
+ENTRYPOINT ["/bin/sh", "-c", "for place in . .dvc .dvc/tmp .dvc/cache; do \
+                if test \"$1\" = dvc && test -e $place && ! test -w $place; then \
+                    echo \"$PWD/$place is not writable for user $(id -u): say docker run --user $(stat -c %u:%g $place)\" >&2; exit 1; \
+                fi; done; \
+            test -w \"$HOME\" || export HOME=/tmp; export DVC_SITE_CACHE_DIR=$HOME/.cache/dvc-site; exec \"$@\"", "sh"]
 CMD ["dvc", "repro"]

@@ -2,6 +2,7 @@
 PYTHON ?= python3.11
 HOST ?= 127.0.0.1
 PORT ?= 3000
+UI_PORT ?= 5000
 FRAMES ?=
 
 BIN := .venv/bin
@@ -20,6 +21,8 @@ help: ## list the targets
 setup: $(INSTALLED) ## make .venv and install the lock into it
 
 repro: $(INSTALLED) ## run the pipeline: every stage that is out of date
+	@test -e .git || git rev-parse --git-dir >/dev/null 2>&1 || test "$$($(BIN)/dvc config core.no_scm)" = true \
+		|| { echo "$(CURDIR) has no git, which DVC asks for: say git init, or $(BIN)/dvc config --local core.no_scm true" >&2; exit 1; }
 	PATH="$(CURDIR)/$(BIN):$$PATH" dvc repro
 
 test: $(INSTALLED) ## run the tests but the slow ones
@@ -44,8 +47,10 @@ serve: $(INSTALLED) ## serve the packaged generators at HOST:PORT, or those in b
 		echo "no $(BENTO): serving the small generators in bundles/; make repro trains your own"; service=serving.service:Skygen; \
 	fi; BENTOML_HOME="$$own/home" $(BIN)/bentoml serve "$$service" --host $(HOST) --port $(PORT) --timeout-graceful-shutdown 75
 
-ui: $(INSTALLED) ## browse runs and models in MLflow, at 127.0.0.1:5000
-	$(BIN)/mlflow ui --backend-store-uri sqlite:///mlflow.db --host 127.0.0.1 --port 5000
+ui: $(INSTALLED) ## browse runs and models in MLflow, at 127.0.0.1:UI_PORT
+	@$(BIN)/python -c 'import socket; socket.create_server(("127.0.0.1", $(UI_PORT)))' 2>/dev/null \
+		|| { echo "127.0.0.1:$(UI_PORT) is taken, or no address: end what listens there, or say make ui UI_PORT=5001" >&2; exit 1; }
+	$(BIN)/mlflow ui --backend-store-uri sqlite:///mlflow.db --host 127.0.0.1 --port $(UI_PORT)
 
 bench: $(INSTALLED) ## run the benchmarks; FRAMES=FOLDER takes real frames in g, r and i
 	@set -e; for name in frames tiles inspection simulation; do echo "# $$name"; $(BIN)/python -m benchmarks.$$name $(FRAMES); done; \

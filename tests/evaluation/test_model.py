@@ -115,18 +115,32 @@ def test_one_good_tile_repeated_gets_the_collapsed_value_and_looks_it(evaluation
     assert found["accuracy"]["interval"][1] < 0.7
 
 
-def test_perfect_copies_of_the_sky_are_perfect_within_nearly_all_intervals(measure, sky):
-    """Each is a 95 % interval, and all meet the same real tiles, so that misses come together."""
+def halves_away(metric, value):
+    """How far `value` is from the middle of the interval, in halves of its width: up to 1 it lies within."""
+    low, high = metric["interval"]
+    away, width = abs(2 * value - low - high), high - low
+    return away / width if width else 0.0 if away < 1e-9 else np.inf
+
+
+@pytest.mark.parametrize("rounding", [0, 2e-7, -2e-7])
+def test_perfect_copies_of_the_sky_are_perfect_to_twice_every_interval(measure, sky, rounding):
+    """Twice a 95 % interval is missed once in 10,000; it was 1.5 times at most, by the noise of the few real tiles.
+
+    How many of the intervals hold the truth would hang on what ran before: memory laid out otherwise changes a sum's
+    last bits, and a network trained on them answers one or two of 120 tiles otherwise. So rounding is tried here.
+    """
     perfect = dict.fromkeys(("accuracy", "sky_noise", "sources.per_tile", "diversity"), 1)
     perfect |= dict.fromkeys(("c2st.features", "c2st.pixels", "memorised", "discriminator_accuracy"), 0.5)
-    copies = [measure(sky(seed, HELD // 2)) for seed in range(60, 64)]
-
-    for found in copies:
-        assert holds(found["accuracy"], 1)
+    for seed in range(60, 64):
+        found = measure(sky(seed, HELD // 2) * np.float32(1 + rounding))
+        away = {key: halves_away(found[key], value) for key, value in perfect.items()}
+        assert {key: far for key, far in away.items() if far > 2} == {}
         assert found["coverage"]["interval"][1] >= found["coverage"]["real_real"]
         assert found["kernel"]["interval"][0] < 0.1 < found["kernel"]["collapsed"]
-    hits = [holds(found[key], value) for found in copies for key, value in perfect.items()]
-    assert np.mean(hits) >= 0.8
+
+
+def test_copies_with_5_percent_more_noise_are_far_from_perfect(measure, sky):
+    assert halves_away(measure(1.05 * sky(60, HELD // 2))["sky_noise"], 1) > 4
 
 
 def test_a_bias_of_5_percent_in_flux_is_found_on_paired_tiles(evaluation, store, halves):
