@@ -18,7 +18,8 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from skygen.bundle import Bundle
-from skygen.cli import A_STEP, main
+from skygen.cli import main
+from skygen.output import A_STEP
 from skygen.sky.field import frame_name
 from skygen.sky.frame import FrameError, read_frame
 from skygen.sky.frame_format import write_frame

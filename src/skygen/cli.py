@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, ParamSpec
 import click
 from tqdm import tqdm
 
-from skygen.files import write_atomically
-from skygen.formats.encode import MEDIA_TYPES, Format, encode
+from skygen.formats.encode import MEDIA_TYPES, Format
+from skygen.output import draw_to
 from skygen.params import load
 from skygen.tile import MAX_INDEX, MAX_SEED, Noise, Seeing, Tile, row, walk
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:  # torch takes a second to import: commands that draw nothing 
 
 P = ParamSpec("P")
 SEED, INDEX = click.IntRange(0, MAX_SEED), click.IntRange(0, MAX_INDEX)
-A_STEP = 64  # tiles from one look at the progress to the next: several passes for every core
 
 
 class _WordOrNumber(click.ParamType[str | float]):
@@ -59,7 +58,9 @@ def _option(name: str, kind: click.ParamType[Any], text: str, default: str | int
 
 _OF_EVERY_DRAWING = [
     _option("--bundle", click.Path(path_type=Path), "Folder of the generator and its card."),
-    _option("--output", click.Path(path_type=Path, dir_okay=False), "File to write."),
+    _option(
+        "--output", click.Path(path_type=Path), "File to write, whole or not at all; a pipe or device; - is stdout."
+    ),
     click.option("--format", "name", type=click.Choice(list(MEDIA_TYPES)), help="[default: the suffix of --output]"),
     _option(
         "--noise",
@@ -111,8 +112,13 @@ def generate(
     seeing: Seeing,
     engine: "EngineName",
 ) -> None:
-    """Write tiles of a seed to a file: flux in nanomaggies as npy, fits or json, or a png to look at."""
-    _write(bundle, engine, row(seed, n, first, noise, seeing), name or _format_of(output), output)
+    """Write tiles of a seed to a file: flux in nanomaggies as npy, fits or json, or a png to look at.
+
+    npy and fits are written as the tiles are drawn, so that they may be larger than the memory.
+    """
+    if first + n - 1 > MAX_INDEX:
+        raise ValueError(f"--first {first} and --n {n} end at tile {first + n - 1}; the last of a seed is {MAX_INDEX}")
+    draw_to(output, name, bundle, engine, n, lambda some: row(seed, len(some), first + some.start, noise, seeing))
 
 
 @main.command("walk")
@@ -135,8 +141,8 @@ def walk_between(
     **seeds: int,
 ) -> None:
     """Write the walk between the tiles of two seeds to a file, in equal steps."""
-    tiles = walk(Tile(seeds["from"], index, noise, seeing), to, steps)
-    _write(bundle, engine, tiles, name or _format_of(output), output)
+    start = Tile(seeds["from"], index, noise, seeing)
+    draw_to(output, name, bundle, engine, steps, lambda some: walk(start, to, steps, slice(some.start, some.stop)))
 
 
 @main.command()
@@ -190,29 +196,3 @@ def deliver() -> None:
     from skygen import tracking
 
     click.echo(f"{tracking.deliver(tracking.JOURNALS)} journals delivered")
-
-
-def _write(bundle: Path, engine: "EngineName", tiles: Sequence[Tile], name: Format, to: Path) -> None:
-    """Draw `tiles` and write them; progress is shown on a terminal where there is time to watch it."""
-    import numpy as np
-
-    from skygen.bundle import Bundle
-    from skygen.provenance import choose_device
-
-    loaded, drawn = Bundle.load(bundle, choose_device(), engine), []
-    with tqdm(total=len(tiles), unit="tile", leave=False, disable=None if len(tiles) > A_STEP else True) as progress:
-        for start in range(0, len(tiles), A_STEP):
-            drawn.append(loaded.draw_all(tiles[start : start + A_STEP]))
-            progress.update(len(drawn[-1]))
-    content = encode(np.concatenate(drawn), name, loaded.origin(tiles))
-    with write_atomically(to) as temporary:
-        temporary.write_bytes(content)
-
-
-def _format_of(output: Path) -> Format:
-    for name in MEDIA_TYPES:
-        if output.suffix == f".{name}":
-            return name
-    raise ValueError(
-        f"{output}: its suffix names no format; end it in one of {', '.join(MEDIA_TYPES)}, or give --format"
-    )

@@ -42,14 +42,14 @@ def row(seed: int, n: int, first: int = 0, noise: Noise = SURVEY, seeing: Seeing
     return [Tile(seed, index, noise, seeing) for index in range(first, first + n)]
 
 
-def walk(start: Tile, to: int, steps: int) -> list[Tile]:
-    """`steps` tiles in equal steps from `start` to the same tile of the seed `to`, both included.
+def walk(start: Tile, to: int, steps: int, part: slice = slice(None)) -> list[Tile]:
+    """`steps` tiles in equal steps from `start` to the same tile of the seed `to`, both included; or a part of them.
 
     Raises `ValueError` for fewer than 2 steps.
     """
     if steps < 2:
         raise ValueError(f"a walk of {steps} steps; it has 2 at least, its two ends")
-    places = ((to, step / (steps - 1)) for step in range(steps))
+    places = ((to, step / (steps - 1)) for step in range(steps)[part])
     return [Tile(start.seed, start.index, start.noise, start.seeing, start.field, place) for place in places]
 
 

@@ -1,13 +1,13 @@
 """Every format by its name."""
 
-from typing import Literal
+from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from skygen.formats.fits import to_fits
+from skygen.formats.fits import fits_header, fits_images, to_fits
 from skygen.formats.json import to_json
-from skygen.formats.npy import to_npy
+from skygen.formats.npy import npy_header, to_npy
 from skygen.formats.origin import Origin
 from skygen.formats.png import contact_levels, encode_png
 
@@ -31,3 +31,16 @@ def encode(tiles: NDArray[np.float32], name: Format, origin: Origin) -> bytes:
             return to_fits(tiles, origin)
         case "json":
             return to_json(tiles, origin)
+
+
+IN_PARTS: Final[tuple[Format, ...]] = ("npy", "fits")  # files of any size: a head, then tiles after tiles
+
+
+def head(name: Format, shape: tuple[int, ...]) -> bytes:
+    """How a file of tiles of `shape` [N, bands, H, W] begins, in a format that is written in parts."""
+    return npy_header(shape) if name == "npy" else fits_header()
+
+
+def part(tiles: NDArray[np.float32], name: Format, origin: Origin, before: int) -> bytes:
+    """How it goes on with `tiles`, of which `origin` tells, after so many `before` them; raises as `encode`."""
+    return np.ascontiguousarray(tiles, dtype="<f4").tobytes() if name == "npy" else fits_images(tiles, origin, before)

@@ -33,6 +33,11 @@ def to_fits(tiles: NDArray[np.float32], origin: Origin) -> bytes:
     An image is `[H, W]` for one band and `[bands, H, W]` for more, float32 (BITPIX -32), BUNIT 'nanomaggy', with valid
     CHECKSUM and DATASUM. Raises `ValueError` where the tiles do not have one plane a band.
     """
+    return fits_header() + fits_images(tiles, origin)
+
+
+def fits_images(tiles: NDArray[np.float32], origin: Origin, before: int = 0) -> bytes:
+    """The image HDUs of tiles, where so many stand `before` them in the file. Raises as `to_fits`."""
     origin.check(tiles.shape)
     kind = _Kind(
         tiles.shape[2:] if len(origin.bands) == 1 else tiles.shape[1:],
@@ -48,15 +53,15 @@ def to_fits(tiles: NDArray[np.float32], origin: Origin) -> bytes:
         origin.sky_noise_nmgy is not None,
         origin.towards is not None,
     )
-    primary, header = _primary(), _image_header(kind)
+    header = _image_header(kind)
     size = len(header.content) + _blocks(math.prod(kind.shape) * _PIXEL)
-    file = bytearray(len(primary) + len(tiles) * size)  # of zeros, as the end of the last block has to be
-    file[: len(primary)] = primary
+    hdus = bytearray(len(tiles) * size)  # of zeros, as the end of the last block has to be
     for place, tile in enumerate(tiles):
-        start = len(primary) + place * size
-        np.frombuffer(file, ">f4", tile.size, start + len(header.content))[:] = tile.ravel()
-        header.fill(memoryview(file)[start : start + size], _numbers(origin, place))
-    return bytes(file)
+        start = place * size
+        np.frombuffer(hdus, ">f4", tile.size, start + len(header.content))[:] = tile.ravel()
+        numbers = {"EXTVER": before + place + 1, **_numbers(origin, place)}
+        header.fill(memoryview(hdus)[start : start + size], numbers)
+    return bytes(hdus)
 
 
 def _as_float(value: T | int) -> T | float:
@@ -113,7 +118,7 @@ class _Header:
 
 
 @lru_cache(maxsize=1)
-def _primary() -> bytes:
+def fits_header() -> bytes:
     """The empty HDU with which a file begins."""
     header = _Header.of(fits.PrimaryHDU())
     hdu = bytearray(len(header.content))
@@ -155,7 +160,7 @@ def _cards(kind: _Kind) -> list[tuple[str, str | float, str]]:
 
 def _numbers(origin: Origin, place: int) -> dict[str, int | float]:
     """What the header of the tile at `place` says that others do not."""
-    numbers: dict[str, int | float] = {"EXTVER": place + 1, "SEED": origin.seed, "INDEX": origin.index(place)}
+    numbers: dict[str, int | float] = {"SEED": origin.seed, "INDEX": origin.index(place)}
     if origin.towards is not None and origin.shares is not None:
         numbers |= {"TOWARDS": origin.towards, "SHARE": round(float(origin.shares[place]), 9)}
     if origin.sky_noise_nmgy is not None:
