@@ -306,7 +306,7 @@ def _retries(retries: int) -> int:
     return count
 
 
-def _headers(key: str | None, address: httpx.URL) -> dict[str, str]:
+def _headers(key: object, address: httpx.URL) -> dict[str, str]:
     """The headers of every call; raises `SkygenError`, which does not show the key, where it cannot be sent."""
     if key is None:
         return {}
