@@ -66,7 +66,7 @@ def served(
     where it still runs, and killed where it does not. Raises `RuntimeError` with its log where it never gets ready.
     """
     log = folder / "service.log"
-    address = ("127.0.0.1", port or _free_port())
+    address = ("127.0.0.1", port or free_port())
     command = [sys.executable, "-m", "bentoml", "serve", target, "--host", address[0]]
     command += ["--port", str(address[1]), "--timeout-graceful-shutdown", str(STOP_SECONDS)]
     own = {"HOME": str(folder), "BENTOML_HOME": str(folder / "bentoml"), "BENTOML_DO_NOT_TRACK": "True"}
@@ -95,7 +95,8 @@ def stop(service: Service) -> int:
         return service.process.wait()
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of this machine that nobody listens at."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -32,7 +32,10 @@ APP, OURS, LOG = build(SETTINGS), Ours(), AccessLog(sys.stdout)
 OF_TILES = ("Model", "Recipe", "Engine")
 FREE_OF_KEYS = ("/", "/page/", *HEALTH)
 LATEST_SECONDS = SETTINGS.body_seconds + SETTINGS.timeout_seconds + 10  # for an answer to begin: ours come before
-bound_connections(SETTINGS.head_seconds)  # here: uvicorn chooses its protocol before it starts the service
+try:  # here: uvicorn chooses its protocol before it starts the service
+    bound_connections(SETTINGS.head_seconds)
+except RuntimeError as error:
+    raise SystemExit(f"nothing to serve: {error}") from None
 
 
 def bundles_folder() -> Path:

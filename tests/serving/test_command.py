@@ -1,13 +1,17 @@
 """The command as an operator types it: what cannot be honoured ends it, in whichever process that is found."""
 
+import os
 import shutil
+import signal
+import subprocess
+import time
 from pathlib import Path
 
 import httpx
 import pytest
 import torch
 
-from benchmarks.served import served
+from benchmarks.served import free_port, served
 from tests.serving.loaded import service
 from tests.serving.local import listening
 
@@ -85,3 +89,37 @@ def test_bentomls_application_is_never_reached(path: str) -> None:
     application = service.Skygen.to_asgi(is_main=True)
     with listening(application) as (host, port):
         assert httpx.get(f"http://{host}:{port}{path}").json() == {"error": "the service has not started"}
+
+
+def test_make_serve_leaves_another_service_alone(tmp_path: Path) -> None:
+    """A second one in the clone, even where it fails since the port is taken, removes neither code nor metrics."""
+    shutil.copytree(ROOT, tmp_path / "clone", ignore=shutil.ignore_patterns(".*", "data", "models", "reports", "dist"))
+    clone, port = tmp_path / "clone", free_port()
+    (clone / ".venv").symlink_to(ROOT / ".venv")
+    command = ["make", "--old-file=.venv/.installed", "serve", f"PORT={port}"]
+    variables = os.environ | {"SKYGEN_DEVICE": "cpu", "HOME": str(tmp_path)}
+    with subprocess.Popen(command, cwd=clone, env=variables, stdout=-1, stderr=-1, process_group=0) as first:
+        try:
+            url = f"http://127.0.0.1:{port}"
+            await_answer(url, first)
+            [own] = (clone / ".bento").iterdir()
+            second = subprocess.run(command, cwd=clone, env=variables, capture_output=True, text=True, check=False)
+            assert second.returncode != 0
+            assert "Address already in use" in second.stderr
+            assert list((clone / ".bento").iterdir()) == [own]
+            assert httpx.get(f"{url}/v1/tile/r64/7.npy").status_code == 200
+        finally:
+            os.killpg(first.pid, signal.SIGINT)
+            first.communicate(timeout=60)
+    assert list((clone / ".bento").iterdir()) == []
+
+
+def await_answer(url: str, process: "subprocess.Popen[bytes]") -> None:
+    end = time.monotonic() + 90
+    while time.monotonic() < end and process.poll() is None:
+        try:
+            if httpx.get(f"{url}/readyz").is_success:
+                return
+        except httpx.TransportError:
+            time.sleep(0.2)
+    pytest.fail(f"no answer; status {process.poll()}")

@@ -6,11 +6,13 @@ import time
 from collections.abc import Iterator
 
 import pytest
+import uvicorn.config
 from prometheus_client import REGISTRY
 from starlette.types import Message, Receive, Scope, Send
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from benchmarks.raw import Address, Heard, exchange, leave
-from serving.connections import BoundedProtocol
+from serving.connections import BoundedProtocol, bound_connections
 from serving.limits import MAX_BODY_BYTES, MAX_HEAD_BYTES, PIECE_BYTES, JsonBodies, SlowReaders
 from tests.serving.local import answer, echo, get, listening, post
 
@@ -268,3 +270,12 @@ def test_who_reads_gets_every_byte_in_pieces() -> None:
         assert body_of(heard) == bytes(LARGE)
         assert max(sizes) == PIECE_BYTES
         assert body_of(exchange(address, [get("/small", "Connection: close")])) == b"small"
+
+
+def test_a_server_that_would_speak_without_bounds_does_not_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a release of uvicorn would have it that looks its protocols up elsewhere."""
+    monkeypatch.setitem(uvicorn.config.HTTP_PROTOCOLS, "auto", "put back after the test")
+    bound_connections(BoundedProtocol.head_seconds)
+    monkeypatch.setattr(uvicorn.config, "import_from_string", lambda _: HttpToolsProtocol)
+    with pytest.raises(RuntimeError, match=r"would speak HTTP by .*HttpToolsProtocol.*, without the bounds"):
+        bound_connections(BoundedProtocol.head_seconds)
