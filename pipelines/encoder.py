@@ -13,8 +13,11 @@ def main(tiles: str) -> None:
     """Train the encoder of one tile set and describe its training tiles with it."""
     params = load(Path("params.yaml"))
     store = TileStore.open(Path("data/tiles") / tiles)
-    with replace_folder(Path("models/encoders") / tiles) as folder:
-        encoder = train_encoder(folder, store, params.encoder, params.chosen.encoder[tiles])
+    try:
+        with replace_folder(Path("models/encoders") / tiles) as folder:
+            encoder = train_encoder(folder, store, params.encoder, params.chosen.encoder[tiles])
+    except BlockingIOError as error:
+        sys.exit(f"encoder {tiles}: {error}")
     print(f"encoder of {tiles}: {encoder.sha256}")
 
 

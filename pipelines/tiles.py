@@ -27,7 +27,7 @@ def main(tiles: str) -> None:
         built = build_tile_set(Path("data/frames"), folder, tiles, tile_set, scale, params.tiles.scheduler)
     except KeyError:
         sys.exit(f"tiles {tiles}: params.yaml has no such set under tiles")
-    except (ValueError, FileNotFoundError) as error:
+    except (ValueError, FileNotFoundError, BlockingIOError) as error:
         sys.exit(f"tiles {tiles}: {error}")
     except KeyboardInterrupt:
         sys.exit(130)  # what is finished is kept

@@ -33,7 +33,7 @@ def main(tiles: str, recipe_name: str, seed: str) -> None:
     recipe = read_recipes(params.recipes)[recipe_name].at_scale(scale)
     store = TileStore.open(Path("data/tiles") / tiles)
     configuration = configuration_of(recipe, scale, store.card, int(seed), device)
-    checkpoint = tracking.JOURNALS / f"{configuration_hash(configuration)}.pt"
+    checkpoint = tracking.checkpoints() / f"{configuration_hash(configuration)}.pt"
     with join_team(device) as team:
         if not team.writes:
             train(recipe, scale, store, int(seed), device, checkpoint, None, team)
@@ -131,7 +131,7 @@ def _conditions(card: TileSetCard) -> list[list[BandConditions]]:
 
 def _write(output: Path, state: State, card: cards.Card) -> None:
     best = _best(state)
-    with replace_folder(output) as folder:
+    with replace_folder(output, wait=True) as folder:  # another's writing takes seconds, this training took hours
         cards.save(folder / "bundle", best.generator, card)
         cards.save_weights(folder / "discriminator.safetensors", best.discriminator)
         cards.save_weights(folder / "last.safetensors", weights_of(state.ema_generator))

@@ -1,9 +1,15 @@
 import hashlib
 import math
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 from skygen.files import (
+    copy_folder,
     read_json,
     replace_folder,
     resume_folder,
@@ -167,35 +173,6 @@ def test_what_was_stopped_under_another_key_is_not_found(tmp_path):
     assert len(names(tmp_path)) == 2  # that of another folder is not ours to remove
 
 
-@pytest.mark.parametrize("renamed", [False, True])
-def test_a_run_killed_between_its_last_renames_is_mended(tmp_path, monkeypatch, renamed):
-    folder = tmp_path / "out"
-    folder.mkdir()
-    (folder / "old").write_text("1")
-    steps = []
-    rename = type(folder).rename
-
-    def rename_or_stop(path, target):
-        steps.append(target)
-        if len(steps) == 2 and not renamed:
-            raise StopError
-        return rename(path, target)
-
-    monkeypatch.setattr(type(folder), "rename", rename_or_stop)
-    monkeypatch.setattr("shutil.rmtree", lambda path: (_ for _ in ()).throw(StopError))
-    with pytest.raises(StopError), resume_folder(folder, "a" * 64) as building:
-        (building / "new").write_text("2")
-    monkeypatch.undo()
-    assert folder.exists() == renamed
-    with pytest.raises(StopError), resume_folder(folder, "a" * 64):
-        assert names(folder) == ["new" if renamed else "old"]  # there is always a whole one
-        raise StopError
-    with resume_folder(folder, "a" * 64) as building:
-        (building / "new").write_text("2")
-    assert names(folder) == ["new"]
-    assert names(tmp_path) == ["out"]
-
-
 def test_a_folders_hash_can_be_that_of_some_files(tmp_path):
     (tmp_path / "code.py").write_text("1")
     (tmp_path / "code.pyc").write_text("2")
@@ -204,3 +181,190 @@ def test_a_folders_hash_can_be_that_of_some_files(tmp_path):
 
     assert sha256_folder(tmp_path, "*.py") == code
     assert sha256_folder(tmp_path) != whole
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o077, 0o002])
+def test_modes_follow_the_umask(tmp_path, umask):
+    before = os.umask(umask)
+    try:
+        write_json(tmp_path / "x.json", 1)
+        with replace_folder(tmp_path / "replaced"):
+            pass
+        with resume_folder(tmp_path / "resumed", "a" * 64):
+            pass
+    finally:
+        os.umask(before)
+    assert (tmp_path / "x.json").stat().st_mode & 0o777 == 0o666 & ~umask
+    assert {(tmp_path / name).stat().st_mode & 0o777 for name in ("replaced", "resumed")} == {0o777 & ~umask}
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o666, 0o444])
+def test_a_file_keeps_its_mode(tmp_path, mode):
+    write_json(tmp_path / "x.json", 1)
+    (tmp_path / "x.json").chmod(mode)
+    write_json(tmp_path / "x.json", 2)
+    assert read_json(tmp_path / "x.json") == 2
+    assert (tmp_path / "x.json").stat().st_mode & 0o777 == mode
+
+
+def test_a_name_may_be_as_long_as_names_may_be(tmp_path):
+    write_json(tmp_path / ("ä" * 125 + ".json"), 1)
+    with replace_folder(tmp_path / ("x" * 255)):
+        pass
+    assert len(names(tmp_path)) == 2
+
+
+@pytest.mark.parametrize("there", [True, False])
+@pytest.mark.parametrize("make", [replace_folder, lambda folder: resume_folder(folder, "a" * 64)])
+def test_of_a_linked_folder_the_target_is_replaced(tmp_path, make, there):
+    """Data lie on a larger disk, often: no other file system is involved in a rename there."""
+    far = tmp_path / "disk" / "out"
+    if there:
+        far.mkdir(parents=True)
+        (far / "old").touch()
+    (tmp_path / "out").symlink_to(far)
+    with make(tmp_path / "out") as building:
+        (building / "new").touch()
+    assert (tmp_path / "out").is_symlink()
+    assert names(far) == ["new"]
+    assert names(far.parent) == ["out"]
+
+
+WRITERS = {
+    "file": "write_atomically(Path('out'))",
+    "replaced": "replace_folder(Path('out'))",
+    "resumed": "resume_folder(Path('out'), 'a' * 64)",
+}
+
+
+def writer(folder, what):
+    """A process that writes `out` in `folder` until its input ends, and says when it has begun."""
+    code = f"""
+import sys
+from pathlib import Path
+from skygen.files import *
+with {WRITERS[what]} as new:
+    (new / "half" if new.is_dir() else new).write_text("half")
+    print("begun", flush=True)
+    sys.stdin.read()
+"""
+    process = subprocess.Popen(
+        [sys.executable, "-c", code],
+        cwd=folder,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    return process, process.stdout.readline()
+
+
+def killed(folder, what):
+    process, begun = writer(folder, what)
+    assert begun == "begun\n"
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+
+
+def remains(folder):
+    return [name for name in names(folder) if name.startswith(".")]
+
+
+@pytest.mark.parametrize("what", WRITERS)
+def test_what_a_killed_run_left_is_removed_by_the_next(tmp_path, what):
+    killed(tmp_path, what)
+    assert remains(tmp_path)
+    process, _ = writer(tmp_path, what)
+    process.communicate()
+    assert process.returncode == 0
+    assert names(tmp_path) == ["out"]
+
+
+def test_what_living_runs_are_writing_stays(tmp_path):
+    """Each appears whole, and the last that ends stands."""
+    killed(tmp_path, "file")
+    first, second = (writer(tmp_path, "file")[0] for _ in range(2))
+    write_json(tmp_path / "out", "third")
+    assert len(remains(tmp_path)) == 2
+    for process in (second, first):
+        process.communicate()
+        assert process.returncode == 0
+    assert (tmp_path / "out").read_text() == "half"
+    assert names(tmp_path) == ["out"]
+
+
+@pytest.mark.parametrize("first", ["replaced", "resumed"])
+@pytest.mark.parametrize("second", ["replaced", "resumed"])
+def test_the_second_run_of_two_is_told_and_changes_nothing(tmp_path, first, second):
+    one, _ = writer(tmp_path, first)
+    two, begun = writer(tmp_path, second)
+    assert begun == ""
+    _, said = two.communicate()
+    assert two.returncode == 1
+    assert said.endswith(
+        f"out: another run, process {one.pid}, is making it; wait until it ends, or end it, and run again\n"
+    )
+    one.communicate()
+    assert one.returncode == 0
+    assert names(tmp_path) == ["out"]
+    assert names(tmp_path / "out") == ["half"]
+
+
+@pytest.mark.parametrize("what", ["replaced", "resumed"])
+def test_a_kill_frees_the_lock(tmp_path, what):
+    killed(tmp_path, what)
+    process, begun = writer(tmp_path, what)
+    process.communicate()
+    assert (begun, process.returncode) == ("begun\n", 0)
+
+
+def test_who_would_rather_wait_waits(tmp_path):
+    one, _ = writer(tmp_path, "replaced")
+    code = "from pathlib import Path; from skygen.files import *\n"
+    code += "with replace_folder(Path('out'), wait=True) as new: (new / 'second').touch()"
+    two = subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    assert two.stderr.readline() == f"out: another run, process {one.pid}, is making it: waiting for its end\n"
+    assert two.poll() is None
+    one.communicate()
+    assert two.wait(30) == 0
+    two.stderr.close()
+    assert names(tmp_path / "out") == ["second"]
+    assert names(tmp_path) == ["out"]
+
+
+def test_temporaries_do_not_count_for_a_hash(tmp_path):
+    (tmp_path / "x").mkdir()
+    (tmp_path / "x" / "a").write_text("1")
+    before = sha256_folder(tmp_path / "x")
+    for what in ("file", "replaced"):
+        killed(tmp_path / "x", what)
+    assert sha256_folder(tmp_path / "x") == before
+
+
+def test_a_copy_takes_the_place_of_what_was_there(tmp_path):
+    for name, content in (("source", "new"), ("out", "old")):
+        (tmp_path / name / "sub").mkdir(parents=True)
+        (tmp_path / name / "sub" / content).write_text(content)
+    copy_folder(tmp_path / "source", tmp_path / "out")
+    assert names(tmp_path / "out" / "sub") == ["new"]
+    assert names(tmp_path) == ["out", "source"]
+
+
+def test_dvc_does_not_see_what_is_being_written(tmp_path):
+    """A killed training leaves a folder within models/r64, on which the stage compare depends."""
+    root = Path(__file__).parents[1]
+    dvc = [Path(sys.executable).parent / "dvc"]
+    subprocess.run([*dvc, "init", "--no-scm", "--quiet"], cwd=tmp_path, check=True)
+    (tmp_path / ".dvcignore").write_text((root / ".dvcignore").read_text())
+    models = tmp_path / "models"
+    models.mkdir()
+    (models / "whole").write_text("1")
+    (tmp_path / "dvc.yaml").write_text("stages: {compare: {cmd: touch out, deps: [models], outs: [out]}}\n")
+    subprocess.run([*dvc, "repro", "--quiet"], cwd=tmp_path, check=True)
+    killed(models, "file")
+    killed(models, "replaced")
+    (models / "sub").mkdir()
+    killed(models / "sub", "resumed")
+    assert [len(remains(models)), len(remains(models / "sub"))] == [3, 2]
+    status = subprocess.run([*dvc, "status"], cwd=tmp_path, check=True, capture_output=True, text=True)
+    assert "up to date" in status.stdout

@@ -9,7 +9,7 @@ import logging
 from collections.abc import Iterator
 from pathlib import Path
 
-from skygen.files import write_atomically
+from skygen.files import move, write_atomically
 
 _SEAL = hashlib.sha256().digest_size  # bytes
 _logger = logging.getLogger(__name__)
@@ -29,8 +29,8 @@ def write_generation(path: Path, content: bytes | memoryview) -> None:
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(path)) from error
     if path.exists():
-        path.replace(_previous(path))
-    following.replace(path)
+        move(path, _previous(path))
+    move(following, path)
 
 
 def read_newest(path: Path) -> bytes | None:

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt
 from tenacity.wait import wait_exponential, wait_random
 
-from skygen.files import sha256_file, write_json
+from skygen.files import make_folder, move, sha256_file, write_json
 
 MEBIBYTE = 1 << 20
 PAUSE_S = 1.0  # after the first failure; it doubles with each further one, to LONGEST_PAUSES times this
@@ -175,7 +175,7 @@ def _open_body(response: httpx.Response, part: Path, memo: _Memo | None, offset:
 
 def _remember(response: httpx.Response, part: Path) -> int | None:
     """The size of the file that the server now sends whole, noted beside the empty `part` with what tells its state."""
-    part.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(part.parent)
     memo_of(part).unlink(missing_ok=True)
     part.touch()
     stated, etag = response.headers.get("Content-Length", ""), response.headers.get("ETag", "")
@@ -221,7 +221,7 @@ def _settle(wanted: Wanted) -> str:
     with part.open("rb") as stream:
         os.fsync(stream.fileno())
     digest = sha256_file(part)
-    part.replace(wanted.path)
+    move(part, wanted.path)
     memo_of(part).unlink(missing_ok=True)
     return digest
 
