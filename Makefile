@@ -50,6 +50,7 @@ serve: $(INSTALLED) ## serve the packaged generators at HOST:PORT, or those in b
 ui: $(INSTALLED) ## browse runs and models in MLflow, at 127.0.0.1:UI_PORT
 	@$(BIN)/python -c 'import socket; socket.create_server(("127.0.0.1", $(UI_PORT)))' 2>/dev/null \
 		|| { echo "127.0.0.1:$(UI_PORT) is taken, or no address: end what listens there, or say make ui UI_PORT=5001" >&2; exit 1; }
+	@$(BIN)/python -c 'from skygen import tracking; tracking.keep_relative(tracking.LOCAL)'
 	$(BIN)/mlflow ui --backend-store-uri sqlite:///mlflow.db --host 127.0.0.1 --port $(UI_PORT)
 
 bench: $(INSTALLED) ## run the benchmarks; FRAMES=FOLDER takes real frames in g, r and i

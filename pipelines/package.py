@@ -51,14 +51,16 @@ def main() -> None:
 def register_all(comparison: dict[str, Any], hashes: dict[str, str], params: Params) -> None:
     """Let the champion of every tile set challenge the one that stands, and print what became of it.
 
-    The stage fails where the registry does not answer, so that DVC runs it again; no champion loses its alias by that.
+    The stage fails where the registry does not answer, so that DVC runs it again, or where another process
+    compares champions; no champion loses its alias by that.
     """
     for tiles, champion in comparison["champions"].items():
         name, sha256 = f"skygen-{tiles}@champion", hashes[f"{tiles}.{champion['recipe']}"]
         try:
-            print(f"{name}: {register(tiles, comparison, sha256, params)}")
+            with tracking.contest():
+                print(f"{name}: {register(tiles, comparison, sha256, params)}")
         except (ConnectionError, BlockingIOError) as error:
-            sys.exit(f"{name} stays as it was: {error}; run the stage package again when it does")
+            sys.exit(f"{name} stays as it was: {error}; then run the stage package again")
 
 
 def register(tiles: str, comparison: dict[str, Any], sha256: str, params: Params) -> str:

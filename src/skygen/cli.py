@@ -195,4 +195,4 @@ def deliver() -> None:
     """Bring to MLflow what trainings and evaluations reported while it could not be reached."""
     from skygen import tracking
 
-    click.echo(f"{tracking.deliver(tracking.JOURNALS)} journals delivered")
+    click.echo(f"{tracking.deliver(tracking.checkpoints())} journals delivered")

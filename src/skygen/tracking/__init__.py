@@ -6,16 +6,20 @@ a server and nothing is lost without one.
 """
 
 from skygen.tracking.delivery import deliver
-from skygen.tracking.registry import Standing, crown, register, standing_champion
-from skygen.tracking.results import JOURNALS, log_evaluation
+from skygen.tracking.places import LOCAL, checkpoints, keep_relative
+from skygen.tracking.registry import Standing, contest, crown, register, standing_champion
+from skygen.tracking.results import log_evaluation
 from skygen.tracking.run import TrainingRun, training_run
 
 __all__ = [
-    "JOURNALS",
+    "LOCAL",
     "Standing",
     "TrainingRun",
+    "checkpoints",
+    "contest",
     "crown",
     "deliver",
+    "keep_relative",
     "log_evaluation",
     "register",
     "standing_champion",

@@ -1,28 +1,36 @@
 """The registry: every champion of a comparison is a version of `skygen-SET`; the one that stands has the alias.
 
 The alias moves last, in one call, and never to nothing: whatever stops a run before, the champion stands as it stood.
+What is not reachable from here is not lost: a champion gives way unheard only where its store is here and its files are
+not.
 """
 
+import fcntl
+import logging
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import mlflow
+from mlflow import artifacts
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
 from skygen.files import sha256_folder
 from skygen.tracking.delivery import deliver
-from skygen.tracking.results import JOURNALS
+from skygen.tracking.places import checkpoints, path_of, sqlite_file
 from skygen.tracking.store import BUNDLE_TAG, Store, chosen_store, is_unknown
 
 ALIAS = "champion"
 CHALLENGE = "challenge."  # begins the tags that tell why a version stands or does not
+_BELOW_ROOT = 4  # parts of a bundle's place below that of its experiment: models/ID/artifacts/data
 _WEIGHTS = "*.safetensors"  # of a bundle, wherever the store put it
 _READY = "READY"
+_contested: ContextVar[bool] = ContextVar("contested", default=False)
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -38,7 +46,8 @@ class Standing:
 def standing_champion(tiles: str, folder: Path) -> Standing | None:
     """The standing champion of a tile set, its bundle fetched into the empty `folder`; None where there is none.
 
-    Raises `ConnectionError` where the store does not answer; then nobody knows who stands.
+    Raises `ConnectionError` where the store does not answer, and where the place of its artifacts cannot be reached
+    from here: then nobody knows who stands, or what it can.
     """
     with _reached() as store:
         version = _with_alias(store, tiles)
@@ -71,12 +80,37 @@ def register(tiles: str, recipe: str, seed: int, folder: Path, sha256: str, chal
         return version
 
 
+@contextmanager
+def contest() -> Iterator[None]:
+    """Within, no other process of this store challenges, registers or crowns: one is told by `BlockingIOError`.
+
+    The lock is a file beside a local store. A server's is in this clone: what other clones do meanwhile is found by
+    `crown`, right before and right after it.
+    """
+    if _contested.get():
+        yield
+        return
+    local = sqlite_file(chosen_store())
+    path = checkpoints() / "registry.lock" if local is None else local.with_name(f"{local.name}.lock")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise BlockingIOError(f"{path}: another process compares champions; wait for its end") from error
+        token = _contested.set(True)
+        try:
+            yield
+        finally:
+            _contested.reset(token)
+
+
 def crown(tiles: str, version: str, over: str | None) -> None:
     """Give the alias to `version`, in the place of the version `over`, or of none.
 
     Raises `ConnectionError` where the store does not answer, `RuntimeError` where another one stands by now.
     """
-    with _reached() as store:
+    with contest(), _reached() as store:
         stands = _with_alias(store, tiles)
         if stands != over:
             raise RuntimeError(
@@ -84,15 +118,23 @@ def crown(tiles: str, version: str, over: str | None) -> None:
                 f"version {over}; run the stage package again, which compares it with that one"
             )
         store.client.set_registered_model_alias(_model(tiles), ALIAS, version)
+        stands = _with_alias(store, tiles)
+        if stands != version:
+            raise RuntimeError(
+                f"version {stands} of {_model(tiles)} was made champion by another at the same time as version "
+                f"{version}; run the stage package again, which compares them"
+            )
 
 
 @contextmanager
 def _reached() -> Iterator[Store]:
     """The store in use, which has heard of all trainings."""
-    deliver(JOURNALS)
+    deliver(checkpoints())
     uri = chosen_store()
     try:
         yield Store(uri)
+    except ConnectionError:
+        raise
     except (MlflowException, OSError) as error:
         raise ConnectionError(f"the registry at {uri} does not answer as it should: {error}") from error
 
@@ -118,18 +160,34 @@ def _versions(store: Store, tiles: str) -> list[ModelVersion]:
 
 
 def _fetch(store: Store, entry: ModelVersion, folder: Path) -> Path | None:
-    """The bundle of a version, fetched below `folder`; None where the store answers that it has it no more."""
+    """The bundle of a version, fetched below `folder`; None where it is lost: its store is there, its files are not.
+
+    Raises `ConnectionError` where the place of the store's artifacts cannot be reached from here.
+    """
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-    source = f"models:/{entry.name}/{entry.version}/data"
+    named = f"version {entry.version} of {entry.name}"
+    place = f"{store.client.get_model_version_download_uri(entry.name, entry.version)}/data"
+    root = place.rsplit("/", _BELOW_ROOT)[0]
     try:
-        if not mlflow.artifacts.list_artifacts(source, tracking_uri=store.uri):
-            return None
-    except MlflowException as error:
-        if is_unknown(error):
-            return None
-        raise
-    mlflow.artifacts.download_artifacts(source, dst_path=str(folder), tracking_uri=store.uri)
-    return next((path.parent for path in sorted(folder.rglob(_WEIGHTS))), None)
+        files, others = (artifacts.list_artifacts(artifact_uri=uri, tracking_uri=store.uri) for uri in (place, root))
+        if files:
+            artifacts.download_artifacts(artifact_uri=place, dst_path=str(folder), tracking_uri=store.uri)
+    except Exception as error:  # each kind of place has its own
+        raise ConnectionError(_not_here(named, root, str(error))) from error
+    if not (files or others):
+        raise ConnectionError(_not_here(named, root, "nothing is there"))
+    bundle = next((path.parent for path in sorted(folder.rglob(_WEIGHTS))), None)
+    if bundle is None:
+        _logger.warning("%s is lost: %s is there, the files of its bundle below %s are not", named, root, place)
+    return bundle
+
+
+def _not_here(named: str, root: str, cause: str) -> str:
+    where = Path(path_of(root)).absolute() if ":" not in path_of(root) else root
+    return (
+        f"the files of {named} lie in {where}, which cannot be reached from here ({cause}); mount or bring back that "
+        "folder or server, or, if it is gone for good, delete that version"
+    )
 
 
 def _is_whole(store: Store, entry: ModelVersion, sha256: str) -> bool:

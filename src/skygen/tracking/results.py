@@ -5,9 +5,8 @@ from pathlib import Path
 
 from skygen.tracking.delivery import EVALUATION, Courier
 from skygen.tracking.journal import SUFFIX, Journal
+from skygen.tracking.places import checkpoints
 from skygen.tracking.run import say_what_waits
-
-JOURNALS = Path(".checkpoints")
 
 
 def log_evaluation(
@@ -17,12 +16,13 @@ def log_evaluation(
 
     As a training does: through a journal, so that a store that does not answer is none of the evaluation's business.
     """
-    journal = Journal(JOURNALS / f"{EVALUATION}{sha256[:16]}{SUFFIX}")
+    journals = checkpoints()
+    journal = Journal(journals / f"{EVALUATION}{sha256[:16]}{SUFFIX}")
     journal.append("evaluation", sha256=sha256, name=f"{tiles}-{recipe}-{seed}")
     journal.append("metrics", values={key.replace(".", "/"): float(value) for key, value in metrics.items()}, step=0)
     for artifact in artifacts:
         journal.append_file(artifact.read_bytes(), artifact.name)
     journal.append("done")
     journal.close()
-    Courier(JOURNALS).finish()
+    Courier(journals).finish()
     say_what_waits(journal.folder)

@@ -18,9 +18,9 @@ from packaging.requirements import Requirement
 
 import skygen
 from skygen.tracking.journal import METRICS, Event, Position, status_after
+from skygen.tracking.places import LOCAL, artifacts_of, in_clone, keep_relative
 
 EXPERIMENT = "skygen"
-LOCAL = "sqlite:///mlflow.db"
 BUNDLE_TAG = "skygen.bundle_sha256"
 RESTORED_TAG = "skygen.restored"  # the run was trained elsewhere, and its bundle came through DVC
 KEY_TAG = "skygen.training"  # the hash of what was trained on what: names the checkpoint
@@ -32,8 +32,8 @@ _REQUEST_LIMITS = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "10", "MLFLOW_HTTP_REQUEST_MAX
 
 
 def chosen_store() -> str:
-    """The address of the store in use: `MLFLOW_TRACKING_URI`, or a file in the current folder."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or LOCAL
+    """The address of the store in use: `MLFLOW_TRACKING_URI`, or a file in the clone."""
+    return in_clone(os.environ.get("MLFLOW_TRACKING_URI") or LOCAL)
 
 
 def is_refused(error: Exception) -> bool:
@@ -56,6 +56,7 @@ class Store:
         self.client = MlflowClient(uri)
         found = self.client.get_experiment_by_name(EXPERIMENT)
         self.experiment = str(found.experiment_id if found else self._new_experiment())
+        keep_relative(uri)
 
     def take(self, events: Sequence[Event], at: Position, files: Path) -> Position:
         """Where the journal stands after `events` (of one kind), whose files are in `files`."""
@@ -125,8 +126,7 @@ class Store:
             mlflow.set_tracking_uri(former)  # type: ignore[arg-type] # None is none
 
     def _new_experiment(self) -> str:
-        place = Path("mlartifacts").resolve().as_uri() if self.uri == LOCAL else None
-        return str(self.client.create_experiment(EXPERIMENT, artifact_location=place))
+        return str(self.client.create_experiment(EXPERIMENT, artifact_location=artifacts_of(self.uri)))
 
     def _search(self, condition: str) -> list[Run]:
         return list(self.client.search_runs([self.experiment], condition))
