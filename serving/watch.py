@@ -138,5 +138,7 @@ def _announce(bundle: Bundle, catalogue: Catalogue) -> None:
         metrics.SAMPLE_SKY_NOISE.labels(*key, band)
     metrics.SAMPLE_DIVERSITY.labels(*key)
     metrics.SAMPLE_PIXELS.labels(*key)
+    for kind in ("request", "canary"):
+        metrics.FAILED_PASSES.labels(*key, kind)
     for kind in ("nonfinite", "saturated"):
         metrics.SAMPLE_BAD_PIXELS.labels(*key, kind)
