@@ -25,7 +25,8 @@ from skygen.params import load
 from skygen.sky.conditions import BandConditions
 from skygen.sky.field import parse_frame_name
 from skygen.sky.frame import SHAPE
-from skygen.sky.frame_format import FullFrame, keep_significant_bits, sky_shape, write_frame
+from skygen.sky.frame_file import keep_significant_bits
+from skygen.sky.frame_format import FullFrame, sky_shape, write_frame
 from skygen.tiles.store import SPLITS, Survival, TileSetCard, TileStore
 from skygen.tiles.writer import data_hash, describe_shard, write_card, write_shard
 

@@ -5,7 +5,7 @@ import pytest
 from astropy.io import fits
 
 from skygen.sky.frame import FrameError, read_frame
-from skygen.sky.frame_format import keep_significant_bits
+from skygen.sky.frame_file import keep_significant_bits
 
 NAME = "frame-r-000094-1-0012.fits"
 SHAPE = (301, 2048)  # a fifth of a frame, and of the time

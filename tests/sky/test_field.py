@@ -14,6 +14,12 @@ def test_a_name_states_band_and_field(band, field_id, compressed):
     assert parse_frame_name(frame_name(band, field_id, compressed)) == (band, field_id)
 
 
+@pytest.mark.parametrize("suffix", ["", ".bz2", ".gz", ".fz", ".Z", ".zip", ".xz"])
+def test_a_name_may_be_in_capitals_and_end_as_packers_do(suffix):
+    name = frame_name("r", FieldId(94, 1, 12), compressed=False) + suffix
+    assert parse_frame_name(name) == parse_frame_name(name.upper()) == ("r", FieldId(94, 1, 12))
+
+
 @given(FIELDS)
 def test_a_field_is_parsed_from_its_text(field_id):
     assert FieldId.parse(str(field_id)) == field_id
@@ -54,7 +60,8 @@ def test_fields_are_ordered_by_run_camcol_and_field():
         "frame-r-94-1-12.fits",
         "frame-r-000094-7-0012.fits",
         "frame-r-000094-0-0012.fits",
-        "frame-r-000094-1-0012.fits.gz",
+        "frame-r-000094-1-0012.fits.txt",
+        "frame-r-000094-1-0012.fits.bz2.part",
         "frame-r-000094-1-0012.fits\n",
         "copy of frame-r-000094-1-0012.fits",
         "fpC-000094-r1-0012.fit",

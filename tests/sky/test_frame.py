@@ -36,7 +36,7 @@ def test_the_calibration_is_the_median_over_the_columns(written):
     [
         (b"", "the file is empty"),
         (b"SIMPLE  = not a frame", "21 bytes, no whole number of FITS blocks"),
-        (b"no" * 1440, "it is not FITS"),
+        (b"no" * 1440, "it is not FITS, nor bz2 or gzip: it begins with b'nonononon'"),
         (b"SIMPLE  =".ljust(2880), "the header at byte 0 has no end"),
         (b"SIMPLE  =" + bytes(2871), "the header at byte 0 is not FITS"),
     ],
@@ -75,12 +75,11 @@ def test_what_follows_the_four_hdus_is_refused(written):
     "spoil",
     [
         lambda raw: raw[:-10],
-        lambda raw: b"XX" + raw[2:],
         lambda raw: raw[: len(raw) // 2],
         lambda raw: raw + b"and more",
         lambda raw: raw[:1000] + bytes([raw[1000] ^ 4]) + raw[1001:],
     ],
-    ids=["end", "start", "half", "more", "flip"],
+    ids=["end", "half", "more", "flip"],
 )
 def test_a_damaged_bz2_is_refused(written, spoil):
     path = written(NAME + ".bz2")
@@ -104,7 +103,7 @@ def test_a_frame_in_several_bz2_streams_is_read(written):
     ("content", "words"),
     [
         (bz2.compress(bytes(100_000_000)), "it decodes to more than 13000000 bytes"),
-        (bz2.compress(b"") * 200_000, "it consists of more than 100 bz2 streams"),
+        (bz2.compress(b"") * 200_000, "it consists of more than 10000 bz2 streams"),
         (bytes(13_000_001), "it has 13000001 bytes, and no frame more than 13000000"),
     ],
     ids=["bomb", "streams", "size"],

@@ -14,7 +14,8 @@ from skygen.sky.archive.download import Missing
 from skygen.sky.collect import collect_frames
 from skygen.sky.field import FieldId, frame_name, sources_name
 from skygen.sky.frame import read_frame
-from skygen.sky.frame_format import FullFrame, keep_significant_bits, sky_shape, write_frame
+from skygen.sky.frame_file import keep_significant_bits
+from skygen.sky.frame_format import FullFrame, sky_shape, write_frame
 from skygen.sky.inspection.inspect import read_inspection
 from skygen.sky.manifest import FramesError, Manifest
 

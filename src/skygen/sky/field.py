@@ -1,11 +1,14 @@
 """The name of a piece of sky: run, camcol, field; and the frame files that show it."""
 
+import os
 import re
 from dataclasses import dataclass
 
+FRAME_PATTERN = "frame-BAND-RUN-CAMCOL-FIELD.fits"  # six digits of run, four of field
 _FIELD = re.compile(r"([0-9]{1,6})-([1-6])-([0-9]{1,4})")
-_NAME = re.compile(r"frame-([ugriz])-([0-9]{6})-([1-6])-([0-9]{4})\.fits(\.bz2)?")
-_RAW_NAME = re.compile(r"fpC-([0-9]{6})-([ugriz])([1-6])-([0-9]{4})\.fit(\.gz)?")
+_PACKED = r"(?:\.(?:bz2|gz|fz|z|zip|xz|zst|7z|lz4))?"  # whether one is read, its content says
+_NAME = re.compile(rf"frame-([ugriz])-([0-9]{{6}})-([1-6])-([0-9]{{4}})\.fits{_PACKED}", re.IGNORECASE | re.ASCII)
+_RAW_NAME = re.compile(rf"fpC-([0-9]{{6}})-([ugriz])([1-6])-([0-9]{{4}})\.fits?{_PACKED}", re.IGNORECASE | re.ASCII)
 
 
 @dataclass(frozen=True, order=True)
@@ -39,9 +42,11 @@ def parse_frame_name(name: str) -> tuple[str, FieldId]:
     """The band and the field that a frame's file name states; raises `ValueError` for any other name."""
     found = _NAME.fullmatch(name)
     if found is None:
-        raise ValueError(f"{name!r} is not a frame's name; it must read frame-BAND-RUN-CAMCOL-FIELD.fits or .fits.bz2")
-    band, run, camcol, field, _ = found.groups()
-    return band, FieldId(int(run), int(camcol), int(field))
+        raise ValueError(
+            f"{name!r} is not a frame's name; it must read {FRAME_PATTERN}, or so with .bz2, .gz or .fz at its end"
+        )
+    band, run, camcol, field = found.groups()
+    return band.lower(), FieldId(int(run), int(camcol), int(field))
 
 
 def parse_raw_name(name: str) -> tuple[str, FieldId] | None:
@@ -49,10 +54,16 @@ def parse_raw_name(name: str) -> tuple[str, FieldId] | None:
     found = _RAW_NAME.fullmatch(name)
     if found is None:
         return None
-    run, band, camcol, field, _ = found.groups()
-    return band, FieldId(int(run), int(camcol), int(field))
+    run, band, camcol, field = found.groups()
+    return band.lower(), FieldId(int(run), int(camcol), int(field))
 
 
 def sources_name(field_id: FieldId) -> str:
     """The file name of what was found in a field, such as `sources-000094-1-0012.fits`."""
     return f"sources-{field_id.run:06d}-{field_id.camcol}-{field_id.field:04d}.fits"
+
+
+def shown(path: str | os.PathLike[str]) -> str:
+    """The name of a file as it can be printed in one line: what is no text, and what would break it, as its code."""
+    name = os.fspath(path).encode("utf-8", "backslashreplace").decode()
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in name)

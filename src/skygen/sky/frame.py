@@ -4,6 +4,7 @@ The file format is the survey's data model `frame-{band}-{run}-{camcol}-{field}.
 https://data.sdss.org/datamodel/files/BOSS_PHOTOOBJ/frames/RERUN/RUN/CAMCOL/frame.html
 """
 
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,13 +13,13 @@ from astropy.wcs import WCS
 from numpy.typing import NDArray
 
 from skygen.sky.astrometry import PIXEL_SCALE_ARCSEC, SOLUTION, read_wcs
-from skygen.sky.field import FieldId, frame_name, parse_frame_name, parse_raw_name
-from skygen.sky.frame_file import MAX_BYTES, Hdu, Kind, Row, UnusableError, decode, image, row, take_apart
+from skygen.sky.field import FieldId, frame_name, parse_frame_name, parse_raw_name, shown
+from skygen.sky.frame_file import MAX_BYTES, SIGNIFICANT_BITS, Hdu, Kind, Row, UnusableError, image, row, take_apart
+from skygen.sky.unpack import unpack
 
 __all__ = ["PIXEL_SCALE_ARCSEC", "SHAPE", "SIGNIFICANT_BITS", "Frame", "FrameError", "is_raw", "read_frame"]
 
 SHAPE = (1489, 2048)  # rows, columns
-SIGNIFICANT_BITS = 10  # that the survey keeps of every flux, so that bz2 can pack it
 _DROPPED_BITS = 24 - SIGNIFICANT_BITS  # of a flux's 32
 _FULL_WELL_COUNTS = 65535  # of a 16-bit converter
 _MARGIN = 1.2  # over it: the brightest of 24 frames of the survey reach 0.91 of it
@@ -61,11 +62,12 @@ class Frame:
 
 
 def read_frame(path: Path) -> Frame:
-    """The frame in a `.fits` or `.fits.bz2` file; raises `FrameError` where it is not one, `FileNotFoundError`.
+    """The frame in a file, plain or packed; raises `FrameError` where it is not one, `FileNotFoundError`.
 
-    What bz2 holds is guarded by its checksums. An uncompressed file has none: damage that makes an impossible frame is
-    refused; that to a pixel which another sign or power of two leaves possible, or which moves the frame by less than
-    half a pixel, is not noticed.
+    Its content says how it is packed (`skygen.sky.unpack`). What bz2 and gzip hold is guarded by checksums, what .fz
+    holds where its packer wrote some. An uncompressed file has none: damage that makes an impossible frame is refused;
+    that to a pixel which another sign or power of two leaves possible, or which moves the frame by less than half a
+    pixel, is not noticed.
     """
     try:
         return _read(path)
@@ -104,16 +106,33 @@ def is_raw(band: str, field_id: FieldId) -> UnusableError:
 
 
 def _content(path: Path) -> bytes:
-    size = path.stat().st_size
-    if size == 0:
-        raise UnusableError("the file is empty")
-    if size > MAX_BYTES:
-        raise UnusableError(f"it has {size} bytes, and no frame more than {MAX_BYTES}")
     try:
+        state = path.stat()
+        if not stat.S_ISREG(state.st_mode):  # to open a pipe would wait for its writer
+            raise UnusableError(f"it is no regular file, but {kind_of(state.st_mode)}", "put the file itself there")
+        if state.st_size == 0:
+            raise UnusableError("the file is empty")
+        if state.st_size > MAX_BYTES:
+            raise UnusableError(f"it has {state.st_size} bytes, and no frame more than {MAX_BYTES}")
         raw = path.read_bytes()
+    except FileNotFoundError:
+        if path.is_symlink():
+            raise UnusableError(*broken_link(path)) from None
+        raise
     except OSError as error:
         raise UnusableError(f"it cannot be read ({error.strerror})", "see to its permissions and its disk") from error
-    return decode(raw) if path.suffix == ".bz2" else raw
+    return unpack(raw)
+
+
+def broken_link(path: Path) -> tuple[str, str]:
+    """Cause and remedy of a link that leads nowhere."""
+    return f"it is a link to {shown(path.readlink())}, which is not there", "mend the link, or remove it"
+
+
+def kind_of(mode: int) -> str:
+    """What a file of `mode` is that is no regular one, in words."""
+    kinds = {stat.S_ISDIR: "a folder", stat.S_ISFIFO: "a pipe", stat.S_ISSOCK: "a socket"}
+    return next((words for test, words in kinds.items() if test(mode)), "a device")
 
 
 def _check_is_calibrated(hdu: Hdu, band: str, field_id: FieldId) -> None:

@@ -4,10 +4,9 @@ Sizes and types are those of the survey's data model, so that a damaged header c
 reads the cards alone: it warns of damage, or repairs it in silence, where a frame must be refused.
 """
 
-import bz2
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -16,11 +15,11 @@ from astropy.io import fits
 from astropy.io.fits.verify import VerifyError
 from numpy.typing import NDArray
 
+SIGNIFICANT_BITS = 10  # that the survey keeps of every flux, so that bz2 can pack it
 MAX_BYTES = 13_000_000  # of a decoded file: a frame has 12,447,360, and headers may grow
 Kind = Literal["number", "numbers", "text"]
 Row = np.void  # of a table: a value by the column's name
 AGAIN = "fetch the file again"
-_MAX_STREAMS = 100  # of bz2 in one file: parallel packers write one for every 900 kB
 _HDUS = 4
 _BLOCK_BYTES = 2880
 _CARD_BYTES = 80
@@ -68,58 +67,50 @@ class Hdu:
             raise UnusableError(f"its header says {key} = {value!r}, which is no number")
         return value
 
-    def axes(self) -> list[int]:
-        """The lengths of the data's axes, fastest first."""
-        count = self.value("NAXIS")
-        lengths = [self.value(f"NAXIS{axis}") for axis in range(1, count + 1)] if count in (1, 2, 3) else []
+    def axes(self, prefix: str = "") -> list[int]:
+        """The lengths of the data's axes, fastest first; with the prefix Z, those of the image that is packed in it."""
+        count = self.value(f"{prefix}NAXIS")
+        lengths = [self.value(f"{prefix}NAXIS{axis}") for axis in range(1, count + 1)] if count in (1, 2, 3) else []
         if not lengths or not all(type(length) is int and 0 < length <= MAX_BYTES for length in lengths):
             raise UnusableError(f"its header's NAXIS = {count!r} and lengths {lengths} are those of no frame")
         return lengths
 
 
-def decode(raw: bytes) -> bytes:
-    """What the bz2 streams in `raw` hold; raises `UnusableError` where they are damaged, or hold more than a frame."""
-    parts, left = [], MAX_BYTES + 1
-    for _ in range(_MAX_STREAMS):
-        decoder = bz2.BZ2Decompressor()
-        try:
-            parts.append(decoder.decompress(raw, max_length=left))
-        except (OSError, ValueError) as error:
-            raise UnusableError(f"bz2 cannot decode it ({error})") from error
-        left -= len(parts[-1])
-        if left == 0:
-            raise UnusableError(f"it decodes to more than {MAX_BYTES} bytes, which is no frame")
-        if not decoder.eof:
-            raise UnusableError("bz2 cannot decode it (its end is missing): it is cut short")
-        raw = decoder.unused_data
-        if not raw:
-            return b"".join(parts) if len(parts) > 1 else parts[0]
-    raise UnusableError(f"it consists of more than {_MAX_STREAMS} bz2 streams, which is no frame")
-
-
 def take_apart(content: bytes) -> list[Hdu]:
     """The HDUs that fill `content`, four at most; raises `UnusableError` where it is not FITS, cut short or goes on."""
     if not content.startswith(b"SIMPLE  ="):
-        raise UnusableError("it is not FITS")
+        raise UnusableError(f"it is not FITS, nor bz2 or gzip: it begins with {content[:9]!r}")
+    check_blocks(content)
+    return list(walk(content, _HDUS))
+
+
+def check_blocks(content: bytes) -> None:
+    """Raise `UnusableError` where `content` is no whole number of FITS blocks long."""
     if len(content) % _BLOCK_BYTES:
         raise UnusableError(
             f"it holds {len(content)} bytes, no whole number of FITS blocks of {_BLOCK_BYTES}: it is cut short"
         )
-    hdus: list[Hdu] = []
+
+
+def walk(content: bytes, most: int, packed: bool = False) -> Iterator[Hdu]:
+    """The HDUs in `content`, `most` at most, where `packed` also those of tile-compressed images.
+
+    Raises `UnusableError` where one is not FITS or cut short, or more follow.
+    """
     start = 0
-    while start < len(content):
-        if len(hdus) == _HDUS:
-            raise UnusableError(f"{len(content) - start} bytes follow its four HDUs")
+    for _ in range(most):
+        if start >= len(content):
+            return
         cards, begin = _read_header(content, start)
-        hdu = Hdu(cards, memoryview(b""))
-        end = begin + _data_bytes(hdu)
+        end = begin + _data_bytes(Hdu(cards, memoryview(b"")), packed)
         if end > len(content):
             raise UnusableError(f"it holds {len(content)} bytes of {end} or more: it is cut short")
-        hdus.append(Hdu(cards, memoryview(content)[begin:end]))
+        yield Hdu(cards, memoryview(content)[begin:end])
         start = end + -end % _BLOCK_BYTES
         if any(content[end:start]):
             raise UnusableError(f"the bytes from {end} to {start}, where nothing is kept, are not zero")
-    return hdus
+    if start < len(content):
+        raise UnusableError(f"{len(content) - start} bytes follow its four HDUs")
 
 
 def _read_header(content: bytes, start: int) -> tuple[dict[str, list[str]], int]:
@@ -137,12 +128,15 @@ def _read_header(content: bytes, start: int) -> tuple[dict[str, list[str]], int]
     raise UnusableError(f"the header at byte {start} has no end: it is cut short, or not FITS")
 
 
-def _data_bytes(hdu: Hdu) -> int:
+def _data_bytes(hdu: Hdu, packed: bool) -> int:
+    if packed and hdu.value("NAXIS") == 0:
+        return 0
     bits = hdu.value("BITPIX")
-    extra = (hdu.value("PCOUNT") if "PCOUNT" in hdu else 0, hdu.value("GCOUNT") if "GCOUNT" in hdu else 1)
-    if bits not in (8, 16, 32, -32, -64) or extra != (0, 1):
-        raise UnusableError(f"its header's BITPIX = {bits!r} and PCOUNT, GCOUNT = {extra} are those of no frame")
-    return math.prod(hdu.axes()) * int(abs(bits)) // 8
+    heap, groups = (hdu.value("PCOUNT") if "PCOUNT" in hdu else 0, hdu.value("GCOUNT") if "GCOUNT" in hdu else 1)
+    usual = type(heap) is int and (0 <= heap <= MAX_BYTES if packed and bits == 8 else heap == 0)
+    if bits not in (8, 16, 32, -32, -64) or not usual or groups != 1:
+        raise UnusableError(f"its header's BITPIX = {bits!r} and PCOUNT, GCOUNT = {heap, groups} are those of no frame")
+    return math.prod(hdu.axes()) * int(abs(bits)) // 8 + int(heap)
 
 
 def image(hdu: Hdu, shape: tuple[int, ...]) -> NDArray[np.float32]:
@@ -188,3 +182,10 @@ def _column(hdu: Hdu, number: int) -> tuple[str, str, tuple[int, ...]]:
     if kind == "A":
         return name, f"S{length}", ()
     return name, _NUMBERS[kind], () if length == 1 else (length,)
+
+
+def keep_significant_bits(flux: NDArray[np.float32]) -> NDArray[np.float32]:
+    """`flux` with its last 14 bits rounded away, as the survey's FLOATCOMPRESS does: right to 0.1 % in every pixel."""
+    dropped = 24 - SIGNIFICANT_BITS
+    bits = flux.astype(np.float32).view(np.uint32) + np.uint32(1 << (dropped - 1))
+    return ((bits >> np.uint32(dropped)) << np.uint32(dropped)).view(np.float32)

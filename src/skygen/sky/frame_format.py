@@ -10,7 +10,7 @@ from astropy.io import fits
 from numpy.typing import NDArray
 
 from skygen.files import write_atomically
-from skygen.sky.frame import SIGNIFICANT_BITS, Frame
+from skygen.sky.frame import Frame
 
 SKY_BINNING = 8  # pixels of the image along a side of a pixel of the sky table
 
@@ -37,13 +37,6 @@ def sky_grid(shape: tuple[int, int]) -> tuple[NDArray[np.float32], NDArray[np.fl
 def sky_shape(shape: tuple[int, int]) -> tuple[int, int]:
     """The shape of an image's sky table: (192, 256) for a whole frame."""
     return shape[0] // SKY_BINNING + 6, shape[1] // SKY_BINNING
-
-
-def keep_significant_bits(flux: NDArray[np.float32]) -> NDArray[np.float32]:
-    """`flux` with its last 14 bits rounded away, as the survey's FLOATCOMPRESS does: right to 0.1 % in every pixel."""
-    dropped = 24 - SIGNIFICANT_BITS
-    bits = flux.astype(np.float32).view(np.uint32) + np.uint32(1 << (dropped - 1))
-    return ((bits >> np.uint32(dropped)) << np.uint32(dropped)).view(np.float32)
 
 
 def write_frame(path: Path, frame: FullFrame, origin: str) -> None:

@@ -8,7 +8,8 @@ from astropy.io import fits
 
 from skygen.sky.field import frame_name
 from skygen.sky.frame import SHAPE, read_frame
-from skygen.sky.frame_format import keep_significant_bits, write_frame
+from skygen.sky.frame_file import keep_significant_bits
+from skygen.sky.frame_format import write_frame
 from skygen.sky.simulation.catalogue import draw_catalogue
 from skygen.sky.simulation.exposure import draw_exposures, draw_pointing, field_id
 from skygen.sky.simulation.simulate import expose

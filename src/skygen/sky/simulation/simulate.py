@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from skygen.sky.camera import dark_variance_counts2, gain_e_per_count
 from skygen.sky.field import FieldId
 from skygen.sky.frame import SHAPE
-from skygen.sky.frame_format import FullFrame, keep_significant_bits, sky_grid
+from skygen.sky.frame_file import keep_significant_bits
+from skygen.sky.frame_format import FullFrame, sky_grid
 from skygen.sky.registration import sky_position
 from skygen.sky.simulation.artefacts import fill_saturated, saturated_pixels, trail_nmgy
 from skygen.sky.simulation.catalogue import Catalogue, draw_catalogue
