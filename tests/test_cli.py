@@ -231,9 +231,9 @@ def test_exit_status(arguments: list[str], status: int) -> None:
     assert skygen(*arguments).exit_code == status
 
 
-def test_deliver_says_what_it_delivered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_publish_says_what_it_published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert skygen("deliver").output == "0 journals delivered\n"
+    assert skygen("publish").output == "0 journals published\n"
 
 
 @pytest.mark.parametrize(

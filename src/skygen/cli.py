@@ -190,9 +190,10 @@ def params(path: Path) -> None:
 
 
 @main.command()
+@click.option("--to", metavar="URI", help="The store.  [default: MLFLOW_TRACKING_URI, or mlflow.db in the clone]")
 @_says_errors
-def deliver() -> None:
-    """Bring to MLflow what trainings and evaluations reported while it could not be reached."""
+def publish(to: str | None) -> None:
+    """Bring to MLflow what trainings and evaluations reported while it could not be reached; again changes nothing."""
     from skygen import tracking
 
-    click.echo(f"{tracking.deliver(tracking.checkpoints())} journals delivered")
+    click.echo(f"{tracking.deliver(tracking.checkpoints(), to)} journals published")

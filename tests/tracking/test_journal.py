@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import pytest
 
 from skygen.tracking.journal import Journal, Position, events, position, save_position, undelivered
@@ -70,3 +73,32 @@ def test_a_removed_journal_is_no_journal(journal):
 
     assert not journal.folder.exists()
     assert undelivered(journal.folder) == 0
+
+
+FULL = """
+import resource, sys
+from pathlib import Path
+from skygen import tracking
+from skygen.tracking.journal import events
+checkpoint, bundle = Path(sys.argv[1]), Path(sys.argv[2])
+with tracking.training_run(checkpoint, "full-disk", {}, {}, Path(), "f" * 64, ["r"]) as log:
+    journal = checkpoint.with_suffix(".journal")
+    size = (journal / "events.jsonl").stat().st_size
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size + 10, resource.RLIM_INFINITY))  # no file of this process grows
+    for step in range(1, 4):
+        log.metrics({"validation_score": 3.0}, step)
+    log.curves([{"images_seen": 1, "discriminator_loss": 1.0, "generator_loss": 1.0}])
+    log.bundle(bundle, "0" * 64, [bundle / "card.json"])
+    resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
+    log.metrics({"validation_score": 2.0}, 4)
+    print("trained", [event.content["step"] for event in events(journal) if event.kind == "metrics"])
+"""
+
+
+def test_a_full_disk_costs_figures_and_not_the_training(tmp_path, bundle_of):
+    command = [sys.executable, "-W", "ignore", "-c", FULL, str(tmp_path / "full.pt"), str(bundle_of(80))]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stderr
+    assert "trained [4]" in done.stdout
+    assert done.stderr.count("figures are lost, the training goes on: [Errno 27] File too large") == 1

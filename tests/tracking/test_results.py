@@ -2,9 +2,11 @@ import shutil
 from pathlib import Path
 
 import pytest
+from mlflow import MlflowClient
 
 from skygen import tracking
 from skygen.bundle import Bundle
+from skygen.tracking.journal import Position, save_position
 
 
 def evaluate(sha256, value, seed=0, files=()):
@@ -63,3 +65,44 @@ def test_nothing_is_written_beside_the_store(store):
     ours = {"data", "models"}  # which test_champions puts there
     known = {"mlflow.db", "mlflow.db.lock", "mlruns", "mlartifacts", ".checkpoints"}
     assert {path.name for path in store.iterdir()} - ours <= known
+
+
+def test_a_journal_of_a_dead_server_or_a_damaged_one_blocks_no_promotion(
+    runs_named, bundle_of, trained, training, nobody, little_patience, tmp_path, monkeypatch, caplog
+):
+    monkeypatch.chdir(tmp_path)
+    journals, folder = tmp_path / ".checkpoints", bundle_of(82)
+    with monkeypatch.context() as patch, training("dead", "of-a-dead-server", folder=journals) as log:
+        patch.setenv("MLFLOW_TRACKING_URI", nobody)
+        log.metrics({"validation_score": 3.0}, 32)
+    position = Position(store=nobody, run_id="unknown", status="RUNNING")  # as where the server died half-way
+    save_position(journals / "dead.journal", position)
+    (journals / "damaged.journal").mkdir()
+    (journals / "damaged.journal/events.jsonl").write_text("no JSON\n")
+    sha256 = Bundle.load(folder).sha256
+    evaluate(sha256, 0.5, seed=82)
+    version = tracking.register("blocked", "gan", 82, folder, sha256, {})
+    tracking.crown("blocked", version, None)
+
+    assert "damaged.journal" in caplog.text
+    assert runs_named("of-a-dead-server")[0].data.metrics["validation_score"] == 3.0
+    assert runs_named("r64-gan-82")[0].data.metrics["test/accuracy"] == 0.5
+    assert tracking.standing_champion("blocked", tmp_path / "fetched").version == version
+
+
+def test_what_was_published_can_be_published_to_another_store_too(client, training, curve, runs_named, tmp_path):
+    with pytest.raises(KeyboardInterrupt), training("pub", "published") as log:
+        log.metrics({"validation_score": 3.0}, 32)
+        raise KeyboardInterrupt
+    other = f"sqlite:///{tmp_path / 'other.db'}"
+    assert [tracking.deliver(tmp_path / "checkpoints", other) for _ in range(2)] == [1, 0]
+    (here,), (there,) = runs_named("published"), runs_named("published", MlflowClient(other))
+    points = [
+        [
+            (point.step, point.value, point.timestamp)
+            for point in of.get_metric_history(run.info.run_id, "validation_score")
+        ]
+        for of, run in ((client, here), (MlflowClient(other), there))
+    ]
+
+    assert points[0] == points[1] != []

@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,7 +26,8 @@ from skygen.tracking.journal import (
 )
 from skygen.tracking.store import ERROR_TAG, Store, chosen_store, is_refused, is_unknown
 
-EVALUATION = "evaluation-"  # begins the names of journals that need what the others bring
+EVALUATION = "evaluation-"  # begins the names of journals that need what the others bring; the bundle's hash follows,
+NAMED_BY = 16  # so much of it
 ANSWERING_S = 300.0  # a courier that is to finish is waited for as long as an event is taken in this time,
 SILENT_S = 5.0  # and this long where the last attempt has failed, as it does by MLflow's limit where nothing answers
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 60.0
@@ -39,31 +40,31 @@ class _SilentStoreError(Exception):
     """A store does not answer at all."""
 
 
-def deliver(folder: Path, note_progress: Callable[[], None] = lambda: None) -> int:
-    """Bring all journals in `folder` to their stores; how many of them waited.
+def deliver(folder: Path, uri: str | None = None, note_progress: Callable[[], None] = lambda: None) -> int:
+    """Bring all journals in `folder` to the store at `uri`, or to the one in use; how many of them waited.
 
-    A journal that a store does not take is left for later, and evaluations with it, which may belong to its run. Raises
-    `ConnectionError` then, which names the store, the cause and the journal, and `BlockingIOError` where another
-    process goes on delivering from this folder.
+    A journal that was begun for another store goes there from its start. One that the store does not take is left for
+    later, and the evaluations of its bundles with it, which belong to its run; all others go on. Raises
+    `ConnectionError` at the end, which names each with the cause, and `BlockingIOError` where another process goes on
+    delivering from this folder.
     """
     if not folder.is_dir():
         return 0
-    waited, silent = 0, set[str]()
-    failed: list[str] = []
+    waited, failed, held = 0, list[str](), set[str]()
+    store = uri or chosen_store()
     with _alone(folder):
-        chosen = chosen_store()
         for path in _journals(folder):
-            store = position(path).store or chosen
-            if store in silent or (failed and path.name.startswith(EVALUATION)):
+            if path.name.removeprefix(EVALUATION).removesuffix(SUFFIX) in held:
                 continue
             try:
                 waited += _deliver_one(path, store, note_progress)
-            except Exception as error:  # whatever a store, or the way to it, comes up with
+            except Exception as error:  # whatever a store, the way to it, or a damaged journal comes up with
                 failed.append(f"{store}: {error}; undelivered: {path}")
                 if isinstance(error, _SilentStoreError):
-                    silent.add(store)
+                    break
+                held |= _bundles(path)
     if failed:
-        raise ConnectionError(failed[0])
+        raise ConnectionError("\n".join(failed))
     return waited
 
 
@@ -99,7 +100,7 @@ class Courier:
             last = self._closing.is_set()
             self._grown.clear()
             try:
-                deliver(self._folder, self._note_progress)
+                deliver(self._folder, note_progress=self._note_progress)
             except OSError as error:
                 if not self._failing:
                     _logger.warning("MLflow has not taken what was reported yet, trying again: %s", error)
@@ -125,8 +126,17 @@ def _journals(folder: Path) -> list[Path]:
     return sorted(found, key=lambda path: (path.name.startswith(EVALUATION), path.name))
 
 
+def _bundles(path: Path) -> set[str]:
+    """How the journals name the bundles that the one at `path` brings, as far as it can be read."""
+    with suppress(ValueError, KeyError, OSError):
+        return {event.content["sha256"][:NAMED_BY] for event in events(path) if event.kind == "bundle"}
+    return set()
+
+
 def _deliver_one(path: Path, uri: str, note_progress: Callable[[], None]) -> bool:
     """Bring the journal at `path` to the store at `uri`; whether anything waited."""
+    if position(path).store not in (None, uri):
+        save_position(path, Position())
     _end_if_abandoned(path)
     at = position(path)
     waiting = list(_batches(events(path, at.end)))

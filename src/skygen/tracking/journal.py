@@ -11,10 +11,12 @@ import shutil
 import time
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from io import FileIO
 from pathlib import Path
 from threading import Lock
-from typing import Any, BinaryIO
+from typing import Any
 
 from skygen.files import read_json, write_atomically, write_json
 
@@ -53,23 +55,40 @@ class Journal:
         A courier has it for milliseconds, to end or to remove it; a training has it for hours.
         """
         self.folder = folder
-        self._stream, self._lock = _own(folder, patience_s), Lock()
+        self._stream, self._lock, self._warned = _own(folder, patience_s), Lock(), False
         _mend(self._stream, folder)
 
     def append(self, kind: str, **content: Any) -> None:
-        """Write an event; it is on disk when this returns. Threads may share a journal."""
+        """Write an event; it is on disk when this returns. Threads may share a journal.
+
+        Where the disk takes no more, the event is lost, which is said once, and who reports goes on.
+        """
         line = json.dumps({"kind": kind, "time_ms": time.time_ns() // 1_000_000, **content})
-        with self._lock:
-            self._stream.write(f"{line}\n".encode())
-            self._stream.flush()
-            os.fsync(self._stream.fileno())
+        with self._lock, self.lossy():
+            size = os.fstat(self._stream.fileno()).st_size
+            try:
+                _write_all(self._stream, f"{line}\n".encode())
+            except OSError:
+                self._stream.truncate(size)  # no half a line before the next event
+                raise
 
     def append_file(self, content: bytes, name: str) -> None:
         """Write an event that brings a file, under its name (with folders) among the run's artifacts."""
         place = uuid.uuid4().hex
-        with write_atomically(self.folder / "files" / place / name) as temporary:
-            temporary.write_bytes(content)
-        self.append("file", place=place, name=name)
+        with self.lossy():
+            with write_atomically(self.folder / "files" / place / name) as temporary:
+                temporary.write_bytes(content)
+            self.append("file", place=place, name=name)
+
+    @contextmanager
+    def lossy(self) -> Iterator[None]:
+        """Within, a disk that takes no more costs what was to be written, with one warning, and not its writer."""
+        try:
+            yield
+        except OSError as error:
+            if not self._warned:
+                _logger.warning("%s: figures are lost, the training goes on: %s", self.folder, error)
+            self._warned = True
 
     def close(self) -> None:
         """Let others own the journal."""
@@ -120,11 +139,11 @@ def undelivered(folder: Path) -> int:
         return 0
 
 
-def _own(folder: Path, patience_s: float) -> BinaryIO:
+def _own(folder: Path, patience_s: float) -> FileIO:
     path, deadline = folder / "events.jsonl", time.monotonic() + patience_s
     while True:
         folder.mkdir(parents=True, exist_ok=True)
-        stream = path.open("ab+")
+        stream = path.open("ab+", buffering=0)  # what a full disk refused must not come again by itself
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if os.path.samestat(path.stat(), os.fstat(stream.fileno())):  # not removed meanwhile
@@ -137,7 +156,13 @@ def _own(folder: Path, patience_s: float) -> BinaryIO:
         time.sleep(0.05)
 
 
-def _mend(stream: BinaryIO, folder: Path) -> None:
+def _write_all(stream: FileIO, content: bytes) -> None:
+    while content:
+        content = content[stream.write(content) :]
+    os.fsync(stream.fileno())
+
+
+def _mend(stream: FileIO, folder: Path) -> None:
     """Cut off a last line that a crash left without its end."""
     stream.seek(0)
     content = stream.read()

@@ -107,7 +107,7 @@ def _anew(tables: dict[str, str], folder: Path) -> dict[str, str]:
             by_root[found[1] or ""][place] = found[2]
     relative = folder == clone().resolve()
     ours = {"", *(f"{path}/" for path in (folder, Path.cwd(), clone(), clone().resolve()))}
-    anew = {}
+    anew: dict[str, str] = {}
     for root, tails in by_root.items():
         files = [tail for place, tail in tails.items() if tables[place] != "experiments"]
         moved_here = any((folder / tail).exists() for tail in files) or not (files or Path(root).exists())

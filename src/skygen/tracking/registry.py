@@ -128,8 +128,11 @@ def crown(tiles: str, version: str, over: str | None) -> None:
 
 @contextmanager
 def _reached() -> Iterator[Store]:
-    """The store in use, which has heard of all trainings."""
-    deliver(checkpoints())
+    """The store in use, which has heard of all trainings that it takes; what it refuses is only warned of."""
+    try:
+        deliver(checkpoints())
+    except OSError as error:
+        _logger.warning("not all that waits in %s could be published: %s", checkpoints(), error)
     uri = chosen_store()
     try:
         yield Store(uri)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from skygen.tracking.delivery import EVALUATION, Courier
+from skygen.tracking.delivery import EVALUATION, NAMED_BY, Courier
 from skygen.tracking.journal import SUFFIX, Journal
 from skygen.tracking.places import checkpoints
 from skygen.tracking.run import say_what_waits
@@ -17,7 +17,7 @@ def log_evaluation(
     As a training does: through a journal, so that a store that does not answer is none of the evaluation's business.
     """
     journals = checkpoints()
-    journal = Journal(journals / f"{EVALUATION}{sha256[:16]}{SUFFIX}")
+    journal = Journal(journals / f"{EVALUATION}{sha256[:NAMED_BY]}{SUFFIX}")
     journal.append("evaluation", sha256=sha256, name=f"{tiles}-{recipe}-{seed}")
     journal.append("metrics", values={key.replace(".", "/"): float(value) for key, value in metrics.items()}, step=0)
     for artifact in artifacts:

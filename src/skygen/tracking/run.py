@@ -65,8 +65,9 @@ class TrainingRun:
 
     def bundle(self, folder: Path, sha256: str, files: Sequence[Path]) -> None:
         """Log the finished bundle in `folder` as a model, tag the run with its hash, and log other `files`."""
-        shutil.copytree(folder, self._journal.folder / "files" / sha256 / "bundle", dirs_exist_ok=True)
-        self._journal.append("bundle", sha256=sha256)
+        with self._journal.lossy():
+            shutil.copytree(folder, self._journal.folder / "files" / sha256 / "bundle", dirs_exist_ok=True)
+            self._journal.append("bundle", sha256=sha256)
         for file in files:
             self._journal.append_file(file.read_bytes(), file.name)
 
@@ -112,7 +113,7 @@ def training_run(
 def say_what_waits(folder: Path) -> None:
     """Warn of events that no store has taken yet."""
     if waiting := undelivered(folder):
-        text = "%d events are not in MLflow yet: they wait in %s for the next training, evaluation or `skygen deliver`"
+        text = "%d events are not in MLflow yet: they wait in %s for the next training, evaluation or `skygen publish`"
         _logger.warning(text, waiting, folder)
 
 
