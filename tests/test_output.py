@@ -5,6 +5,7 @@ import stat
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import pytest
 from skygen.bundle import Bundle
 from skygen.formats.encode import encode
 from skygen.output import A_STEP, MOST_WHOLE_BYTES
-from skygen.tile import row
+from skygen.tile import Tile, row, walk
 
 N = 2 * A_STEP + 3  # three parts
 COMMAND = [sys.executable, "-c", "from skygen.cli import main; main()"]
@@ -126,6 +127,110 @@ def test_a_folder_is_refused(bundle: Path, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_file_may_be_called_as_stdout_is(bundle: Path, tmp_path: Path, expected: dict[str, bytes]) -> None:
+    run = generate(bundle, "./-", "--format", "npy", cwd=tmp_path)
+    assert (run.returncode, run.stdout) == (0, b"")
+    assert (tmp_path / "-").read_bytes() == expected["npy"]
+
+
+@pytest.mark.parametrize("output", ["-", "/dev/stdout"])
+def test_a_reader_that_leaves_ends_it_quietly(bundle: Path, output: str) -> None:
+    arguments = ["--bundle", str(bundle), "--n", str(40 * A_STEP), "--format", "npy", "--output", output]
+    with subprocess.Popen(
+        [*COMMAND, "generate", *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=False
+    ) as run:
+        assert run.stdout
+        assert run.stderr
+        assert run.stdout.read(6) == b"\x93NUMPY"
+        run.stdout.close()
+        assert run.stderr.read() == b""
+
+
+def test_a_closed_stdout_is_said(bundle: Path, tmp_path: Path) -> None:
+    shell = f'exec "$0" -c "{COMMAND[2]}" generate --bundle "$1" --format npy --output - >&-'
+    run = subprocess.run(["sh", "-c", shell, sys.executable, bundle], capture_output=True, check=False, cwd=tmp_path)
+    assert run.returncode == 1
+    assert run.stderr.startswith(b"Error: /dev/stdout cannot be written: Bad file descriptor; ")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_link_to_stdout_or_a_device_leads_there(bundle: Path, tmp_path: Path, expected: dict[str, bytes]) -> None:
+    (tmp_path / "first.npy").symlink_to("second.npy")
+    (tmp_path / "second.npy").symlink_to("/dev/stdout")
+    (tmp_path / "null.npy").symlink_to("/dev/null")
+    assert generate(bundle, tmp_path / "first.npy").stdout == expected["npy"]
+    assert generate(bundle, tmp_path / "null.npy").returncode == 0
+    assert all(path.is_symlink() for path in tmp_path.iterdir())
+    assert Path("/dev/null").is_char_device()
+
+
+@pytest.mark.parametrize(
+    ("output", "sentence"),
+    [
+        ("/dev/full", "/dev/full cannot be written: No space left on device; "),
+        ("/dev/fd/77", "/dev/fd/77 cannot be written: Bad file descriptor; "),
+        ("loop.npy", "loop.npy cannot be written: Too many levels of symbolic links; "),
+        ("file/x.npy", "file/x.npy cannot be written: Not a directory; "),
+        ("file/new/x.npy", "file/new/x.npy cannot be written: Not a directory; "),
+        ("", ". is a folder; name a file in it"),
+        ("n" * 300, "cannot be written: File name too long; "),
+    ],
+)
+def test_where_nothing_can_be_written_one_sentence_says_so(
+    bundle: Path, tmp_path: Path, output: str, sentence: str
+) -> None:
+    (tmp_path / "file").write_text("old")
+    (tmp_path / "loop.npy").symlink_to("loop.npy")
+    run = generate(bundle, output, "--format", "npy", n=1, cwd=tmp_path)
+    assert (run.returncode, run.stdout) == (1, b"")
+    assert sentence in run.stderr.decode()
+    assert run.stderr.startswith(b"Error: ")
+    assert run.stderr.count(b"\n") == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "loop.npy"]
+    assert (tmp_path / "file").read_text() == "old"
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can act for a user whose folder it is not")
+def test_what_may_not_be_written_is_refused_before_it_is_drawn(tmp_path: Path) -> None:
+    for folder in (tmp_path, *tmp_path.parents[:2]):
+        folder.chmod(0o755)
+    (tmp_path / "mine.npy").write_bytes(b"old")
+    (tmp_path / "mine.npy").chmod(0o644)
+    code = "import os, sys; from pathlib import Path; from skygen.output import writing\n"
+    code += "os.setgroups([]); os.setgid(65534); os.setuid(65534)\n"
+    code += "with writing(Path(sys.argv[1]), 0): print('drawn')"
+    for name, said in (("new.npy", f"nothing may be written in {tmp_path}"), ("mine.npy", "may not be written")):
+        run = subprocess.run([sys.executable, "-c", code, tmp_path / name], capture_output=True, text=True, check=False)
+        assert run.stdout == ""
+        assert said in run.stderr.splitlines()[-1]
+    assert (tmp_path / "mine.npy").read_bytes() == b"old"
+
+
+def test_a_killed_run_leaves_the_old_file_and_the_next_clears_up(bundle: Path, tmp_path: Path) -> None:
+    (tmp_path / "tiles.npy").write_bytes(b"old")
+    arguments = ["--bundle", str(bundle), "--n", str(400 * A_STEP), "--output", str(tmp_path / "tiles.npy")]
+    with subprocess.Popen([*COMMAND, "generate", *arguments]) as run:
+        while run.poll() is None and not any(path.stat().st_size > 1e6 for path in tmp_path.iterdir()):
+            time.sleep(0.01)
+        run.kill()
+    assert (tmp_path / "tiles.npy").read_bytes() == b"old"
+    assert len(list(tmp_path.iterdir())) == 2
+    assert generate(bundle, tmp_path / "tiles.npy", n=1).returncode == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["tiles.npy"]
+
+
+def test_a_walk_is_drawn_in_parts_too(bundle: Path, tmp_path: Path) -> None:
+    steps, ends = 2 * A_STEP + 1, ["--from", "7", "--to", "8"]
+    arguments = ["walk", "--bundle", str(bundle), *ends, "--steps", str(steps), "--output", str(tmp_path / "walk.fits")]
+    subprocess.run([*COMMAND, *arguments], check=True)
+    loaded, tiles = Bundle.load(bundle), walk(Tile(7), 8, steps)
+    assert (tmp_path / "walk.fits").read_bytes() == encode(loaded.draw_all(tiles), "fits", loaded.origin(tiles))
+    arguments[arguments.index(str(steps))] = "200000000"
+    run = subprocess.run([*COMMAND, *arguments], capture_output=True, check=False)
+    assert run.returncode == 1
+    assert b"walk.fits needs 3.28TB, and " in run.stderr
+
+
 def test_a_full_disk_leaves_the_old_file(bundle: Path, tmp_path: Path) -> None:
     """A limit on a file's size ends a write as a full disk does, at the second part."""
     (tmp_path / "tiles.npy").write_bytes(b"old")
@@ -136,7 +241,7 @@ def test_a_full_disk_leaves_the_old_file(bundle: Path, tmp_path: Path) -> None:
     arguments = ["--bundle", str(bundle), "--n", str(N), "--output", str(tmp_path / "tiles.npy")]
     run = subprocess.run([*limited, "generate", *arguments], capture_output=True, check=False, text=True)
     assert run.returncode == 1
-    assert "File too large; nothing is left of it" in run.stderr
+    assert "tiles.npy cannot be written: File too large; " in run.stderr
     assert "Traceback" not in run.stderr
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"tiles.npy": b"old"}
 
@@ -144,7 +249,7 @@ def test_a_full_disk_leaves_the_old_file(bundle: Path, tmp_path: Path) -> None:
 def test_what_the_disk_cannot_hold_is_refused_before_it_is_drawn(bundle: Path, tmp_path: Path) -> None:
     run = generate(bundle, tmp_path / "tiles.npy", n=300_000_000)
     assert run.returncode == 1
-    assert b"needs 4.92e+03 GB, and " in run.stderr
+    assert b"needs 4.92TB, and " in run.stderr
     assert list(tmp_path.iterdir()) == []
 
 

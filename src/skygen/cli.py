@@ -10,7 +10,7 @@ import click
 from tqdm import tqdm
 
 from skygen.formats.encode import MEDIA_TYPES, Format
-from skygen.output import draw_to
+from skygen.output import STDOUT, draw_to
 from skygen.params import load
 from skygen.tile import MAX_INDEX, MAX_SEED, Noise, Seeing, Tile, row, walk
 
@@ -38,6 +38,14 @@ class _WordOrNumber(click.ParamType[str | float]):
             self.fail(f"{value!r} is neither {' nor '.join(self._words)} nor a number", param, ctx)
 
 
+class _Output(click.Path):
+    """A path, or `-` for stdout; `./-` is a file."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """See `click.Path`."""
+        return STDOUT if value == "-" else super().convert(value, param, ctx)
+
+
 def _says_errors(command: Callable[P, None]) -> Callable[P, None]:
     """The command with our own errors as one line on stderr and exit status 1, in place of a traceback."""
 
@@ -58,9 +66,7 @@ def _option(name: str, kind: click.ParamType[Any], text: str, default: str | int
 
 _OF_EVERY_DRAWING = [
     _option("--bundle", click.Path(path_type=Path), "Folder of the generator and its card."),
-    _option(
-        "--output", click.Path(path_type=Path), "File to write, whole or not at all; a pipe or device; - is stdout."
-    ),
+    _option("--output", _Output(path_type=Path), "File to write, whole or not at all; a pipe or device; - is stdout."),
     click.option("--format", "name", type=click.Choice(list(MEDIA_TYPES)), help="[default: the suffix of --output]"),
     _option(
         "--noise",

@@ -23,11 +23,14 @@ if TYPE_CHECKING:  # torch takes a second to import: a wrong command ends withou
     from skygen.engines import EngineName
 
 A_STEP: Final = 64  # tiles that are drawn and written at once: several passes for every core
-MOST_WHOLE_BYTES: Final = 2**28  # of flux, of what is encoded as one
-STDOUT: Final = Path("-")
-_OPEN: Final = re.compile(r"/dev/(?:fd/(\d+)|std(out|err))|/proc/(?:self|thread-self)/fd/(\d+)")
-_FULL: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-_NUMBERS: Final = {"out": 1, "err": 2}
+MOST_WHOLE_BYTES: Final = 2**27  # of flux, of what is encoded as one
+STDOUT: Final = Path("/dev/stdout")
+STDOUT_NUMBER: Final = 1
+_OPEN: Final = re.compile(
+    r"/dev/(?:fd/(?P<fd>\d+)|std(?P<name>out|err))|/proc/(?P<process>self|thread-self|\d+)/fd/(?P<number>\d+)"
+)
+_NUMBERS: Final = {"out": STDOUT_NUMBER, "err": 2}
+_MOST_LINKS: Final = 40  # one after the other, as the kernel has it
 
 
 def draw_to(
@@ -54,7 +57,7 @@ def draw_to(
     size_bytes = 4 * math.prod(shape)
     if name not in IN_PARTS and size_bytes > MOST_WHOLE_BYTES:
         raise ValueError(
-            f"{n} tiles are {size_bytes / 1e9:.3g} GB of flux, and {name} holds at most {MOST_WHOLE_BYTES / 1e9:.2g} "
+            f"{n} tiles are {_size(size_bytes)} of flux, and {name} holds at most {_size(MOST_WHOLE_BYTES)} "
             f"({MOST_WHOLE_BYTES * n // size_bytes} tiles of this set); ask for fewer, or for {' or '.join(IN_PARTS)}"
         )
     bundle.observed_under(tiles(range(1)))  # raises for what it cannot draw
@@ -92,53 +95,90 @@ def writing(path: Path, size_bytes: int) -> Iterator[BinaryIO]:
     """A stream to `path` for at least `size_bytes`.
 
     A file appears whole at the end, with the mode that it had, or as the umask has it; of a link it is the target,
-    which may be missing. What is no file is written into, and `-` is stdout. Raises `IsADirectoryError` for a folder,
-    and `OSError` where there is less room than `size_bytes`, before anything is written.
+    which may be missing. What is no file, or is open already, is written into. Raises `OSError` with a sentence where
+    it cannot be written, or has less room than `size_bytes`, the latter before anything is written; `BrokenPipeError`
+    where who reads it has gone.
     """
-    if path == STDOUT:
-        yield sys.stdout.buffer
-        sys.stdout.buffer.flush()
-        return
+    try:
+        with _opened(path, size_bytes) as stream:
+            yield stream
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        if error.errno is None:  # a sentence of ours
+            raise
+        raise OSError(f"{path} cannot be written: {error.strerror}; see to it, or choose another --output") from error
+
+
+@contextmanager
+def _opened(path: Path, size_bytes: int) -> Iterator[BinaryIO]:
     if (number := _open_number(path)) is not None:
+        if number == STDOUT_NUMBER and sys.stdout is None:  # closed; the number may be that of any other file by now
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
         with os.fdopen(os.dup(number), "wb") as stream:
             yield stream
         return
-    target = path.resolve()
-    if target.is_dir():
-        raise IsADirectoryError(f"{path} is a folder; name a file in it")
-    if target.exists() and not target.is_file():
-        with target.open("wb") as stream:
+    kind = _kind(path)
+    if kind and not stat.S_ISREG(kind) and not stat.S_ISDIR(kind):
+        with path.open("wb") as stream:
             yield stream
         return
-    mode = stat.S_IMODE(target.stat().st_mode) if target.exists() else None
-    if target.exists() and not os.access(target, os.W_OK):
-        raise PermissionError(f"{path} may not be written; choose another file, or change its mode")
-    _check_room(target, size_bytes)
-    try:
-        with write_atomically(target) as temporary, temporary.open("wb") as stream:
-            yield stream
-    except OSError as error:
-        if error.errno in _FULL:
-            raise OSError(error.errno, f"{error.strerror}; nothing is left of it", str(path)) from error
-        raise
-    if mode is not None:
-        target.chmod(mode)
+    target = Path(os.path.realpath(path))  # the target of a link, as long as it is none of ours to judge
+    _check_file(path, target, kind)
+    _check_room(path, target, size_bytes)
+    with write_atomically(target) as temporary, temporary.open("wb") as stream:
+        yield stream
 
 
 def _open_number(path: Path) -> int | None:
-    """The number of an open file that `path` is another name of: opening that name would begin the file anew."""
-    found = _OPEN.fullmatch(os.path.abspath(path))  # noqa: PTH100  # resolved it would be the file's own name
-    if found is None:
+    """The number of an open file of this process that `path` is, or leads to: it may be a pipe, or appended to."""
+    for _ in range(_MOST_LINKS):
+        found = _OPEN.fullmatch(os.path.abspath(path))  # noqa: PTH100  # resolved it would be the file's own name
+        if found is not None and (found["process"] in (None, "self", "thread-self", str(os.getpid()))):
+            return _NUMBERS[found["name"]] if found["name"] else int(found["fd"] or found["number"])
+        if not path.is_symlink():
+            return None
+        path = path.parent / path.readlink()
+    return None
+
+
+def _kind(path: Path) -> int | None:
+    """The mode of what is at `path`, or where a link leads; None where there is nothing yet."""
+    try:
+        return path.stat().st_mode
+    except FileNotFoundError:
         return None
-    number, name, of_process = found.groups()
-    return _NUMBERS[name] if name else int(number or of_process)
 
 
-def _check_room(target: Path, size_bytes: int) -> None:
-    folder = next(parent for parent in target.parents if parent.exists())
+def _check_file(path: Path, target: Path, kind: int | None) -> None:
+    if kind and stat.S_ISDIR(kind):
+        raise IsADirectoryError(f"{path} is a folder; name a file in it")
+    if kind and not os.access(target, os.W_OK):
+        raise PermissionError(f"{path} may not be written; choose another --output, or change its mode")
+    folder = _folder_of(target)
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise PermissionError(
+            f"{path}: nothing may be written in {folder}; choose another --output, or change its mode"
+        )
+
+
+def _check_room(path: Path, target: Path, size_bytes: int) -> None:
+    folder = _folder_of(target)
     free_bytes = shutil.disk_usage(folder).free
     if free_bytes < size_bytes:
         raise OSError(
-            f"{target} needs {size_bytes / 1e9:.3g} GB, and {folder} has room for {free_bytes / 1e9:.3g} GB; ask for "
-            "fewer tiles, or write elsewhere"
+            f"{path} needs {_size(size_bytes)}, and {folder} has room for {_size(free_bytes)}; ask for fewer tiles, or "
+            "write elsewhere"
         )
+
+
+def _folder_of(target: Path) -> Path:
+    """The nearest folder above `target` that there is; what is missing below it is made."""
+    folder = next(parent for parent in target.parents if parent.exists())
+    if not folder.is_dir():
+        raise NotADirectoryError(f"{target}: {folder} is no folder; choose another --output")
+    return folder
+
+
+def _size(size_bytes: int) -> str:
+    return str(tqdm.format_sizeof(size_bytes, "B"))
