@@ -1,5 +1,6 @@
 """The registry's side of the stage package: champions of comparisons that follow each other, in a real store."""
 
+import fcntl
 import shutil
 from types import SimpleNamespace
 
@@ -193,6 +194,30 @@ def test_a_store_that_does_not_answer_fails_the_stage_in_a_sentence(
         packaged("perfect")
 
     assert str(stopped.value).startswith("skygen-r64@champion stays as it was: the registry at http://127.0.0.1")
+    assert champion(registry)[0] == "bright"
+
+
+def test_a_champion_whose_files_are_out_of_reach_is_not_replaced_and_the_stage_fails(packaged, registry, project):
+    packaged("bright")
+    (project / "mlartifacts").rename(project / "mlartifacts-away")
+    try:
+        with pytest.raises(SystemExit, match=r"stays as it was: the files of version 1 of .* lie in "):
+            packaged("perfect")
+    finally:
+        shutil.rmtree(project / "mlartifacts", ignore_errors=True)
+        (project / "mlartifacts-away").rename(project / "mlartifacts")
+
+    assert champion(registry)[0] == "bright"
+    assert "perfect, seed 0 replaces version 1" in packaged("perfect")
+
+
+def test_a_second_stage_at_the_same_time_is_told_and_changes_nothing(packaged, registry, project):
+    packaged("bright")
+    with (project / "mlflow.db.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(SystemExit, match="another process compares champions; wait for its end"):
+            packaged("perfect")
+
     assert champion(registry)[0] == "bright"
 
 
