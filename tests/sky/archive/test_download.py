@@ -198,7 +198,7 @@ def test_one_bar_tells_bytes_files_and_time_left(server, fetch, capsys):
 
 
 PROGRAM = """
-import resource, sys
+import os, resource, signal, sys, threading, time
 from pathlib import Path
 from skygen.params import load
 from skygen.sky.archive.download import SurveyError, download_frames
@@ -206,6 +206,9 @@ from skygen.sky.field import FieldId
 root, url, folder, limit, *fields = sys.argv[1:]
 if int(limit):
     resource.setrlimit(resource.RLIMIT_FSIZE, (int(limit), int(limit)))
+if os.environ.get("SIGNALS_TO") == "another thread":
+    threading.Thread(target=time.sleep, args=[600], daemon=True).start()
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
 survey = load(Path(root) / "params.yaml").frames.sdss.model_copy(update={"frames_url": url, "connections": 1})
 try:
     download_frames(survey, [FieldId.parse(field) for field in fields], ["r"], Path(folder), 0.001)
@@ -214,10 +217,10 @@ except SurveyError as error:
 """
 
 
-def start(server, folder, *fields, limit=0):
+def start(server, folder, *fields, limit=0, **changes):
     """Another process that downloads."""
     command = [sys.executable, "-c", PROGRAM, ROOT, f"{server.url}/frames", folder, str(limit), *map(str, fields)]
-    environment = {**os.environ, "NO_PROXY": "127.0.0.1"}
+    environment = {**os.environ, "NO_PROXY": "127.0.0.1", **changes}
     return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
 
 
@@ -230,16 +233,18 @@ def wait_for(condition, process):
     pytest.fail("it did not come about in 30 s")
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
-def test_a_stopped_run_is_gone_on_with_where_it_stopped(server, fetch, tmp_path, how):
+@pytest.mark.parametrize(
+    ("how", "to"), [(signal.SIGKILL, "it"), (signal.SIGINT, "it"), (signal.SIGINT, "another thread")]
+)
+def test_a_stopped_run_ends_at_once_and_is_gone_on_with_where_it_stopped(server, fetch, tmp_path, how, to):
     (done,) = server.add(1)
     folder = tmp_path / "downloads"
     server.faults[URL].append(stall(100_000))
     path = folder / URL[1:]
-    with start(server, folder, done, FIELD) as process:
+    with start(server, folder, done, FIELD, SIGNALS_TO=to) as process:
         wait_for(lambda: part_of(path).exists() and part_of(path).stat().st_size == 100_000, process)
         process.send_signal(how)
-        said = process.communicate(timeout=90)[1]
+        said = process.communicate(timeout=8)[1]  # a read's time-out is 30 s
     assert process.returncode == -how
     assert ("download stopped: what has arrived is kept; run again to go on" in said) == (how == signal.SIGINT)
     assert (folder / SUMS).exists() == (how == signal.SIGINT)
@@ -252,6 +257,12 @@ def test_a_stopped_run_is_gone_on_with_where_it_stopped(server, fetch, tmp_path,
     assert server.sent[URL] == len(CONTENT) - 100_000
     assert not part_of(path).exists()
     assert not memo_of(part_of(path)).exists()
+
+
+def test_after_a_download_ctrl_c_is_heard_as_before(server, fetch):
+    before = signal.getsignal(signal.SIGINT)
+    fetch()
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_a_disk_that_takes_no_more_loses_nothing_that_was_finished(server, fetch, tmp_path):

@@ -6,11 +6,14 @@
 
 import asyncio
 import bz2
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
 import httpx
 from tqdm import tqdm
@@ -153,6 +156,37 @@ class _Bar:
 
 
 Failures = dict[Path, tuple[str, str]]  # path → cause, remedy
+T = TypeVar("T")
+
+
+def _run(work: Coroutine[Any, Any, T]) -> T:
+    """What `work` gives, run to its end or to Ctrl-C, which is heard at once; a second one ends the process.
+
+    By itself, asyncio hears it when its loop next wakes: where the signal comes just before the loop waits, or to
+    another thread, that is after the read's time-out. A handler of the loop's own wakes it.
+    """
+    if threading.current_thread() is not threading.main_thread():  # signals are none of its business
+        return asyncio.run(work)
+    before = signal.getsignal(signal.SIGINT)
+
+    async def heard() -> T:
+        task, loop = asyncio.current_task(), asyncio.get_running_loop()
+
+        def stop() -> None:
+            loop.remove_signal_handler(signal.SIGINT)
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+            if task:
+                task.cancel()
+
+        loop.add_signal_handler(signal.SIGINT, stop)
+        return await work
+
+    try:
+        return asyncio.run(heard())
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _download(wanted: Sequence[Wanted], survey: SurveyParams, downloads: Path, pause_s: float) -> Failures:
@@ -162,7 +196,7 @@ def _download(wanted: Sequence[Wanted], survey: SurveyParams, downloads: Path, p
             sums = Sums(downloads)
             try:
                 lacking = _lacking(wanted, sums, survey.connections)
-                return asyncio.run(_fetch_all(lacking, survey, sums, pause_s)) if lacking else {}
+                return _run(_fetch_all(lacking, survey, sums, pause_s)) if lacking else {}
             finally:
                 sums.write()
     except KeyboardInterrupt:
