@@ -1,8 +1,11 @@
 """The command `skygen`: tiles of a bundle without a server, its card, and checks of frames and of params.yaml."""
 
+import contextlib
 import functools
+import itertools
 import json
-from collections.abc import Callable, Sequence
+import signal
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec
 
@@ -53,6 +56,8 @@ def _says_errors(command: Callable[P, None]) -> Callable[P, None]:
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> None:
         try:
             command(*args, **kwargs)
+        except BrokenPipeError:
+            raise
         except (ValueError, OSError) as error:
             raise click.ClickException(str(error)) from error
 
@@ -91,7 +96,31 @@ def _draws(command: Callable[P, None]) -> Callable[P, None]:
     return functools.reduce(lambda drawn, option: option(drawn), reversed(_OF_EVERY_DRAWING), command)
 
 
-@click.group()
+@contextlib.contextmanager
+def _ends_with_its_reader() -> Iterator[None]:
+    """Ends the process as SIGPIPE ends others, without a word, where nobody reads on: as `skygen … | head -1` does."""
+    try:
+        yield
+    except BrokenPipeError:
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+        signal.raise_signal(signal.SIGPIPE)
+
+
+class _Commands(click.Group):
+    """The commands, and their helps, of which no one need read all that they print."""
+
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        """See `click.Group`."""
+        with _ends_with_its_reader():
+            return super().make_context(*args, **kwargs)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """See `click.Group`."""
+        with _ends_with_its_reader():
+            return super().invoke(ctx)
+
+
+@click.group(cls=_Commands)
 @click.version_option(package_name="skygen")
 def main() -> None:
     """Synthetic sky tiles of the Sloan Digital Sky Survey.
@@ -166,21 +195,27 @@ def card(bundle: Path) -> None:
 @click.argument("frames", nargs=-1, required=True, type=click.Path(path_type=Path))
 @_says_errors
 def check(frames: Sequence[Path]) -> None:
-    """Judge FRAMES as the stage frames judges them; say what is measured, or why one is refused (exit status 1).
+    """Judge FRAMES, files or folders with frames, as the stage frames judges them.
 
-    The PSF and the sources of a field are measured where its frame in r is among them.
+    Says what is measured, or why one is refused (exit status 1). The PSF and the sources of a field are measured where
+    its frame in r is among them.
     """
-    from skygen.sky.check import Accepted, check_frames
+    from skygen.sky.check import Accepted, check_frames, find_given
 
-    refused = 0
-    with tqdm(total=len(frames), unit="frame", leave=False, disable=None if len(frames) > 1 else True) as progress:
-        for verdict in check_frames(frames):
+    found, others = find_given(frames)
+    accepted = refused = 0
+    with tqdm(total=len(found), unit="frame", leave=False, disable=None if len(found) > 1 else True) as progress:
+        for verdict in itertools.chain(others, check_frames(found)):
             progress.clear()
-            click.echo(str(verdict) if isinstance(verdict, Accepted) else f"refused {verdict}")
-            refused += not isinstance(verdict, Accepted)
-            progress.update()
+            if isinstance(verdict, Accepted):
+                accepted += 1
+                click.echo(str(verdict))
+            else:
+                refused += not verdict.harmless
+                click.echo(f"{'left out' if verdict.harmless else 'refused'} {verdict}")
+            progress.update(verdict not in others)
     if refused:
-        raise ValueError(f"{refused} of {len(frames)} refused")
+        raise ValueError(f"{refused} of {accepted + refused} refused")
 
 
 @main.command()

@@ -1,13 +1,15 @@
 """Files judged as the stage frames judges them, field by field, without keeping anything."""
 
+import os
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from skygen.sky.field import FieldId, parse_frame_name
-from skygen.sky.frame import Frame, FrameError, read_frame
+from skygen.sky.field import FieldId, parse_frame_name, shown
+from skygen.sky.frame import Frame, FrameError
 from skygen.sky.inspection.inspect import REFERENCE, InspectionError, inspect_field
+from skygen.sky.listing import Candidate, find_frames, read_candidate, repeated
 from skygen.sky.manifest import Refusal
 from skygen.sky.noise import pixel_noise
 
@@ -31,14 +33,33 @@ class Accepted:
         return f"{said}, PSF {self.psf_fwhm_arcsec:.2f} arcsec by {self.psf_stars} stars, {self.sources} sources"
 
 
-def check_frames(paths: Sequence[Path]) -> Iterator[Accepted | Refusal]:
-    """The verdict on each of the files `paths`, those of a field together; causes and remedies are the quarantine's.
+def find_given(paths: Sequence[Path]) -> tuple[list[Candidate], list[Refusal]]:
+    """The files to judge: those given, and the frames in any band below the folders given; and what else lies there."""
+    found: list[Candidate] = []
+    refused: list[Refusal] = []
+    for path in paths:
+        if not os.path.lexists(path):
+            refused.append(Refusal(file=shown(path), cause="there is no such file", remedy="give the path of one"))
+            continue
+        if not path.is_dir():
+            found.append(Candidate(path, shown(path), "", ()))
+            continue
+        known, others = find_frames(path, "ugriz")
+        found += [replace(frame, shown=shown(frame.path)) for of_field in known.values() for frame in of_field]
+        refused += [other.model_copy(update={"file": f"{shown(path)}/{other.file}"}) for other in others]
+        if not known:
+            refused.append(Refusal(file=shown(path), cause="it holds no frames", remedy="give a folder with frames"))
+    return found, refused
+
+
+def check_frames(candidates: Sequence[Candidate]) -> Iterator[Accepted | Refusal]:
+    """The verdict on each of the files, those of a field together; causes and remedies are the quarantine's.
 
     A field whose frame in r is among them is inspected, and refused whole where that fails.
     """
-    by_field: dict[FieldId | None, list[Path]] = defaultdict(list)
-    for path in paths:
-        by_field[_stated_field(path)].append(path)
+    by_field: dict[FieldId | None, list[Candidate]] = defaultdict(list)
+    for candidate in candidates:
+        by_field[_stated_field(candidate.path)].append(candidate)
     for of_field in by_field.values():
         yield from _check_field(of_field)
 
@@ -50,41 +71,39 @@ def _stated_field(path: Path) -> FieldId | None:
         return None
 
 
-def _check_field(paths: Sequence[Path]) -> Iterator[Accepted | Refusal]:
+def _check_field(candidates: Sequence[Candidate]) -> Iterator[Accepted | Refusal]:
     frames: dict[str, Frame] = {}
-    shown: dict[str, str] = {}  # by band
-    for path in paths:
-        name = str(path).encode("utf-8", "backslashreplace").decode()
+    used: dict[str, Candidate] = {}  # by band
+    for candidate in candidates:
         try:
-            frame = read_frame(path)
-        except FileNotFoundError:
-            yield Refusal(file=name, cause="there is no such file", remedy="give the path of one")
+            frame = read_candidate(candidate)
         except FrameError as error:
-            yield Refusal(file=name, cause=error.cause, remedy=error.remedy)
+            yield Refusal(file=candidate.shown, cause=error.cause, remedy=error.remedy)
         else:
             if frame.band in frames:
-                cause = f"it is the same frame as {shown[frame.band]}"
-                yield Refusal(file=name, cause=cause, remedy="keep one of the two")
+                first = used[frame.band]
+                yield repeated(candidate.path, candidate.shown, first.path, first.shown)
             else:
-                frames[frame.band], shown[frame.band] = frame, name
+                frames[frame.band], used[frame.band] = frame, candidate
+    names = {band: candidate.shown for band, candidate in used.items()}
     try:
-        yield from _measure(frames, shown)
+        yield from _measure(frames, names)
     except InspectionError as error:
         for band, frame in frames.items():
-            yield Refusal(file=shown[band], cause=f"field {frame.field_id}: {error.cause}", remedy=error.remedy)
+            yield Refusal(file=names[band], cause=f"field {frame.field_id}: {error.cause}", remedy=error.remedy)
 
 
-def _measure(frames: Mapping[str, Frame], shown: Mapping[str, str]) -> list[Accepted]:
+def _measure(frames: Mapping[str, Frame], names: Mapping[str, str]) -> list[Accepted]:
     """What is measured of the frames of a field, by band; raises `InspectionError`."""
     if REFERENCE not in frames:
         noise = {band: pixel_noise(frame.flux_nmgy) for band, frame in frames.items()}
         for band in (band for band, level in noise.items() if level == 0):
             raise InspectionError(f"more than half of the pixels in {band} are equal", "fetch the file again")
-        return [Accepted(shown[band], band, frames[band].field_id, level) for band, level in noise.items()]
+        return [Accepted(names[band], band, frames[band].field_id, level) for band, level in noise.items()]
     found = inspect_field(frames)
     return [
         Accepted(
-            shown[band],
+            names[band],
             band,
             frame.field_id,
             found.sky_noise_nmgy[band],
