@@ -45,12 +45,13 @@ def test_what_a_folder_holds_that_is_wrong_is_refused(folder):
     (folder / "94" / R).write_bytes(b"<html>503</html>")
     (folder / "lost").symlink_to("nowhere")
     (folder / "SHA256SUMS").write_text(f"{'0' * 64}  {G}\n")
-    run = skygen("check", folder, folder / "no.fits")
+    missing = folder / G.replace("-g-", "-i-")
+    run = skygen("check", folder, missing)
     assert run.returncode == 1
     assert f"refused {folder / 'lost'}: it is a link to nowhere, which is not there" in run.stdout
     assert f"refused {folder / '94' / R}: it is a web page" in run.stdout
     assert f"refused {folder / G}: its SHA-256 is not the one" in run.stdout
-    assert f"refused {folder / 'no.fits'}: there is no such file" in run.stdout
+    assert f"refused {missing}: there is no such file" in run.stdout
     assert run.stderr == "Error: 4 of 4 refused\n"
 
 

@@ -38,7 +38,7 @@ def find_given(paths: Sequence[Path]) -> tuple[list[Candidate], list[Refusal]]:
     found: list[Candidate] = []
     refused: list[Refusal] = []
     for path in paths:
-        if not os.path.lexists(path):
+        if _stated_field(path) and not os.path.lexists(path):  # of any other name, that is what is said
             refused.append(Refusal(file=shown(path), cause="there is no such file", remedy="give the path of one"))
             continue
         if not path.is_dir():

@@ -40,7 +40,7 @@ def without_tiles(content: bytes) -> bytes:
     except UnusableError:
         raise
     except Exception as error:  # astropy says by any of them, and by warnings, that a file is damaged
-        raise UnusableError(f"its packed images cannot be decoded ({error or type(error).__name__})") from error
+        raise UnusableError(f"its packed images cannot be decoded ({str(error) or type(error).__name__})") from error
 
 
 def _plain(packed: fits.HDUList, steps: list[float]) -> bytes:
@@ -99,7 +99,7 @@ def _check_heap(hdu: Hdu, width: int, rows: int, tile_bytes: int) -> float:
         if name == "GZIP_COMPRESSED_DATA" or (name == "COMPRESSED_DATA" and "GZIP" in hdu.value("ZCMPTYPE")):
             for (_, start), end in zip(places.tolist(), ends.tolist(), strict=True):
                 _check_gzip(heap[start:end], tile_bytes)
-    return float(np.median(table["ZSCALE"])) if "ZSCALE" in table.dtype.names else 0.0
+    return float(np.median(table["ZSCALE"])) if "ZSCALE" in (dtype.names or ()) else 0.0
 
 
 def _check_gzip(packed: memoryview, tile_bytes: int) -> None:
