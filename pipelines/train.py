@@ -11,9 +11,10 @@ from pathlib import Path
 
 from skygen import card as cards
 from skygen import tracking
-from skygen.files import replace_folder, sha256_folder, write_json
+from skygen.files import make_folder, replace_folder, sha256_folder, write_json
 from skygen.gan.recipes import Recipe, read_recipes
 from skygen.gan.view import generator_shape, view_of
+from skygen.locks import alone
 from skygen.params import Params, TrainingScale, load
 from skygen.provenance import choose_device, device_name, git_commit, versions
 from skygen.sky.conditions import BandConditions
@@ -27,7 +28,14 @@ MOST_CONDITIONS = 256  # fields whose conditions a bundle carries
 
 
 def main(tiles: str, recipe_name: str, seed: str) -> None:
-    """Train one recipe on one tile set from one seed."""
+    """Train one recipe on one tile set from one seed; say so, and end, where another process trains the same."""
+    try:
+        _train(tiles, recipe_name, seed)
+    except BlockingIOError as error:
+        sys.exit(f"train {tiles}-{recipe_name}-{seed}: {error}")
+
+
+def _train(tiles: str, recipe_name: str, seed: str) -> None:
     params, device = load(Path("params.yaml")), choose_device()
     scale = params.chosen.training[tiles]
     recipe = read_recipes(params.recipes)[recipe_name].at_scale(scale)
@@ -47,7 +55,8 @@ def main(tiles: str, recipe_name: str, seed: str) -> None:
             data_hash=store.card.data_hash,
             bands=store.card.bands,
         )
-        with run as log:
+        make_folder(checkpoint.parent)
+        with alone(checkpoint.with_suffix(".lock"), str(checkpoint)), run as log:
             state = train(recipe, scale, store, int(seed), device, checkpoint, log, team)
             output = Path("models") / tiles / recipe_name / seed
             card = _card(tiles, recipe_name, int(seed), recipe, params, store.card, _best(state))

@@ -9,7 +9,9 @@ from ruamel.yaml import YAML
 ROOT = Path(__file__).parents[1]
 STAGES = YAML(typ="safe").load(ROOT / "dvc.yaml")["stages"]
 # What all stages use and what tracks them: what these do to a result shows in params.yaml, or not at all.
-PLUMBING = {f"src/skygen/{name}.py" for name in ("cores", "files", "locks", "params", "provenance", "workers")}
+PLUMBING = {
+    f"src/skygen/{name}.py" for name in ("cores", "files", "locks", "params", "provenance", "proxies", "workers")
+}
 
 
 def file_of(module: str) -> Path | None:

@@ -6,7 +6,8 @@ from typing import Any, Literal
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
+from safetensors.torch import save as safetensors_of
 
 from skygen.files import read_json, write_atomically, write_json
 from skygen.gan.networks import Discriminator, Generator, GeneratorShape
@@ -76,8 +77,9 @@ def save(folder: Path, weights: Mapping[str, torch.Tensor], card: Card) -> None:
 
 def save_weights(path: Path, weights: Mapping[str, torch.Tensor]) -> None:
     """Write a network's state as safetensors."""
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
     with write_atomically(path) as temporary:
-        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}, temporary)
+        temporary.write_bytes(safetensors_of(tensors))  # `save_file` would put another file in the place of the locked
 
 
 def load_discriminator(path: Path, card: Card) -> Discriminator:

@@ -33,7 +33,8 @@ _NO_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.EACCES}  # folders of file system
 def write_atomically(path: Path) -> Iterator[Path]:
     """A temporary path beside `path`: flushed to disk and renamed to it on success, removed on any error.
 
-    A file that is there already gives its mode; a new one has what the umask leaves of 0666.
+    A file that is there already gives its mode; a new one has what the umask leaves of 0666. Write into the temporary
+    file, and put no other in its place: it is locked, which keeps it from being removed as a killed run's.
     """
     make_folder(path.parent)
     _sweep(path)

@@ -139,6 +139,26 @@ def test_other_parameters_do_not_go_on_with_what_was_left(project, undisturbed):
     assert sha256_folder(tiles / "r64") == after_the_kill != undisturbed
 
 
+@pytest.mark.parametrize("other", [False, True])
+def test_a_second_run_is_told_and_takes_nothing_from_the_first(project, undisturbed, other):
+    """Neither what the first builds, where other parameters are asked for meanwhile, nor the store that it finished."""
+    tiles = project / "data" / "tiles"
+    first = start(project)
+    wait_for(lambda: parts(tiles), first)
+    if other:
+        set_param(project, "tiles", "r64", "seed", value=7)
+    code, errors = run(project)
+    assert code == 1
+    assert errors == (
+        f"tiles r64: {tiles / 'r64'}: another run, process {first.pid}, is making it; "
+        "wait until it ends, or end it, and run again\n"
+    )
+    _, errors = first.communicate(timeout=120)
+    assert first.returncode == 0, errors
+    assert sha256_folder(tiles / "r64") == undisturbed
+    assert [path.name for path in tiles.iterdir()] == ["r64"]
+
+
 def test_a_full_disk_leaves_the_former_store_and_says_so(project, undisturbed):
     tiles = project / "data" / "tiles"
     assert run(project)[0] == 0

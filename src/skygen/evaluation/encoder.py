@@ -18,7 +18,8 @@ import torch
 from numpy.typing import NDArray
 from pydantic import Field
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
+from safetensors.torch import save as safetensors_of
 from torch import nn
 from torch.nn import functional
 
@@ -197,8 +198,9 @@ class Encoder:
 
 def save(folder: Path, frozen: Frozen, card: EncoderCard) -> None:
     """Write an encoder's weights and card to `folder`; each file appears whole or not at all."""
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in frozen.state_dict().items()}
     with write_atomically(folder / WEIGHTS) as temporary:
-        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in frozen.state_dict().items()}, temporary)
+        temporary.write_bytes(safetensors_of(tensors))  # `save_file` would put another file in the place of the locked
     write_json(folder / CARD, card.model_dump())
 
 
