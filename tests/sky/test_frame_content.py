@@ -57,7 +57,7 @@ def test_astrometry_within_half_a_pixel_of_the_surveys_is_taken(written):
         (lambda flux: np.full_like(flux, 0.25), "every pixel is 0.25"),
         (lambda flux: flux.astype(np.int16), "BITPIX = 16, not the -32 of floats"),
         (lambda flux: flux.astype(np.float64), "BITPIX = -64, not the -32 of floats"),
-        (lambda flux: None, "NAXIS = 0 and lengths [] are those of no frame"),
+        (lambda flux: None, "BUNIT is '', not 'nanomaggy'"),
         (lambda flux: put(flux, slice(0, 720), 0), "360 pixels in a row are zero"),
         (lambda flux: put(flux, 7, 394), "go from -0.1379 to 394 nmgy, beyond what a CCD can hold (-1.25 to 393)"),
         (lambda flux: put(flux, 7, -1.26), "go from -1.26 to 5 nmgy, beyond what a CCD can hold (-1.25 to 393)"),

@@ -96,7 +96,8 @@ def test_local_frames_are_taken_over_unchanged_with_what_they_hold(survey, tmp_p
     manifest = collect(survey, out)
     assert Manifest.read(out) == manifest
     names = [row.name for row in manifest.frames]
-    assert (manifest.source, manifest.refused) == ("local", [])
+    assert manifest.source == "local"
+    assert [(refusal.file, refusal.harmless) for refusal in manifest.refused] == [("notes.txt", True)]
     assert names == [frame_name(band, field_id, compressed=False) for field_id in FIELDS for band in "gr"]
     sources = [sources_name(field_id) for field_id in FIELDS]
     assert sorted(path.name for path in out.iterdir()) == sorted([*names, *sources, "frames.parquet", "quarantine.csv"])
@@ -193,7 +194,7 @@ def test_files_are_checked_against_the_folders_sums(survey, tmp_path):
 
 def test_sums_that_are_none_stop_the_run(survey, tmp_path):
     (survey / "SHA256SUMS").write_text("\nwhat is this\n")
-    with pytest.raises(FramesError, match=r"SHA256SUMS, line 1: not a SHA-256 and a file's name; mend the line or"):
+    with pytest.raises(FramesError, match=r"SHA256SUMS, line 2: not a SHA-256 and a file's name; mend the line or"):
         collect(survey, tmp_path / "frames")
 
 

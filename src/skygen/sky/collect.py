@@ -71,7 +71,7 @@ def _survey(params: Params, bands: Sequence[str], downloads: Path) -> Plan:
     known: dict[FieldId, list[Candidate]] = defaultdict(list)
     for path in paths:
         band, identity = parse_frame_name(path.name)
-        known[identity].append(Candidate(path.resolve(), path.name, band, None))
+        known[identity].append(Candidate(path.resolve(), path.name, band, ()))
     jobs = [ListedField(field, "the survey", tuple(known[field]), linked=True) for field in fields if field in known]
     return jobs, [Refusal(file=lost.name, cause=lost.cause, remedy=lost.remedy) for lost in missing]
 

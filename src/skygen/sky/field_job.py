@@ -9,15 +9,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from skygen.files import read_json, sha256_file, write_atomically, write_json
+from skygen.files import read_json, write_atomically, write_json
 from skygen.params import Section
-from skygen.sky.archive.sums import SUMS
 from skygen.sky.field import FieldId, frame_name, sources_name
-from skygen.sky.frame import Frame, FrameError, read_frame
+from skygen.sky.frame import Frame, FrameError
 from skygen.sky.frame_file import AGAIN
 from skygen.sky.frame_format import write_frame
 from skygen.sky.inspection.inspect import InspectionError, inspect_field, write_inspection
-from skygen.sky.listing import Candidate
+from skygen.sky.listing import Candidate, read_candidate, repeated
 from skygen.sky.manifest import FrameRow, Refusal, describe
 from skygen.sky.simulation.simulate import simulate_field
 
@@ -62,12 +61,19 @@ class ListedField:
 
     def __str__(self) -> str:
         """What changes where a file does."""
-        paths = [candidate.path for candidate in self.candidates]
-        state = [(path.stat().st_size, path.stat().st_mtime_ns) for path in paths if path.exists()]
-        return f"{self!r} {state}"
+        return f"{self!r} {[_state(candidate.path) for candidate in self.candidates]}"
 
 
 Job = SimulatedField | ListedField
+
+
+def _state(path: Path) -> tuple[int, int] | None:
+    """Size and time of a file's last change; None where it cannot be asked."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_size, found.st_mtime_ns
 
 
 @dataclass
@@ -112,31 +118,27 @@ def _simulate(folder: Path, bands: Sequence[str], job: SimulatedField) -> _Found
 
 def _take(folder: Path, job: ListedField) -> _Found:
     """The first usable file of each band, compressed ones first, put into `folder`; all others are refused."""
-    found = _Found()
-    for candidate in sorted(job.candidates, key=lambda candidate: (candidate.path.suffix != ".bz2", candidate.shown)):
-        if candidate.band in found.frames:
-            cause = f"it is the same frame as {found.shown[candidate.band]}"
-            found.refused.append(Refusal(file=candidate.shown, cause=cause, remedy="keep one of the two"))
+    found, used = _Found(), dict[str, Candidate]()
+    for candidate in sorted(job.candidates, key=_rank):
+        if candidate.band in used:
+            first = used[candidate.band]
+            found.refused.append(repeated(candidate.path, candidate.shown, first.path, first.shown))
             continue
         try:
-            frame = _read(candidate)
+            frame = read_candidate(candidate)
         except FrameError as error:
             # What was downloaded is not asked for again while it is there.
             remedy = f"remove {candidate.path} and run again" if job.linked and error.remedy == AGAIN else error.remedy
             found.refused.append(Refusal(file=candidate.shown, cause=error.cause, remedy=remedy))
         else:
             found.add(frame, _place(candidate.path, folder, job.linked), candidate.shown)
+            used[candidate.band] = candidate
     return found
 
 
-def _read(candidate: Candidate) -> Frame:
-    try:
-        frame = read_frame(candidate.path)
-    except FileNotFoundError as error:
-        raise FrameError(candidate.path, "it is gone", "put it back") from error
-    if candidate.sha256 not in (None, sha256_file(candidate.path)):
-        raise FrameError(candidate.path, f"its SHA-256 is not the one that {SUMS} lists", AGAIN)
-    return frame
+def _rank(candidate: Candidate) -> tuple[bool, bool, str]:
+    """The order of files of the same frame: those with a checksum inside, then files before links to them."""
+    return candidate.path.suffix.lower() not in (".bz2", ".gz"), candidate.path.is_symlink(), candidate.shown
 
 
 def _place(source: Path, folder: Path, linked: bool) -> Path:
@@ -144,17 +146,17 @@ def _place(source: Path, folder: Path, linked: bool) -> Path:
     path = folder / source.name
     if linked and path.exists() and path.samefile(source):
         return path
-    with write_atomically(path) as temporary:
-        if not (linked and _link(source, temporary)):
+    if not (linked and _link(source, path)):
+        with write_atomically(path) as temporary:
             shutil.copyfile(source, temporary)
     return path
 
 
-def _link(source: Path, temporary: Path) -> bool:
-    """Whether the file system could make `temporary` a hard link to `source`."""
+def _link(source: Path, path: Path) -> bool:
+    """Whether the file system could make `path` a hard link to `source`; a file that was there is gone."""
     try:
-        temporary.unlink()
-        temporary.hardlink_to(source.resolve())
+        path.unlink(missing_ok=True)
+        path.hardlink_to(source.resolve())
     except OSError:  # another file system, or one without links
         return False
     return True

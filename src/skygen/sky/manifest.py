@@ -19,6 +19,7 @@ from skygen.sky.inspection.inspect import Inspection
 
 FRAMES = "frames.parquet"
 QUARANTINE = "quarantine.csv"
+NOTHING_TO_DO = "none needed"  # begins the remedy of what may well stay as it is
 Source = Literal["simulated", "sdss", "local"]
 
 _ARROW_TYPES: dict[object, pa.DataType] = {str: pa.string(), int: pa.int64(), float: pa.float64()}
@@ -58,6 +59,11 @@ class Refusal(Section):
     file: str
     cause: str
     remedy: str
+
+    @property
+    def harmless(self) -> bool:
+        """Whether nothing need be wrong: a file of another kind, or one that is there twice."""
+        return self.remedy.startswith(NOTHING_TO_DO)
 
     def __str__(self) -> str:
         return f"{self.file}: {self.cause}; {self.remedy}"
