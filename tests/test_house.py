@@ -115,3 +115,18 @@ def test_lock_satisfies_every_requirement() -> None:
         if not need.specifier.contains(locked.get(canonicalize_name(need.name), ""), prereleases=True)
     ]
     assert unmet == []
+
+
+def test_every_promise_names_a_test_that_there_is() -> None:
+    """`FILE::TEST`, or `FILE` for all of it, or `::TEST` of the file named before it."""
+    rows = [row for row in (ROOT / "docs/promises.md").read_text(encoding="utf-8").splitlines() if row.startswith("| ")]
+    file, missing = "", []
+    for row in rows:
+        for name in re.findall("`([^`]+)`", row.split("|")[-2]):
+            path, _, test = name.partition("::")
+            file = path or file
+            known = ROOT / "tests" / file
+            if not known.exists() or (test and f"def {test}(" not in known.read_text(encoding="utf-8")):
+                missing.append(name)
+    assert len(rows) > 50
+    assert missing == []
