@@ -11,10 +11,9 @@ from pathlib import Path
 
 from skygen import card as cards
 from skygen import tracking
-from skygen.files import make_folder, replace_folder, sha256_folder, write_json
+from skygen.files import replace_folder, sha256_folder, write_json
 from skygen.gan.recipes import Recipe, read_recipes
 from skygen.gan.view import generator_shape, view_of
-from skygen.locks import alone
 from skygen.params import Params, TrainingScale, load
 from skygen.provenance import choose_device, device_name, git_commit, versions
 from skygen.sky.conditions import BandConditions
@@ -55,8 +54,7 @@ def _train(tiles: str, recipe_name: str, seed: str) -> None:
             data_hash=store.card.data_hash,
             bands=store.card.bands,
         )
-        make_folder(checkpoint.parent)
-        with alone(checkpoint.with_suffix(".lock"), str(checkpoint)), run as log:
+        with run as log:
             state = train(recipe, scale, store, int(seed), device, checkpoint, log, team)
             output = Path("models") / tiles / recipe_name / seed
             card = _card(tiles, recipe_name, int(seed), recipe, params, store.card, _best(state))

@@ -233,7 +233,7 @@ def test_exit_status(arguments: list[str], status: int) -> None:
 
 def test_publish_says_what_it_published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert skygen("publish").output == "0 journals published\n"
+    assert skygen("publish").output == "0 runs and evaluations published\n"
 
 
 @pytest.mark.parametrize(

@@ -237,4 +237,4 @@ def publish(to: str | None) -> None:
     """Bring to MLflow what trainings and evaluations reported while it could not be reached; again changes nothing."""
     from skygen import tracking
 
-    click.echo(f"{tracking.deliver(tracking.checkpoints(), to)} journals published")
+    click.echo(f"{tracking.publish(tracking.checkpoints(), to)} runs and evaluations published")

@@ -18,7 +18,8 @@ from mlflow import MlflowClient
 
 from skygen import tracking
 from skygen.bundle import Bundle
-from skygen.tracking import delivery
+from skygen.files import read_json
+from skygen.tracking.record import SUFFIX, read_metrics
 
 FLUX = np.random.default_rng(0).normal(0, 1, (4, 1, 64, 64)).astype(np.float32)
 
@@ -84,7 +85,7 @@ def bundle_of(tmp_path, write_bundle):
 
 @pytest.fixture
 def training(tmp_path):
-    """A function: a run with the journal that belongs to the checkpoint of `key`."""
+    """A function: the run of the training that the checkpoint of `key` belongs to."""
 
     def begin(key, name, params=None, tags=None, folder=None):
         checkpoint = (folder or tmp_path / "checkpoints") / f"{key}.pt"
@@ -174,14 +175,30 @@ def silent():
         yield f"http://127.0.0.1:{listening.getsockname()[1]}"
 
 
-@pytest.fixture(autouse=True)
-def _much_patience(monkeypatch):
-    """A store that answers is waited for, however busy this machine is."""
-    monkeypatch.setattr(delivery, "SILENT_S", 60.0)
-
-
 @pytest.fixture
-def little_patience(_much_patience, monkeypatch):
-    """A second for a request, and less for a store that does not answer."""
-    monkeypatch.setattr(delivery, "SILENT_S", 0.3)
+def little_patience(monkeypatch):
+    """A second for a request."""
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
+
+
+def records(folder):
+    """The names of the records that lie in a folder, without what makes them the record of one run."""
+    return sorted(path.name.partition("-")[0] for path in folder.glob(f"*{SUFFIX}"))
+
+
+def record(folder, key):
+    """The folder of the one record of a training."""
+    (found,) = folder.glob(f"{key}-*{SUFFIX}")
+    return found
+
+
+def wait_until_published(folder, key):
+    while not published(folder, key):
+        time.sleep(0.05)
+
+
+def published(folder, key):
+    """Whether the store has all lines of metrics that the record of a training holds."""
+    path = record(folder, key)
+    done = read_json(path / "published.json")["done"] if (path / "published.json").is_file() else {}
+    return int(done.get("metrics", 0)) >= len(read_metrics(path))

@@ -6,7 +6,8 @@ from mlflow import MlflowClient
 
 from skygen import tracking
 from skygen.bundle import Bundle
-from skygen.tracking.journal import Position, save_position
+from skygen.files import write_json
+from tests.tracking.conftest import record, records
 
 
 def evaluate(sha256, value, seed=0, files=()):
@@ -24,7 +25,7 @@ def test_an_evaluation_joins_the_run_that_made_the_bundle(client, runs_named, bu
     assert run.data.metrics["test/accuracy"] == 0.5
     assert "grid.png" in [file.path for file in client.list_artifacts(run.info.run_id)]
     assert run.info.end_time == before.info.end_time
-    assert not list(tracking.checkpoints().glob("*.journal"))
+    assert records(tracking.checkpoints()) == []
 
 
 def test_an_evaluation_of_a_bundle_that_the_store_has_not_seen_makes_one_run(runs_named, bundle_of):
@@ -45,7 +46,7 @@ def test_a_training_that_is_reported_late_takes_the_place_of_the_restored_run(
         patch.setenv("MLFLOW_TRACKING_URI", nobody)
         sha256 = trained(bundle_of(15), "late")
     evaluate(sha256, 0.25, seed=15)
-    tracking.deliver(tmp_path / "checkpoints")
+    tracking.publish(tmp_path / "checkpoints")
     evaluate(sha256, 0.75, seed=15)
 
     assert runs_named("late")[0].data.metrics["test/accuracy"] == 0.75
@@ -67,24 +68,24 @@ def test_nothing_is_written_beside_the_store(store):
     assert {path.name for path in store.iterdir()} - ours <= known
 
 
-def test_a_journal_of_a_dead_server_or_a_damaged_one_blocks_no_promotion(
+def test_a_record_for_a_dead_server_or_a_damaged_one_blocks_no_promotion(
     runs_named, bundle_of, trained, training, nobody, little_patience, tmp_path, monkeypatch, caplog
 ):
     monkeypatch.chdir(tmp_path)
-    journals, folder = tmp_path / ".checkpoints", bundle_of(82)
-    with monkeypatch.context() as patch, training("dead", "of-a-dead-server", folder=journals) as log:
+    checkpoints, folder = tmp_path / ".checkpoints", bundle_of(82)
+    with monkeypatch.context() as patch, training("dead", "of-a-dead-server", folder=checkpoints) as log:
         patch.setenv("MLFLOW_TRACKING_URI", nobody)
         log.metrics({"validation_score": 3.0}, 32)
-    position = Position(store=nobody, run_id="unknown", status="RUNNING")  # as where the server died half-way
-    save_position(journals / "dead.journal", position)
-    (journals / "damaged.journal").mkdir()
-    (journals / "damaged.journal/events.jsonl").write_text("no JSON\n")
+    dead = {"store": nobody, "run_id": "unknown", "done": {"metrics": "1"}}  # as where the server died half-way
+    write_json(record(checkpoints, "dead") / "published.json", dead)
+    (checkpoints / "damaged-0.run").mkdir()
+    (checkpoints / "damaged-0.run/run.json").write_text("no JSON\n")
     sha256 = Bundle.load(folder).sha256
     evaluate(sha256, 0.5, seed=82)
     version = tracking.register("blocked", "gan", 82, folder, sha256, {})
     tracking.crown("blocked", version, None)
 
-    assert "damaged.journal" in caplog.text
+    assert "damaged-0.run" in caplog.text
     assert runs_named("of-a-dead-server")[0].data.metrics["validation_score"] == 3.0
     assert runs_named("r64-gan-82")[0].data.metrics["test/accuracy"] == 0.5
     assert tracking.standing_champion("blocked", tmp_path / "fetched").version == version
@@ -95,7 +96,7 @@ def test_what_was_published_can_be_published_to_another_store_too(client, traini
         log.metrics({"validation_score": 3.0}, 32)
         raise KeyboardInterrupt
     other = f"sqlite:///{tmp_path / 'other.db'}"
-    assert [tracking.deliver(tmp_path / "checkpoints", other) for _ in range(2)] == [1, 0]
+    assert [tracking.publish(tmp_path / "checkpoints", other) for _ in range(2)] == [1, 0]
     (here,), (there,) = runs_named("published"), runs_named("published", MlflowClient(other))
     points = [
         [

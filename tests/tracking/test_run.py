@@ -1,4 +1,3 @@
-import json
 import os
 import signal
 import subprocess
@@ -12,8 +11,8 @@ from click.testing import CliRunner
 
 from skygen import tracking
 from skygen.bundle import Bundle
-from skygen.tracking.journal import Journal, undelivered
-from tests.tracking.conftest import FLUX
+from skygen.files import read_json
+from tests.tracking.conftest import FLUX, record, records, wait_until_published
 
 
 def test_a_training_is_a_run_with_all_that_it_reported(client, runs_named, curve, bundle_of, training, tmp_path):
@@ -36,11 +35,11 @@ def test_a_training_is_a_run_with_all_that_it_reported(client, runs_named, curve
     assert [file.path for file in client.list_artifacts(run.info.run_id, "samples")] == ["samples/000000064.png"]
 
 
-def test_a_journal_that_brought_all_is_gone(training, tmp_path):
+def test_a_record_that_is_published_is_gone(training, tmp_path):
     with training("a2", "gone") as log:
         log.metrics({"validation_score": 3.0}, 32)
 
-    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["courier.lock"]
+    assert list((tmp_path / "checkpoints").iterdir()) == []
 
 
 def test_a_run_names_its_data(runs_named, training, tmp_path):
@@ -112,7 +111,7 @@ def test_a_training_again_after_the_end_is_a_new_run(runs_named, curve, training
     assert [curve(run) for run in runs_named("again")] == [[(32, 1.0)]] * 2
 
 
-def test_a_checkpoint_without_its_journal_continues_its_run(runs_named, curve, training, tmp_path):
+def test_a_checkpoint_without_its_record_continues_its_run(runs_named, curve, training, tmp_path):
     elsewhere = tmp_path / "elsewhere"
     with pytest.raises(KeyboardInterrupt), training("a9", "moved", folder=elsewhere) as log:
         log.metrics({"validation_score": 1.0}, 32)
@@ -140,7 +139,7 @@ def test_a_training_from_the_start_leaves_others_runs_alone(runs_named, curve, t
 def test_one_process_trains_a_configuration(training, tmp_path):
     with (
         training("b2", "first"),
-        pytest.raises(BlockingIOError, match="another process trains this"),
+        pytest.raises(BlockingIOError, match=r"b2\.pt: another run, process \d+, is making it"),
         training("b2", "second"),
     ):
         pass
@@ -154,7 +153,7 @@ def test_trainings_beside_each_other_share_a_folder(runs_named, curve, training,
     expected = [(step, float(step)) for step in range(32, 321, 32)]
 
     assert [curve(run) for name in ("left", "right") for run in runs_named(name)] == [expected, expected]
-    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["courier.lock"]
+    assert list((tmp_path / "checkpoints").iterdir()) == []
 
 
 def test_a_metric_may_be_a_numpy_number(runs_named, curve, training):
@@ -174,34 +173,33 @@ with tracking.training_run(Path(sys.argv[1]), "killed", {}, {}, Path(), "f" * 64
 """
 
 
-def test_what_a_killed_training_reported_is_delivered_by_the_next(runs_named, curve, training, tmp_path, caplog):
+def test_what_a_killed_training_reported_is_published_by_the_next(runs_named, curve, training, tmp_path):
     checkpoint = tmp_path / "checkpoints/b3.pt"
     killed = subprocess.run([sys.executable, "-c", KILLED, str(checkpoint)], check=False, capture_output=True)
-    with checkpoint.with_suffix(".journal").joinpath("events.jsonl").open("ab") as stream:
-        stream.write(b'{"kind": "metrics", "time_ms": 17')
+    with (record(checkpoint.parent, "b3") / "metrics.jsonl").open("ab") as stream:
+        stream.write(b'{"time_ms": 17')
     with training("b4", "next"):
         pass
     (run,) = runs_named("killed")
 
     assert killed.returncode == -signal.SIGKILL
-    assert "its last line was cut short by a crash; 33 bytes are lost" in caplog.text
     assert (run.info.status, run.data.tags["skygen.error"]) == ("KILLED", "the process ended without a word")
     assert curve(run) == [(32, 3.0)]
 
 
-def test_what_is_delivered_twice_is_there_once(client, runs_named, curve, bundle_of, training, tmp_path):
+def test_what_is_published_twice_is_there_once(client, runs_named, curve, bundle_of, training, tmp_path):
     sha256 = Bundle.load(bundle_of(2)).sha256
     with pytest.raises(KeyboardInterrupt), training("b5", "twice", {"recipe": "gan"}) as log:
         log.metrics({"validation_score": 3.0, "generator_loss": float("nan")}, 32)
         log.samples(FLUX, 32)
         log.bundle(bundle_of(2), sha256, [])
         raise KeyboardInterrupt
-    (tmp_path / "checkpoints/b5.journal/position.json").unlink()
-    waited = tracking.deliver(tmp_path / "checkpoints")
+    (record(tmp_path / "checkpoints", "b5") / "published.json").unlink()
+    waited = [tracking.publish(tmp_path / "checkpoints") for _ in range(2)]
     (run,) = runs_named("twice")
     models = client.search_logged_models([run.info.experiment_id], f"source_run_id = '{run.info.run_id}'")
 
-    assert waited == 1
+    assert waited == [1, 0]
     assert curve(run) == [(32, 3.0)]
     assert len(curve(run, "generator_loss")) == 1
     assert len(run.inputs.dataset_inputs) == len(models) == 1
@@ -234,8 +232,7 @@ def test_a_run_that_the_store_lost_is_told_again_when_it_goes_on(client, runs_na
 def test_a_run_that_the_store_loses_meanwhile_is_told_again(client, runs_named, curve, training, tmp_path):
     with training("c2", "lost-meanwhile") as log:
         log.metrics({"validation_score": 3.0}, 32)
-        while undelivered(tmp_path / "checkpoints/c2.journal"):
-            time.sleep(0.05)
+        wait_until_published(tmp_path / "checkpoints", "c2")
         remove(runs_named("lost-meanwhile")[0].info.run_id, client)
         log.metrics({"validation_score": 2.0}, 64)
     (run,) = runs_named("lost-meanwhile")
@@ -243,28 +240,44 @@ def test_a_run_that_the_store_loses_meanwhile_is_told_again(client, runs_named, 
     assert curve(run) == [(32, 3.0), (64, 2.0)]
 
 
-def test_what_the_store_refuses_is_kept_and_the_rest_delivered(runs_named, curve, training, tmp_path, caplog):
+def test_what_the_store_refuses_is_kept_and_the_rest_published(runs_named, curve, training, tmp_path, caplog):
     with training("b6", "refused") as log:
         log.tag("a" * 300, "too long a name")
         log.metrics({"validation_score": 3.0}, 32)
     (run,) = runs_named("refused")
-    (line,) = (tmp_path / "checkpoints/b6.journal/refused.jsonl").read_text().splitlines()
+    kept = record(tmp_path / "checkpoints", "b6")
 
-    assert json.loads(line) == {"kind": "tag", "name": "a" * 300, "value": "too long a name"}
-    assert "kept in refused.jsonl" in caplog.text
+    assert read_json(kept / "run.json")["tags"]["a" * 300] == "too long a name"
+    assert f"MLflow refuses tag {'a' * 300} of {kept}, which stays there" in caplog.text
     assert (run.info.status, curve(run)) == ("FINISHED", [(32, 3.0)])
+    assert tracking.publish(tmp_path / "checkpoints") == 0
 
 
-def test_a_journal_that_cannot_be_delivered_is_named_and_holds_up_no_training(
-    runs_named, training, tmp_path, little_patience
-):
-    journal = Journal(tmp_path / "checkpoints/b7.journal")
-    journal.append("tag", name="a", value="b")
-    journal.close()
-    with training("b8", "held-up"):
-        while not runs_named("held-up"):
-            time.sleep(0.05)
-    with pytest.raises(ConnectionError, match=r"b7.journal: its first event is tag, not the start of a run; remove it"):
-        tracking.deliver(tmp_path / "checkpoints")
+@pytest.mark.parametrize("damage", [b"no JSON", b'{"kind": "tag"}', b"[]"])
+def test_a_record_that_cannot_be_read_is_named_and_holds_up_no_training(runs_named, training, tmp_path, damage):
+    damaged = tmp_path / "checkpoints/b7-0.run"
+    damaged.mkdir(parents=True)
+    (damaged / "run.json").write_bytes(damage)
+    for key in ("b7", "b8"):
+        with training(key, f"held-up-{key}"):
+            while not runs_named(f"held-up-{key}"):
+                time.sleep(0.05)
+    with pytest.raises(ConnectionError, match=r"not published: .*b7-0\.run"):
+        tracking.publish(tmp_path / "checkpoints")
 
-    assert runs_named("held-up")[0].info.status == "FINISHED"
+    assert {runs_named(f"held-up-{key}")[0].info.status for key in ("b7", "b8")} == {"FINISHED"}
+    assert records(tmp_path / "checkpoints") == ["b7"]
+
+
+def test_points_seen_live_are_the_points_at_the_end(client, runs_named, training, tmp_path):
+    def points():
+        history = client.get_metric_history(runs_named("live")[0].info.run_id, "validation_score")
+        return [(point.step, point.value, point.timestamp) for point in history]
+
+    with training("b9", "live") as log:
+        log.metrics({"validation_score": 3.0}, 32)
+        wait_until_published(tmp_path / "checkpoints", "b9")
+        live = points()
+        assert runs_named("live")[0].info.status == "RUNNING"
+
+    assert live == points() != []

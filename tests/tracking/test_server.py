@@ -8,8 +8,7 @@ from mlflow import MlflowClient
 
 from skygen import tracking
 from skygen.bundle import Bundle
-from skygen.tracking.journal import undelivered
-from tests.tracking.conftest import FLUX
+from tests.tracking.conftest import FLUX, records, wait_until_published
 
 
 @pytest.fixture
@@ -22,11 +21,6 @@ def remote(server, monkeypatch):
 def steps(log, *images_seen):
     for step in images_seen:
         log.metrics({"validation_score": float(step)}, step)
-
-
-def wait_until_delivered(journal):
-    while undelivered(journal):
-        time.sleep(0.05)
 
 
 def test_a_server_takes_what_a_file_takes(remote, runs_named, curve, bundle_of, training, tmp_path):
@@ -82,31 +76,31 @@ def test_what_no_server_took_waits_for_one_that_does(
 ):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", request.getfixturevalue(absent))
-    journals, sha256 = tmp_path / ".checkpoints", Bundle.load(bundle_of(31)).sha256
-    with training("f2", absent, folder=journals) as log:
+    checkpoints, sha256 = tmp_path / ".checkpoints", Bundle.load(bundle_of(31)).sha256
+    with training("f2", absent, folder=checkpoints) as log:
         steps(log, 32, 64)
         log.samples(FLUX, 64)
         log.bundle(bundle_of(31), sha256, [])
     tracking.log_evaluation("r64", "gan", 31, sha256, {"test.accuracy": 0.5}, [])
 
-    assert f"they wait in {journals / 'f2.journal'} for the next training" in caplog.text
-    with pytest.raises(ConnectionError, match=r"undelivered: .*f2\.journal"):
-        tracking.deliver(journals)
+    assert "The next training, evaluation or `skygen publish` tries again" in caplog.text
+    with pytest.raises(ConnectionError, match=r"not published: .*f2-.*\.run"):
+        tracking.publish(checkpoints)
 
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{store / 'mlflow.db'}")
-    assert tracking.deliver(journals) == 2
+    assert tracking.publish(checkpoints) == 2
     (run,) = runs_named(absent)
     assert curve(run) == [(32, 32.0), (64, 64.0)]
     assert run.data.metrics["test/accuracy"] == 0.5
     assert [file.path for file in client.list_artifacts(run.info.run_id, "samples")] == ["samples/000000064.png"]
-    assert not list(journals.glob("*.journal"))
+    assert records(checkpoints) == []
     assert not runs_named("r64-gan-31")
 
 
 def test_a_server_that_dies_and_comes_back_has_all_once(remote, server, runs_named, curve, training, tmp_path):
     with training("c3", "killed-server", {"recipe": "gan"}) as log:
         steps(log, 32, 64)
-        wait_until_delivered(tmp_path / "checkpoints/c3.journal")
+        wait_until_published(tmp_path / "checkpoints", "c3")
         server.kill()
         steps(log, 96, 128)
         for step in (96, 128):  # together more than MLflow takes in a call
@@ -125,13 +119,13 @@ def test_a_server_that_stops_answering_and_goes_on_has_all_once(
 ):
     with training("c4", "stopped-server") as log:
         steps(log, 32)
-        wait_until_delivered(tmp_path / "checkpoints/c4.journal")
+        wait_until_published(tmp_path / "checkpoints", "c4")
         with server.stopped():
             steps(log, 64, 96)
             time.sleep(1.5)  # longer than a request may last, so that one has failed
         steps(log, 128)
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "60")
-    tracking.deliver(tmp_path / "checkpoints")
+    tracking.publish(tmp_path / "checkpoints")
     (run,) = runs_named("stopped-server", remote)
 
     assert curve(run, client=remote) == [(step, float(step)) for step in (32, 64, 96, 128)]

@@ -1,12 +1,12 @@
 """MLflow: the runs of the experiment, their artifacts, and the registry of champions. The only room that imports it.
 
 A run is found again by the hash of the bundle it made, never by a run id kept in an output: so DVC may restore outputs
-on a machine whose MLflow store has never seen them. What is reported goes to a journal first, so that nothing waits for
+on a machine whose MLflow store has never seen them. What is reported goes to a record first, so that nothing waits for
 a server and nothing is lost without one.
 """
 
-from skygen.tracking.delivery import deliver
 from skygen.tracking.places import LOCAL, checkpoints, keep_relative
+from skygen.tracking.publish import publish
 from skygen.tracking.registry import Standing, contest, crown, register, standing_champion
 from skygen.tracking.results import log_evaluation
 from skygen.tracking.run import TrainingRun, training_run
@@ -18,9 +18,9 @@ __all__ = [
     "checkpoints",
     "contest",
     "crown",
-    "deliver",
     "keep_relative",
     "log_evaluation",
+    "publish",
     "register",
     "standing_champion",
     "training_run",

@@ -1,7 +1,6 @@
 """What the machine does while it trains: processors, memory and GPUs, under the names of MLflow's system metrics."""
 
 import threading
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -9,7 +8,7 @@ from typing import Any
 from mlflow.system_metrics.metrics.cpu_monitor import CPUMonitor
 from mlflow.system_metrics.metrics.gpu_monitor import GPUMonitor
 
-from skygen.tracking.journal import Journal
+from skygen.tracking.record import now_ms
 
 INTERVAL_S = 10.0
 
@@ -20,8 +19,8 @@ class Machine:
     MLflow's own sampler asks the server before each sample; its monitors are used without it.
     """
 
-    def __init__(self, journal: Journal, began_ms: int, wake: Callable[[], None]) -> None:
-        self._journal, self._began_ms, self._wake = journal, began_ms, wake
+    def __init__(self, began_ms: int, report: Callable[[dict[str, float], int], None]) -> None:
+        self._began_ms, self._report = began_ms, report
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._work, name="machine", daemon=True)
         self._thread.start()
@@ -43,8 +42,7 @@ class Machine:
             monitor.collect_metrics()
             values |= {f"system/{key}": value for key, value in monitor.aggregate_metrics().items()}
             monitor.clear_metrics()
-        self._journal.append("system", values=values, step=round(time.time() - self._began_ms / 1000))
-        self._wake()
+        self._report(values, round((now_ms() - self._began_ms) / 1000))
 
 
 def _monitors() -> list[Any]:

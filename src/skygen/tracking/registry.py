@@ -5,7 +5,6 @@ What is not reachable from here is not lost: a champion gives way unheard only w
 not.
 """
 
-import fcntl
 import logging
 import os
 from collections.abc import Iterator, Mapping
@@ -19,9 +18,10 @@ from mlflow import artifacts
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
-from skygen.files import sha256_folder
-from skygen.tracking.delivery import deliver
+from skygen.files import make_folder, sha256_folder
+from skygen.locks import alone
 from skygen.tracking.places import checkpoints, path_of, sqlite_file
+from skygen.tracking.publish import publish_and_say
 from skygen.tracking.store import BUNDLE_TAG, Store, chosen_store, is_unknown
 
 ALIAS = "champion"
@@ -92,12 +92,8 @@ def contest() -> Iterator[None]:
         return
     local = sqlite_file(chosen_store())
     path = checkpoints() / "registry.lock" if local is None else local.with_name(f"{local.name}.lock")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise BlockingIOError(f"{path}: another process compares champions; wait for its end") from error
+    make_folder(path.parent)
+    with alone(path, f"a comparison of champions ({path})"):
         token = _contested.set(True)
         try:
             yield
@@ -129,10 +125,7 @@ def crown(tiles: str, version: str, over: str | None) -> None:
 @contextmanager
 def _reached() -> Iterator[Store]:
     """The store in use, which has heard of all trainings that it takes; what it refuses is only warned of."""
-    try:
-        deliver(checkpoints())
-    except OSError as error:
-        _logger.warning("not all that waits in %s could be published: %s", checkpoints(), error)
+    publish_and_say(checkpoints())
     uri = chosen_store()
     try:
         yield Store(uri)

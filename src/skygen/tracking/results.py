@@ -3,10 +3,11 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from skygen.tracking.delivery import EVALUATION, NAMED_BY, Courier
-from skygen.tracking.journal import SUFFIX, Journal
 from skygen.tracking.places import checkpoints
-from skygen.tracking.run import say_what_waits
+from skygen.tracking.publish import EVALUATION, publish_and_say
+from skygen.tracking.record import FINISHED, SUFFIX, Record, Run
+
+_NAMED_BY = 16  # characters of a bundle's hash
 
 
 def log_evaluation(
@@ -14,15 +15,13 @@ def log_evaluation(
 ) -> None:
     """Add an evaluation's metrics and files to the run that made the bundle `sha256`, or to a new run without one.
 
-    As a training does: through a journal, so that a store that does not answer is none of the evaluation's business.
+    As a training does: through a record, so that a store that does not answer is none of the evaluation's business.
     """
-    journals = checkpoints()
-    journal = Journal(journals / f"{EVALUATION}{sha256[:NAMED_BY]}{SUFFIX}")
-    journal.append("evaluation", sha256=sha256, name=f"{tiles}-{recipe}-{seed}")
-    journal.append("metrics", values={key.replace(".", "/"): float(value) for key, value in metrics.items()}, step=0)
+    folder = checkpoints()
+    record = Record(folder / f"{EVALUATION}{sha256[:_NAMED_BY]}{SUFFIX}", Run(f"{tiles}-{recipe}-{seed}", sha256))
+    record.begin()
+    record.metrics({key.replace(".", "/"): value for key, value in metrics.items()}, step=0)
     for artifact in artifacts:
-        journal.append_file(artifact.read_bytes(), artifact.name)
-    journal.append("done")
-    journal.close()
-    Courier(journals).finish()
-    say_what_waits(journal.folder)
+        record.artifact(artifact.read_bytes(), artifact.name)
+    record.end(FINISHED)
+    publish_and_say(folder)

@@ -1,16 +1,12 @@
-"""A training's run: what it reports goes to its journal, and a thread brings it to MLflow."""
+"""A training's run: what it reports goes to its record, and a thread publishes that."""
 
 import io
-import logging
-import shutil
 import signal
 import sys
 import threading
-import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,56 +16,65 @@ from mlflow.data.sources import LocalArtifactDatasetSource  # type: ignore[attr-
 from mlflow.tracking.context.registry import resolve_tags
 from numpy.typing import NDArray
 
+from skygen.files import make_folder
 from skygen.formats.png import contact_sheet, encode_png
+from skygen.locks import alone
 from skygen.tracking.curves import draw_curves
-from skygen.tracking.delivery import Courier
-from skygen.tracking.journal import SUFFIX, Journal, events, undelivered
 from skygen.tracking.machine import Machine
-from skygen.tracking.store import ERROR_TAG
+from skygen.tracking.publish import Publisher
+from skygen.tracking.record import (
+    FAILED,
+    FINISHED,
+    KILLED,
+    SUFFIX,
+    Record,
+    Run,
+    now_ms,
+    read_metrics,
+    unfinished,
+)
+from skygen.tracking.store import SYSTEM
 
 _LONGEST_ERROR = 1000  # characters of a tag
-_logger = logging.getLogger(__name__)
 
 
 class TrainingRun:
     """What a training reports to: a call writes to disk and returns."""
 
-    def __init__(self, journal: Journal, bands: Sequence[str], reported: int, wake: Callable[[], None]) -> None:
-        """Report to `journal` what was not `reported` yet: what comes after these images seen."""
-        self._journal, self._bands, self._reported, self._wake = journal, bands, reported, wake
+    def __init__(self, record: Record, bands: Sequence[str], publisher: Publisher) -> None:
+        self._record, self._bands, self._publisher = record, bands, publisher
+        known = read_metrics(record.folder)
+        steps = (row["step"] for row in known if not any(key.startswith(SYSTEM) for key in row["values"]))
+        self._reported = max(steps, default=-1)
 
     def metrics(self, values: Mapping[str, float], images_seen: int) -> None:
         """Log `values` at the step `images_seen`; what a resumed training measures again is logged once."""
         if images_seen > self._reported:
-            self._journal.append(
-                "metrics", values={key: float(value) for key, value in values.items()}, step=int(images_seen)
-            )
-            self._wake()
+            self._record.metrics(values, images_seen)
+            self._publisher.wake()
 
     def samples(self, flux_nmgy: NDArray[np.float32], images_seen: int) -> None:
         """Log tiles [N, bands, H, W] as a contact sheet."""
         picture = encode_png(contact_sheet(flux_nmgy, self._bands))
-        self._journal.append_file(picture, f"samples/{images_seen:09d}.png")
-        self._wake()
+        self._record.artifact(picture, f"samples/{images_seen:09d}.png")
+        self._publisher.wake()
 
     def tag(self, name: str, value: str) -> None:
         """Tag the run; a later value takes the place of an earlier one."""
-        self._journal.append("tag", name=name, value=value)
-        self._wake()
+        self._record.tag(name, value)
+        self._publisher.wake()
 
     def curves(self, history: Sequence[Mapping[str, float]]) -> None:
         """Log the learning curves of a `history`, whose rows hold `images_seen` and what was measured then."""
         picture = io.BytesIO()
         draw_curves(history).savefig(picture, format="png")
-        self._journal.append_file(picture.getvalue(), "curves.png")
+        self._record.artifact(picture.getvalue(), "curves.png")
 
     def bundle(self, folder: Path, sha256: str, files: Sequence[Path]) -> None:
         """Log the finished bundle in `folder` as a model, tag the run with its hash, and log other `files`."""
-        with self._journal.lossy():
-            shutil.copytree(folder, self._journal.folder / "files" / sha256 / "bundle", dirs_exist_ok=True)
-            self._journal.append("bundle", sha256=sha256)
+        self._record.add_bundle(folder, sha256)
         for file in files:
-            self._journal.append_file(file.read_bytes(), file.name)
+            self._record.artifact(file.read_bytes(), file.name)
 
 
 @contextmanager
@@ -84,68 +89,48 @@ def training_run(
 ) -> Iterator[TrainingRun]:
     """The MLflow run of the training that `checkpoint` belongs to: a new one, or that which it began and did not end.
 
-    No call waits for MLflow, but the end does, as `Courier.finish` says. The run ends as FINISHED, by an error as
-    FAILED, by an interrupt or SIGTERM as KILLED. Raises `BlockingIOError` where another process trains the same.
+    No call waits for MLflow; the end does, for as long as it answers. The run ends as FINISHED, by an error as FAILED,
+    by an interrupt or SIGTERM as KILLED. Raises `BlockingIOError` where another process trains the same.
     """
-    journal = Journal(checkpoint.with_suffix(SUFFIX))
-    run = _run_in(journal.folder)
-    found_by = {"journal": run.identity, "continues": run.continues, "key": checkpoint.stem}
-    described = {"name": name, "tags": resolve_tags(dict(tags))}
-    journal.append("start", **found_by, resumed=checkpoint.is_file(), **described)
-    journal.append("params", values={key: str(value) for key, value in params.items()})
-    journal.append("data", **_dataset(data, data_hash))
-    courier = Courier(journal.folder.parent)
-    machine = Machine(journal, run.began_ms, courier.wake)
-    try:
-        with _sigterm_as_exit():
-            yield TrainingRun(journal, bands, run.reported, courier.wake)
-            _end(journal, machine, "FINISHED")
-    except BaseException as error:
-        journal.append("tag", name=ERROR_TAG, value=_reason(error))
-        _end(journal, machine, "FAILED" if isinstance(error, Exception) else "KILLED")
-        raise
-    finally:
-        journal.close()
-        courier.finish()
-        say_what_waits(journal.folder)
+    make_folder(checkpoint.parent)
+    with alone(checkpoint.with_suffix(".lock"), str(checkpoint)):
+        record = _record(checkpoint, name)
+        record.begin(
+            resumed=checkpoint.is_file(),
+            params={key: str(value) for key, value in params.items()},
+            tags=resolve_tags(dict(tags)),
+            data=_dataset(data, data_hash),
+        )
+        publisher = Publisher(record.folder)
+
+        def report(values: Mapping[str, float], step: int) -> None:
+            record.metrics(values, step)
+            publisher.wake()
+
+        machine = Machine(record.run.began_ms, report)
+        try:
+            with _sigterm_as_exit():
+                yield TrainingRun(record, bands, publisher)
+                machine.stop()
+                record.end(FINISHED)
+        except BaseException as error:
+            machine.stop()
+            record.end(FAILED if isinstance(error, Exception) else KILLED, _reason(error))
+            raise
+        finally:
+            publisher.finish()
 
 
-def say_what_waits(folder: Path) -> None:
-    """Warn of events that no store has taken yet."""
-    if waiting := undelivered(folder):
-        text = "%d events are not in MLflow yet: they wait in %s for the next training, evaluation or `skygen publish`"
-        _logger.warning(text, waiting, folder)
-
-
-@dataclass
-class _Run:
-    identity: str
-    began_ms: int  # since 1970
-    reported: int = -1  # images seen of the last metrics
-    continues: bool = False
-
-
-def _run_in(folder: Path) -> _Run:
-    """The run in a journal that did not finish; a new one where there is none."""
-    run = None
-    for event in events(folder):
-        if event.kind == "start" and not event.content["continues"]:
-            run = _Run(event.content["journal"], event.time_ms, continues=True)
-        elif event.kind == "metrics" and run:
-            run.reported = max(run.reported, event.content["step"])
-        elif event.kind == "end" and event.content["status"] == "FINISHED":
-            run = None
-    return run or _Run(uuid.uuid4().hex, time.time_ns() // 1_000_000)
+def _record(checkpoint: Path, name: str) -> Record:
+    key, folder = checkpoint.stem, checkpoint.parent
+    begun, identity = unfinished(folder, key), uuid.uuid4().hex
+    run = Run(name, id=identity, key=key, began_ms=now_ms())
+    return begun or Record(folder / f"{key}-{identity[:8]}{SUFFIX}", run)
 
 
 def _dataset(data: Path, data_hash: str) -> dict[str, Any]:
     source = LocalArtifactDatasetSource(str(data))
     return MetaDataset(source, name=data.name, digest=data_hash[:36]).to_dict()  # type: ignore[abstract] # it is not
-
-
-def _end(journal: Journal, machine: Machine, status: str) -> None:
-    machine.stop()
-    journal.append("end", status=status)
 
 
 def _reason(error: BaseException) -> str:

@@ -1,33 +1,45 @@
-"""An MLflow store: what it does with the events of a journal, each of which may come twice and shows once."""
+"""An MLflow store: what it takes of a record, each part of which may come twice and shows once."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import mlflow
 from mlflow import MlflowClient
-from mlflow.entities import Dataset, DatasetInput, InputTag, LoggedModelStatus, Metric, Param, Run, RunTag
+from mlflow.entities import (
+    Dataset,
+    DatasetInput,
+    InputTag,
+    LifecycleStage,
+    LoggedModelStatus,
+    Metric,
+    Param,
+    Run,
+    RunTag,
+)
 from mlflow.exceptions import MlflowException
 from mlflow.models import Model
 from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE, RESOURCE_DOES_NOT_EXIST, ErrorCode
 from packaging.requirements import Requirement
 
 import skygen
-from skygen.tracking.journal import METRICS, Event, Position, status_after
 from skygen.tracking.places import LOCAL, artifacts_of, in_clone, keep_relative
+from skygen.tracking.record import FINISHED, RUNNING
+from skygen.tracking.record import Run as Reported
 
 EXPERIMENT = "skygen"
 BUNDLE_TAG = "skygen.bundle_sha256"
 RESTORED_TAG = "skygen.restored"  # the run was trained elsewhere, and its bundle came through DVC
 KEY_TAG = "skygen.training"  # the hash of what was trained on what: names the checkpoint
-JOURNAL_TAG = "skygen.journal"  # the journal that the run was reported through
+RUN_TAG = "skygen.run"  # the id in the record that the run was reported through
 ERROR_TAG = "skygen.error"
+SYSTEM = "system/"  # begins the names of what the machine did
 _MODEL = "bundle"
-# MLflow's own limits keep a call waiting for a quarter of an hour. Who delivers tries again by itself.
+_MOST_METRICS = 1000  # of a call
+# MLflow's own limits keep a call waiting for a quarter of an hour. Publishing tries again by itself.
 _REQUEST_LIMITS = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "10", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
 
 
@@ -58,22 +70,75 @@ class Store:
         self.experiment = str(found.experiment_id if found else self._new_experiment())
         keep_relative(uri)
 
-    def take(self, events: Sequence[Event], at: Position, files: Path) -> Position:
-        """Where the journal stands after `events` (of one kind), whose files are in `files`."""
-        event = events[0]
-        if event.kind == "start":
-            run = self._run_of_journal(event)
-            known = at.last_step if at.run_id == run.info.run_id else self._last_step(run, event)
-            at = replace(at, run_id=run.info.run_id, last_step=known)
-        elif event.kind == "evaluation":
-            at = replace(at, run_id=self.run_of(event.content["sha256"], event.content["name"]).info.run_id)
-        elif at.run_id is None:
-            raise ValueError(f"{files.parent}: its first event is {event.kind}, not the start of a run; remove it")
-        elif event.kind in METRICS:
-            self._log_metrics(at.run_id, events, at.last_step)
+    def has(self, run_id: str) -> bool:
+        """Whether the store knows a run, which was not deleted there."""
+        try:
+            return bool(run_id) and self.client.get_run(run_id).info.lifecycle_stage == LifecycleStage.ACTIVE
+        except MlflowException as error:
+            if is_unknown(error):
+                return False
+            raise
+
+    def begin(self, run: Reported) -> tuple[str, int]:
+        """The id of the run that a record is for, and the last step that it has from another record; -1 for none.
+
+        It is the run that the record began, or that one before it began for the same checkpoint; else a new one.
+        """
+        found = self._search(f"tags.`{RUN_TAG}` = '{run.id}'")
+        if found:
+            return str(found[0].info.run_id), -1
+        if run.resumed:
+            found = self._search(f"tags.`{KEY_TAG}` = '{run.key}' AND attributes.status != '{FINISHED}'")
+        tags = {KEY_TAG: run.key, RUN_TAG: run.id}
+        if not found:
+            return str(self.client.create_run(self.experiment, run.began_ms, tags, run.name).info.run_id), -1
+        last_step = self._last_step(found[0])
+        self.client.log_batch(found[0].info.run_id, tags=[RunTag(name, value) for name, value in tags.items()])
+        return str(found[0].info.run_id), last_step
+
+    def log_params(self, run_id: str, params: Mapping[str, str]) -> None:
+        """Give a run its parameters."""
+        self.client.log_batch(run_id, params=[Param(key, value) for key, value in params.items()])
+
+    def log_data(self, run_id: str, data: Mapping[str, Any]) -> None:
+        """Name the data set that a run was trained on."""
+        tags = [InputTag("mlflow.data.context", "training")]
+        self.client.log_inputs(run_id, datasets=[DatasetInput(Dataset(**data), tags)])
+
+    def log_tag(self, run_id: str, name: str, value: str) -> None:
+        """Tag a run."""
+        self.client.set_tag(run_id, name, value)
+
+    def log_metrics(self, run_id: str, rows: Sequence[Mapping[str, Any]], last_step: int) -> None:
+        """Add the lines of `metrics.jsonl` to a run that has all steps up to `last_step`."""
+        metrics = [
+            Metric(key, value, row["time_ms"], row["step"])
+            for row in rows
+            for key, value in row["values"].items()
+            if row["step"] > last_step or key.startswith(SYSTEM)
+        ]
+        for start in range(0, len(metrics), _MOST_METRICS):
+            self.client.log_batch(run_id, metrics=metrics[start : start + _MOST_METRICS])
+
+    def log_file(self, run_id: str, path: Path, folder: Path) -> None:
+        """Add a file to the `folder` of a run's artifacts."""
+        self.client.log_artifact(run_id, str(path), None if folder == Path() else folder.as_posix())
+
+    def log_bundle(self, run_id: str, folder: Path, sha256: str) -> None:
+        """Tag a run with the hash of the bundle that it made, and log that in `folder` as its model."""
+        self.client.set_tag(run_id, BUNDLE_TAG, sha256)
+        self.log_model(run_id, folder, sha256)
+
+    def log_status(self, run_id: str, run: Reported) -> None:
+        """Say how a run stands, and why it did not finish."""
+        if run.error:
+            self.client.set_tag(run_id, ERROR_TAG, run.error)
+        elif ERROR_TAG in self.client.get_run(run_id).data.tags:
+            self.client.delete_tag(run_id, ERROR_TAG)
+        if run.status == RUNNING:
+            self.client.update_run(run_id, status=RUNNING)
         else:
-            self._add(at.run_id, event, files)
-        return replace(at, store=self.uri, status=status_after(event, at.status), end=events[-1].end)
+            self.client.set_terminated(run_id, run.status, run.ended_ms)
 
     def run_of(self, sha256: str, name: str) -> Run:
         """The run that trained the bundle `sha256`; where the store holds none, a run of its own, tagged as restored.
@@ -131,63 +196,10 @@ class Store:
     def _search(self, condition: str) -> list[Run]:
         return list(self.client.search_runs([self.experiment], condition))
 
-    def _run_of_journal(self, event: Event) -> Run:
-        """The run that the journal began, or that a lost one began for the same checkpoint; else a new one.
-
-        Raises `MlflowException` for a run that the journal has begun and that the store does not know.
-        """
-        content = event.content
-        tags = {**content["tags"], KEY_TAG: content["key"], JOURNAL_TAG: content["journal"]}
-        found = self._search(f"tags.`{JOURNAL_TAG}` = '{content['journal']}'")
-        if not found and content["resumed"]:
-            unfinished = f"tags.`{KEY_TAG}` = '{content['key']}' AND attributes.status != 'FINISHED'"
-            found = self._search(unfinished)
-        if not found and content["continues"]:
-            raise MlflowException(f"the run of journal {content['journal']} is gone", RESOURCE_DOES_NOT_EXIST)
-        if not found:
-            return self.client.create_run(self.experiment, event.time_ms, tags, content["name"])
-        run_id = found[0].info.run_id
-        self.client.update_run(run_id, status="RUNNING")
-        self.client.log_batch(run_id, tags=[RunTag(name, value) for name, value in tags.items()])
-        if ERROR_TAG in found[0].data.tags:
-            self.client.delete_tag(run_id, ERROR_TAG)
-        return found[0]
-
-    def _last_step(self, run: Run, start: Event) -> int:
-        """The last step that a run has from another journal; -1 for a run of this one."""
-        if run.data.tags.get(JOURNAL_TAG) == start.content["journal"]:
-            return -1
-        keys = [key for key in run.data.metrics if not key.startswith("system/")]
+    def _last_step(self, run: Run) -> int:
+        keys = [key for key in run.data.metrics if not key.startswith(SYSTEM)]
         histories = [self.client.get_metric_history(run.info.run_id, key) for key in keys]
         return max((metric.step for history in histories for metric in history), default=-1)
-
-    def _log_metrics(self, run_id: str, events: Sequence[Event], last_step: int) -> None:
-        metrics = [
-            Metric(key, value, event.time_ms, event.content["step"])
-            for event in events
-            if event.kind == "system" or event.content["step"] > last_step
-            for key, value in event.content["values"].items()
-        ]
-        self.client.log_batch(run_id, metrics=metrics)
-
-    def _add(self, run_id: str, event: Event, files: Path) -> None:
-        content: dict[str, Any] = event.content
-        match event.kind:
-            case "params":
-                self.client.log_batch(run_id, params=[Param(key, value) for key, value in content["values"].items()])
-            case "data":
-                tags = [InputTag("mlflow.data.context", "training")]
-                self.client.log_inputs(run_id, datasets=[DatasetInput(Dataset(**content), tags)])
-            case "tag":
-                self.client.set_tag(run_id, content["name"], content["value"])
-            case "file":
-                folder, _, name = content["name"].rpartition("/")
-                self.client.log_artifact(run_id, str(files / content["place"] / folder / name), folder or None)
-            case "bundle":
-                self.client.set_tag(run_id, BUNDLE_TAG, content["sha256"])
-                self.log_model(run_id, files / content["sha256"] / "bundle", content["sha256"])
-            case "end":
-                self.client.set_terminated(run_id, content["status"], event.time_ms)
 
 
 def _requirements() -> list[str]:
