@@ -5,19 +5,21 @@ from pathlib import Path
 
 from skygen.evaluation.encoder_training import train_encoder
 from skygen.files import replace_folder
-from skygen.params import load
+from skygen.params import ParamsError, load
 from skygen.tiles.store import TileStore
 
 
 def main(tiles: str) -> None:
-    """Train the encoder of one tile set and describe its training tiles with it."""
-    params = load(Path("params.yaml"))
-    store = TileStore.open(Path("data/tiles") / tiles)
+    """Train the encoder of one tile set and describe its training tiles with it; say why where that cannot be done."""
     try:
+        params = load(Path("params.yaml"))
+        store = TileStore.open(Path("data/tiles") / tiles)
         with replace_folder(Path("models/encoders") / tiles) as folder:
             encoder = train_encoder(folder, store, params.encoder, params.chosen.encoder[tiles])
-    except BlockingIOError as error:
+    except (ParamsError, FileNotFoundError, BlockingIOError) as error:
         sys.exit(f"encoder {tiles}: {error}")
+    except PermissionError as error:
+        sys.exit(f"encoder {tiles}: {error}; see to its permissions, or remove it where another user's run left it")
     print(f"encoder of {tiles}: {encoder.sha256}")
 
 

@@ -31,6 +31,8 @@ def main(tiles: str) -> None:
         sys.exit(f"tiles {tiles}: {error}")
     except KeyboardInterrupt:
         sys.exit(130)  # what is finished is kept
+    except PermissionError as error:
+        sys.exit(f"tiles {tiles}: {error}; see to its permissions, or remove it where another user's run left it")
     except OSError as error:
         if error.errno not in _FULL:
             raise

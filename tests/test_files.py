@@ -1,3 +1,4 @@
+import errno
 import hashlib
 import math
 import os
@@ -368,3 +369,47 @@ def test_dvc_does_not_see_what_is_being_written(tmp_path):
     assert [len(remains(models)), len(remains(models / "sub"))] == [3, 2]
     status = subprocess.run([*dvc, "status"], cwd=tmp_path, check=True, capture_output=True, text=True)
     assert "up to date" in status.stdout
+
+
+@pytest.mark.parametrize("code", [errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS])
+@pytest.mark.parametrize("wait", [False, True])
+def test_a_file_system_without_locks_is_named_with_the_remedy(tmp_path, monkeypatch, code, wait):
+    def flock(_handle, _how):
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr("skygen.locks.fcntl.flock", flock)
+    with pytest.raises(BlockingIOError) as caught, replace_folder(tmp_path / "out", wait=wait):
+        pass
+    assert str(caught.value) == (
+        f"{tmp_path / 'out'}: the file system of {tmp_path} cannot lock files ({os.strerror(code)}), so that two runs "
+        "could spoil each other's work; move the project to a local disk, or mount this one with locks"
+    )
+    assert not (tmp_path / "out").exists()
+
+
+def by_nobody(folder, code):
+    """What a user says and how it ends who owns nothing, but can enter `folder` and read the code."""
+    for place in (folder, *folder.parents[:2]):
+        if place.stat().st_uid == os.getuid() and "pytest" in str(place):
+            place.chmod(0o755)
+    code = f"import os\nfrom pathlib import Path\nfrom skygen.files import *\nos.setuid(65534)\n{code}"
+    run = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=False)
+    return run.returncode, run.stderr.strip().splitlines()[-1]
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can leave a file to another user")
+def test_a_lock_that_another_user_left_is_named_with_the_remedy(tmp_path):
+    (tmp_path / ".skygen-lock-out").touch(mode=0o644)
+    status, said = by_nobody(tmp_path, "with replace_folder(Path('out')): pass")
+    assert status == 1
+    assert said == (
+        f"BlockingIOError: out: the lock {tmp_path}/.skygen-lock-out cannot be opened (Permission denied); "
+        "another user's run left it, such as root's in a container: remove it when that run has ended"
+    )
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can leave a folder to another user")
+def test_a_folder_in_which_no_lock_can_be_made_is_named(tmp_path):
+    status, said = by_nobody(tmp_path, "with resume_folder(Path('out'), 'a' * 64): pass")
+    assert status == 1
+    assert said.endswith(f".skygen-lock-out cannot be opened (Permission denied); see to the permissions of {tmp_path}")

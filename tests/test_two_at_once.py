@@ -11,6 +11,14 @@ import numpy as np
 import pytest
 
 ROOT = Path(__file__).parents[1]
+NO_LOCKS = """
+import errno, fcntl, runpy, sys
+def flock(_handle, _how):
+    raise OSError(errno.ENOLCK, "No locks available")
+fcntl.flock = flock
+script, *sys.argv[1:] = sys.argv[1:]
+runpy.run_path(script, run_name="__main__")
+"""
 STAGES = {
     "frames": (["frames"], "data/.skygen-lock-frames"),
     "encoder": (["encoder", "r64"], "models/encoders/.skygen-lock-r64"),
@@ -29,11 +37,11 @@ def project(tmp_path, write_store):
     return tmp_path
 
 
-def start(project, stage):
+def start(project, stage, *options):
     name, *arguments = STAGES[stage][0]
     environment = {**os.environ, "SKYGEN_PROCESSES": "1", "MLFLOW_TRACKING_URI": "", "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
-        [sys.executable, ROOT / "pipelines" / f"{name}.py", *arguments],
+        [sys.executable, *options, ROOT / "pipelines" / f"{name}.py", *arguments],
         cwd=project,
         env=environment,
         stdout=subprocess.DEVNULL,
@@ -84,3 +92,14 @@ def test_the_second_run_of_a_stage_ends_with_a_sentence(project, stage):
         wait_for_lock(project, stage, third)
     finally:
         kill(third)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_on_a_file_system_without_locks_ends_with_a_sentence(project, stage):
+    process = start(project, stage, "-c", NO_LOCKS)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 1
+    assert "Traceback" not in errors
+    said = errors.strip().splitlines()[-1]
+    assert said.startswith(stage)
+    assert said.endswith("; move the project to a local disk, or mount this one with locks")

@@ -1,5 +1,6 @@
 """Locks between processes, by files: whoever finds one taken says by whom; the kernel ends it with its holder."""
 
+import errno
 import fcntl
 import os
 import sys
@@ -13,7 +14,8 @@ def alone(path: Path, what: str, *, wait: bool = False) -> Iterator[None]:
     """Hold the lock file `path`, which is there while it is held: no other run then makes `what`.
 
     However this process ends, another can have the lock at once. Raises `BlockingIOError`, which names the process that
-    has it, or says so on stderr and waits for its end.
+    has it, or says so on stderr and waits for its end. The same error says why nobody can have the lock, and what to
+    do: another user left the file, or the file system knows no locks.
     """
     lock = _take(path, what, wait)
     try:
@@ -33,19 +35,46 @@ def still_names(path: Path, handle: int) -> bool:
 
 def _take(path: Path, what: str, wait: bool) -> int:
     while True:
-        lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        lock = _open(path, what)
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = os.pread(lock, 20, 0).decode()
-            said = f"{what}: another run{f', process {holder},' if holder else ''} is making it"
-            if not wait:
-                os.close(lock)
-                raise BlockingIOError(f"{said}; wait until it ends, or end it, and run again") from None
-            sys.stderr.write(f"{said}: waiting for its end\n")
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        if still_names(path, lock):
-            os.truncate(lock, 0)
-            os.pwrite(lock, str(os.getpid()).encode(), 0)
-            return lock
+            _lock(lock, path, what, wait)
+            if still_names(path, lock):
+                with suppress(OSError):  # a full disk: the lock holds without the name of its holder
+                    os.truncate(lock, 0)
+                    os.pwrite(lock, str(os.getpid()).encode(), 0)
+                return lock
+        except BaseException:
+            os.close(lock)
+            raise
         os.close(lock)
+
+
+def _open(path: Path, what: str) -> int:
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    except OSError as error:
+        if error.errno not in {errno.EACCES, errno.EPERM, errno.EROFS}:
+            raise
+        remedy = (
+            "another user's run left it, such as root's in a container: remove it when that run has ended"
+            if os.path.lexists(path)
+            else f"see to the permissions of {path.parent}"
+        )
+        raise BlockingIOError(f"{what}: the lock {path} cannot be opened ({error.strerror}); {remedy}") from error
+
+
+def _lock(lock: int, path: Path, what: str, wait: bool) -> None:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        holder = os.pread(lock, 20, 0).decode()
+        said = f"{what}: another run{f', process {holder},' if holder else ''} is making it"
+        if not wait:
+            raise BlockingIOError(f"{said}; wait until it ends, or end it, and run again") from None
+        sys.stderr.write(f"{said}: waiting for its end\n")
+        fcntl.flock(lock, fcntl.LOCK_EX)
+    except OSError as error:
+        raise BlockingIOError(
+            f"{what}: the file system of {path.parent} cannot lock files ({error.strerror}), so that two runs could "
+            "spoil each other's work; move the project to a local disk, or mount this one with locks"
+        ) from error
