@@ -209,3 +209,26 @@ def test_not_a_number_in_the_file_is_refused(tmp_path):
 
 def test_scientific_notation_is_a_number():
     assert RAW["recipes"]["gan"]["discriminator_lr"] == 0.0002
+
+
+@pytest.mark.parametrize(
+    ("folder", "words"),
+    [
+        ("~/my frames", "DVC does not know ~; write /home/me/my frames"),
+        ("~", "DVC does not know ~; write /home/me"),
+        ("~no-such-user/frames", "DVC does not know ~, and no user is called so; write the whole path"),
+        ("$HOME/frames", "DVC does not read variables of the environment; write /home/me/frames"),
+        ("", "at least 1 character"),
+    ],
+)
+def test_a_folder_that_only_a_shell_would_find_is_refused_with_the_path_to_write(monkeypatch, folder, words):
+    monkeypatch.setenv("HOME", "/home/me")
+    message = refusal(changed("frames.folder", folder))
+
+    assert message.startswith(f"params.yaml: frames.folder = {folder!r}: ")
+    assert message.endswith(words) or (not folder and words in message)
+
+
+@pytest.mark.parametrize("folder", ["my frames", "/data/my frames/", "frames~", "a$b", "../frames"])
+def test_a_folder_that_is_written_out_is_taken_as_it_is(folder):
+    assert validate(Params, changed("frames.folder", folder), "").frames.folder == folder

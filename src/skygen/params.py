@@ -4,6 +4,7 @@ An unknown key, a wrong type or a value out of range raises `ParamsError`, which
 legal. The rows of `recipes` get their typed form where they are used, in `skygen.gan.recipes`.
 """
 
+import os
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
@@ -91,11 +92,23 @@ class FramesParams(Section):
     """Where frames come from."""
 
     source: Literal["simulated", "sdss", "local"]
-    folder: str
+    folder: Annotated[str, Field(min_length=1)]
     seed: Seed
     min_fields: Annotated[int, Field(ge=3)]
     sdss: SurveyParams
     scheduler: str | None
+
+    @field_validator("folder")
+    @classmethod
+    def _folder_is_written_out(cls, folder: str) -> str:
+        if folder.startswith("~"):
+            try:
+                raise ValueError(f"DVC does not know ~; write {Path(folder).expanduser()}")
+            except RuntimeError:
+                raise ValueError("DVC does not know ~, and no user is called so; write the whole path") from None
+        if (whole := os.path.expandvars(folder)) != folder:
+            raise ValueError(f"DVC does not read variables of the environment; write {whole}")
+        return folder
 
 
 class TileSetParams(Section):
