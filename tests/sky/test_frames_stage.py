@@ -192,10 +192,20 @@ def test_files_are_checked_against_the_folders_sums(survey, tmp_path):
     assert len(manifest.frames) == 6
 
 
-def test_sums_that_are_none_stop_the_run(survey, tmp_path):
-    (survey / "SHA256SUMS").write_text("\nwhat is this\n")
-    with pytest.raises(FramesError, match=r"SHA256SUMS, line 2: not a SHA-256 and a file's name; mend the line or"):
-        collect(survey, tmp_path / "frames")
+def test_sums_that_are_none_cost_the_frames_of_their_folder_and_no_others(survey, tmp_path):
+    """One of four fields has its frames in a folder with a bad file: three are enough."""
+    (survey / "bad").mkdir()
+    for band in "gr":
+        name = f"frame-{band}-000094-1-0012.fits"
+        (survey / name).rename(survey / "bad" / name)
+    (survey / "bad" / "SHA256SUMS").write_text("\nwhat is this\n")
+    manifest = collect(survey, tmp_path / "frames")
+    why = "line 2: not a SHA-256 and a file's name"
+    assert causes(manifest) == {
+        "bad/SHA256SUMS": why,
+        **{f"bad/frame-{b}-000094-1-0012.fits": f"it cannot be checked by bad/SHA256SUMS: {why}" for b in "gr"},
+    }
+    assert len(manifest.frames) == 6
 
 
 def test_too_few_fields_is_an_error_that_names_the_files_and_changes_nothing(survey, tmp_path):

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from skygen.sky.archive.sums import read_sums
-from skygen.sky.listing import list_folder
+from skygen.sky.archive.sums import SUMS, read_sums
+from skygen.sky.frame import FrameError
+from skygen.sky.listing import list_folder, read_candidate
 
 G, R = "frame-g-000094-1-0012.fits.bz2", "frame-r-000094-1-0012.fits.bz2"
 OTHER = "frame-r-001035-6-0017.fits.bz2"
@@ -121,6 +122,89 @@ def test_sums_are_read_as_sha256sum_reads_them(tmp_path: Path, line: str) -> Non
     checked = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     pairs, bad = read_sums(tmp_path / "SHA256SUMS")
     if checked.returncode == 0:
-        assert (pairs, bad) == ([(G, digest)], [])
+        assert (pairs, bad) == ([(G, digest)], {})
     else:
         assert bad or pairs == [(f"{G}\r", digest)], checked.stderr
+
+
+def unchecked(folder: Path) -> dict[str, str]:
+    """Why frames in g and r are not used: only of those that a damaged `SHA256SUMS` costs."""
+    found = {}
+    for candidate in (found for of_field in list_folder(folder, ["g", "r"])[0].values() for found in of_field):
+        if candidate.unchecked:
+            with pytest.raises(FrameError) as caught:
+                read_candidate(candidate)
+            found[candidate.shown] = f"{caught.value.cause}; {caught.value.remedy}"
+    return found
+
+
+@pytest.fixture
+def folders(frames: Path) -> Path:
+    """The frame of the folder, and two below it in folders of their own."""
+    for name in ("bad", "good"):
+        (frames / name).mkdir()
+        (frames / name / OTHER).write_bytes(b"r")
+    return frames
+
+
+def test_sums_that_say_nothing_cost_the_frames_of_their_folder_alone(folders: Path) -> None:
+    (folders / "bad/deep").mkdir()
+    (folders / "bad/deep" / R).write_bytes(b"r")
+    (folders / "bad" / SUMS).write_text("\nwhat is this\n")
+    why = f"it cannot be checked by bad/{SUMS}: line 2: not a SHA-256 and a file's name; mend the {SUMS}, or remove it"
+    assert unchecked(folders) == {f"bad/{OTHER}": why, f"bad/deep/{R}": why}
+    assert listed(folders)[1] == {f"bad/{SUMS}": "line 2: not a SHA-256 and a file's name"}
+
+
+def test_sums_that_cannot_be_read_cost_the_frames_of_their_folder_alone(
+    folders: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folders / "bad" / SUMS).touch()
+    denied = PermissionError(13, "Permission denied")
+    monkeypatch.setattr("skygen.sky.listing.read_sums", lambda _path: (_ for _ in ()).throw(denied))
+    said = unchecked(folders)
+    assert list(said) == [f"bad/{OTHER}"]
+    assert said[f"bad/{OTHER}"].startswith(f"it cannot be checked by bad/{SUMS}: it cannot be read (Permission denied)")
+    assert listed(folders)[1] == {f"bad/{SUMS}": "it cannot be read (Permission denied)"}
+
+
+def test_sums_that_are_no_file_cost_the_frames_of_their_folder_alone(folders: Path) -> None:
+    (folders / "bad" / SUMS).symlink_to("nowhere")
+    os.mkfifo(folders / "good" / SUMS)
+    said = unchecked(folders)
+    assert list(said) == [f"bad/{OTHER}", f"good/{OTHER}"]
+    assert f"bad/{SUMS}: it is a link to nowhere, which is not there" in said[f"bad/{OTHER}"]
+    assert f"good/{SUMS}: it is no regular file" in said[f"good/{OTHER}"]
+
+
+def test_a_frame_that_sums_above_or_beside_it_list_is_checked_by_these(folders: Path) -> None:
+    digest = hashlib.sha256(b"r").hexdigest()
+    (folders / SUMS).write_text("torn")
+    (folders / "good" / SUMS).write_text(f"{digest}  {OTHER}\n")
+    assert list(unchecked(folders)) == [G, f"bad/{OTHER}"]
+
+
+def test_a_damaged_line_costs_the_frame_that_it_names(folders: Path) -> None:
+    digest = hashlib.sha256(b"g").hexdigest()
+    (folders / SUMS).write_text(f"{digest}  {G}\n{digest[:50]}  ./bad/{OTHER}\n")
+    why = f"it is named in {SUMS}, line 2, which is not a SHA-256 and a file's name; mend the {SUMS}, or remove it"
+    assert unchecked(folders) == {f"bad/{OTHER}": why}
+
+
+def test_sums_that_list_nothing_have_a_line(folders: Path) -> None:
+    (folders / SUMS).touch()
+    assert unchecked(folders) == {}
+    assert listed(folders)[1] == {SUMS: "it lists nothing, and nothing is checked"}
+
+
+def test_a_frame_that_is_listed_and_not_there_has_a_line(folders: Path) -> None:
+    names = [G, R, f"good/{OTHER}", "gone/frame-g-001035-6-0017.fits", R.replace("-r-", "-z-"), "notes.txt"]
+    (folders / SUMS).write_text("".join(f"{'0' * 64}  {name}\n" for name in names))
+    cause = f"it is listed in {SUMS}, not there"
+    assert listed(folders)[1] == {R: cause, "gone/frame-g-001035-6-0017.fits": cause}
+
+
+def test_a_listed_frame_that_is_no_file_keeps_its_own_line(folders: Path) -> None:
+    (folders / R).symlink_to("nowhere")
+    (folders / SUMS).write_text(f"{'0' * 64}  {R}\n")
+    assert listed(folders)[1] == {R: "it is a link to nowhere, which is not there"}

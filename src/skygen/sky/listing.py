@@ -9,7 +9,7 @@ import os
 import re
 import stat
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +21,9 @@ from skygen.sky.frame_file import AGAIN
 from skygen.sky.manifest import NOTHING_TO_DO, FramesError, Refusal
 
 _FITS = re.compile(r"(frame-|fpC-).*|.*\.fits?(\.[a-z0-9]+)?", re.IGNORECASE | re.DOTALL)
+_FRAME_NAMES = re.compile(r"(?:[^\s*(]*/)?frame-[^\s/)]+")  # in a damaged line
+_MEND_SUMS = f"mend the {SUMS}, or remove it"
+_BRING_BACK = f"put it there, or take its line out of the {SUMS}"
 _OTHERS_SHOWN = 100  # files that have nothing of a frame in their names; any more are counted
 
 
@@ -32,6 +35,7 @@ class Candidate:
     shown: str  # its name in the quarantine table: that below the folder
     band: str
     sha256: tuple[str, ...]  # that it should have, by each line that names it
+    unchecked: tuple[str, str] | None = None  # why no `SHA256SUMS` says so though one should, and what to do
 
 
 def list_folder(folder: Path, bands: Sequence[str]) -> tuple[dict[FieldId, list[Candidate]], list[Refusal]]:
@@ -53,8 +57,13 @@ def find_frames(folder: Path, bands: Sequence[str]) -> tuple[dict[FieldId, list[
     """The same where there may be none."""
     known: dict[FieldId, list[Candidate]] = defaultdict(list)
     files, refused = walk(folder)
-    sums, of_sums = _read_all_sums(folder, files)
-    refused += of_sums
+    sums = _Sums(folder)
+    for path in sorted(path for path in files if path.name == SUMS):
+        sums.read(path, bands)
+    for refusal in refused:  # a SHA256SUMS that is a broken link, say
+        if Path(refusal.file).name == SUMS:
+            sums.distrust(folder / refusal.file, refusal.cause)
+    refused += sums.refused
     others: list[Refusal] = []
     for path in sorted(files):
         name = shown(path.relative_to(folder))
@@ -65,7 +74,7 @@ def find_frames(folder: Path, bands: Sequence[str]) -> tuple[dict[FieldId, list[
                 (refused if _FITS.fullmatch(path.name) else others).append(_no_frame(name, path.name))
             continue
         if band in bands:
-            known[field_id].append(Candidate(path, name, band, tuple(sorted(sums.get(os.path.realpath(path), ())))))
+            known[field_id].append(Candidate(path, name, band, *sums.of(path)))
         else:
             remedy = f"{NOTHING_TO_DO}, or name the band in a tile set"
             refused.append(Refusal(file=name, cause=f"no tile set uses band {band}", remedy=remedy))
@@ -115,7 +124,9 @@ def walk(folder: Path) -> tuple[list[Path], list[Refusal]]:
 
 
 def read_candidate(candidate: Candidate) -> Frame:
-    """The frame in a file; raises `FrameError` also where it is gone, or is not what a `SHA256SUMS` says."""
+    """The frame in a file; raises `FrameError` also where it is gone, or where a `SHA256SUMS` says no, or might."""
+    if candidate.unchecked:
+        raise FrameError(candidate.path, *candidate.unchecked)
     try:
         frame = read_frame(candidate.path)
     except FileNotFoundError as error:
@@ -176,24 +187,70 @@ def _no_frame(name: str, own_name: str) -> Refusal:
     return Refusal(file=name, cause=cause, remedy=remedy)
 
 
-def _read_all_sums(folder: Path, files: Iterable[Path]) -> tuple[dict[str, set[str]], list[Refusal]]:
-    """The SHA-256 of files by their real paths, by every `SHA256SUMS` among `files`; and what in these is no line.
+class _Sums:
+    """What every `SHA256SUMS` below a folder says, and what is wrong with them.
 
-    Raises `FramesError` where one of them has no line that sha256sum would check, or cannot be read.
+    A frame is not used unchecked where a line was to check it: where the line that has its name is damaged, or where
+    the whole file says nothing and no other that does lists the frame. A file counts for its folder and all below.
     """
-    sums: dict[str, set[str]] = defaultdict(set)
-    refused = []
-    for path in (path for path in files if path.name == SUMS):
+
+    def __init__(self, folder: Path) -> None:
+        self.refused: list[Refusal] = []
+        self._folder = folder
+        self._digests: dict[str, set[str]] = defaultdict(set)  # by the real path, as the next
+        self._damaged: dict[str, tuple[str, str]] = {}
+        self._distrusted: dict[Path, tuple[str, str]] = {}  # by the folder
+
+    def read(self, path: Path, bands: Sequence[str]) -> None:
+        """Take in one file, with a refusal for each frame in `bands` that it lists and that is not there."""
         try:
             pairs, bad = read_sums(path)
         except OSError as error:
-            raise FramesError(f"{path} cannot be read ({error.strerror}); mend or remove it") from error
+            self.distrust(path, f"it cannot be read ({error.strerror})")
+            self.refused.append(_refuse(path, self._folder, f"it cannot be read ({error.strerror})", _MEND_SUMS))
+            return
         for name, digest in pairs:
-            sums[os.path.realpath(path.parent / name)].add(digest)
-        lines = f"line{'s' if len(bad) > 1 else ''} {', '.join(map(str, bad[:10]))}"
+            self._digests[os.path.realpath(path.parent / name)].add(digest)
+            if _is_missing(path.parent / name, bands):
+                cause = f"it is listed in {self._shown(path)}, not there"
+                self.refused.append(Refusal(file=self._shown(path.parent / name), cause=cause, remedy=_BRING_BACK))
+        if not bad:
+            if not pairs:
+                self.refused.append(_refuse(path, self._folder, "it lists nothing, and nothing is checked", _MEND_SUMS))
+            return
+        lines = f"line{'s' if len(bad) > 1 else ''} {', '.join(map(str, list(bad)[:10]))}"
         cause = f"{lines}: not a SHA-256 and a file's name"
-        if bad and not pairs:
-            raise FramesError(f"{path}, {cause}; mend the line or remove the file")
-        if bad:
-            refused.append(_refuse(path, folder, f"{cause}: not checked", "mend the line, or take it out"))
-    return sums, refused
+        self.refused.append(_refuse(path, self._folder, cause, _MEND_SUMS))
+        if not pairs:
+            self.distrust(path, cause)
+        for number, line in bad.items():
+            for name in _FRAME_NAMES.findall(os.fsdecode(line)):
+                why = f"it is named in {self._shown(path)}, line {number}, which is not a SHA-256 and a file's name"
+                self._damaged[os.path.realpath(path.parent / name)] = why, _MEND_SUMS
+
+    def distrust(self, path: Path, cause: str) -> None:
+        """Have no frame used that the `SHA256SUMS` at `path` might list."""
+        self._distrusted[path.parent] = f"it cannot be checked by {self._shown(path)}: {cause}", _MEND_SUMS
+
+    def of(self, path: Path) -> tuple[tuple[str, ...], tuple[str, str] | None]:
+        """The SHA-256 that a frame should have, by each line that lists it, and why it must not be used unchecked."""
+        real = os.path.realpath(path)
+        if real in self._digests:
+            return tuple(sorted(self._digests[real])), None
+        distrusted = (self._distrusted[folder] for folder in path.parents if folder in self._distrusted)
+        return (), self._damaged.get(real) or next(distrusted, None)
+
+    def _shown(self, path: Path) -> str:
+        return shown(Path(os.path.relpath(path, self._folder)))
+
+
+def _is_missing(path: Path, bands: Sequence[str]) -> bool:
+    """Whether there is no such file, which by its name is a frame in one of `bands`."""
+    try:
+        if parse_frame_name(path.name)[0] in bands:
+            path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except (OSError, ValueError):  # one that may be there, in a folder that cannot be read and is refused; or no frame
+        return False
+    return False

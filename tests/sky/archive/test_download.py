@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from skygen.sky.archive.download import STRIKES, SurveyError, UnreachableError, download_frames
-from skygen.sky.archive.sums import SUMS, alone_in
+from skygen.locks import alone
+from skygen.sky.archive.download import LOCK, STRIKES, SurveyError, UnreachableError, download_frames
+from skygen.sky.archive.sums import SUMS
 from skygen.sky.archive.transfer import memo_of, part_of
 from skygen.sky.field import FieldId, frame_name
 from tests.sky.archive.survey_server import CONTENT, FIELD, NAME, URL, cut, frame_path, small_frame, stall, status
@@ -32,7 +33,7 @@ def test_frames_arrive_where_the_survey_has_them_with_their_hashes(server, fetch
     assert paths == [tmp_path / "downloads" / frame_path(name)[1:] for name in names]
     assert [path.read_bytes() for path in paths] == [server.files[frame_path(name)] for name in names]
     left = {path.name for path in (tmp_path / "downloads").rglob("*") if path.is_file()}
-    assert left == {*names, SUMS, ".lock"}
+    assert left == {*names, SUMS}
     checked = subprocess.check_output(["sha256sum", "--check", SUMS], cwd=tmp_path / "downloads", text=True)
     assert checked.count(": OK") == 4
 
@@ -283,9 +284,10 @@ def test_a_disk_that_takes_no_more_loses_nothing_that_was_finished(server, fetch
 
 def test_a_run_waits_for_the_one_before_and_takes_over_what_it_fetched(server, tmp_path):
     path = tmp_path / URL[1:]
-    with alone_in(tmp_path):
+    with alone(tmp_path / LOCK, "downloads"):
         process = start(server, tmp_path, FIELD)
-        assert "waiting for another run" in process.stderr.readline()
+        said = f"{tmp_path}: another run, process {os.getpid()}, is making it: waiting for its end\n"
+        assert process.stderr.readline() == said
         for _ in range(50):
             assert server.requests == []
             time.sleep(0.01)

@@ -18,9 +18,11 @@ from typing import Any, TypeVar
 import httpx
 from tqdm import tqdm
 
+from skygen.files import make_folder
+from skygen.locks import alone
 from skygen.params import SurveyParams
 from skygen.proxies import ProxyError, proxy_for
-from skygen.sky.archive.sums import Sums, alone_in
+from skygen.sky.archive.sums import Sums
 from skygen.sky.archive.transfer import (
     MEBIBYTE,
     PAUSE_S,
@@ -35,6 +37,7 @@ from skygen.sky.archive.transfer import (
 from skygen.sky.field import FieldId, frame_name
 
 FIELD_LIST = "window_flist.fits"
+LOCK = ".skygen-lock"  # held in the folder of downloads by the run that fills it; DVC ignores such names
 RERUN = "301"  # the processing of the imaging data that every release since the eighth publishes
 FRAME_BYTES = 3_400_000  # of a frame as the survey compresses it: what is left is guessed by it before the first answer
 STRIKES = 8  # files in a row that fail, none having arrived between: the fault is the server's, not theirs
@@ -192,7 +195,8 @@ def _run(work: Coroutine[Any, Any, T]) -> T:
 def _download(wanted: Sequence[Wanted], survey: SurveyParams, downloads: Path, pause_s: float) -> Failures:
     """Fetch what is not there yet; the cause and the remedy of each file that cannot be had."""
     try:
-        with alone_in(downloads):
+        make_folder(downloads)
+        with alone(downloads / LOCK, str(downloads), wait=True):  # so that no two runs write the same files
             sums = Sums(downloads)
             try:
                 lacking = _lacking(wanted, sums, survey.connections)
@@ -202,6 +206,8 @@ def _download(wanted: Sequence[Wanted], survey: SurveyParams, downloads: Path, p
     except KeyboardInterrupt:
         sys.stderr.write("\ndownload stopped: what has arrived is kept; run again to go on\n")
         raise
+    except BlockingIOError as error:
+        raise SurveyError(str(error)) from error
     except OSError as error:
         raise SurveyError(
             f"{downloads}: {error.strerror or error}; see to the disk and run again: what has arrived is kept"

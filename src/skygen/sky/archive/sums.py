@@ -1,11 +1,8 @@
-"""What a folder of downloads holds whole, by hash, in the format of sha256sum; and the lock that keeps others out."""
+"""What a folder of downloads holds whole, by hash, in the format of sha256sum."""
 
-import fcntl
 import os
 import re
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 from skygen.files import sha256_file, write_atomically
@@ -20,12 +17,12 @@ _LINE = re.compile(
 _ESCAPES = {b"n": b"\n", b"r": b"\r", b"\\": b"\\"}
 
 
-def read_sums(path: Path) -> tuple[list[tuple[str, str]], list[int]]:
-    """Name and SHA-256 of each line that `sha256sum --check` would check, and the numbers of those that it warns of.
+def read_sums(path: Path) -> tuple[list[tuple[str, str]], dict[int, bytes]]:
+    """Name and SHA-256 of each line that `sha256sum --check` would check, and by its number each that it warns of.
 
     It takes its own form and that of BSD, names with escapes, capitals, comments, empty lines and DOS line ends.
     """
-    pairs, bad = [], []
+    pairs, bad = [], dict[int, bytes]()
     marked: bool | None = None  # whether two characters part digest and name; sha256sum has the first line decide
     for number, line in enumerate(path.read_bytes().split(b"\n"), 1):
         text = line.removesuffix(b"\r")
@@ -34,7 +31,7 @@ def read_sums(path: Path) -> tuple[list[tuple[str, str]], list[int]]:
         found = _LINE.fullmatch(text)
         name = _name(found, marked) if found else None
         if found is None or name is None:
-            bad.append(number)
+            bad[number] = text
             continue
         if found["digest"] and marked is None:
             marked = found["mark"] is not None
@@ -99,16 +96,3 @@ class Sums:
 
     def _name(self, path: Path) -> str:
         return path.relative_to(self._folder).as_posix()
-
-
-@contextmanager
-def alone_in(folder: Path) -> Iterator[None]:
-    """Hold `folder`, made where it is missing, so that no two runs write the same files; wait for the one before."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            sys.stderr.write(f"waiting for another run that downloads to {folder}\n")
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
