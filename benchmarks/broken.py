@@ -18,7 +18,7 @@ from tempfile import TemporaryDirectory
 import httpx
 
 from benchmarks.malformed.cases import FAMILIES, Case, case, play
-from benchmarks.served import Service, served
+from tests.harness.served import Service, served
 
 CLIENTS = 8
 HURRY = {"SKYGEN_BODY_SECONDS": "4", "SKYGEN_HEAD_SECONDS": "4"}  # the time of slow clients is the time of the run

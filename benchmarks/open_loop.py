@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from benchmarks.raw import Address
+from tests.harness.raw import Address
 
 _LENGTH = re.compile(rb"\r\ncontent-length: *([0-9]+)\r\n", re.IGNORECASE)
 Idle = tuple[float, asyncio.StreamReader, asyncio.StreamWriter]  # since when

@@ -19,8 +19,8 @@ import numpy as np
 
 from benchmarks.limits import print_machine
 from benchmarks.open_loop import Answers, get, load, post
-from benchmarks.raw import Address
-from benchmarks.served import Service, served
+from tests.harness.raw import Address
+from tests.harness.served import Service, served
 
 TIMES = 10
 GROWTH_BYTES = 100e6

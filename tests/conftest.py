@@ -31,6 +31,10 @@ from skygen.tiles.store import SPLITS, Survival, TileSetCard, TileStore
 from skygen.tiles.writer import data_hash, describe_shard, write_card, write_shard
 
 ROOT = Path(__file__).parents[1]
+# Folders whose tests share what takes long to make.
+SHARED = ("e2e",)
+# What `make test` starts with, since all else fits beside it.
+LONGEST = ("e2e",)
 # The astrometry of a real frame, whose axes lie a quarter turn from north.
 ASTROMETRY = {
     "CTYPE1": "RA---TAN",
@@ -46,6 +50,21 @@ ASTROMETRY = {
     "CD2_1": 1.09986e-04,
     "CD2_2": 6.4e-09,
 }
+
+
+@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in a hook of its own
+def pytest_collection_modifyitems(items):
+    """Whole files go to one worker, those that share what takes long to start together, and the longest ones first."""
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(_group(item)))
+    items.sort(key=lambda item: _group(item) not in LONGEST)
+
+
+def _group(item):
+    for name in SHARED:
+        if item.path.is_relative_to(ROOT / "tests" / name):
+            return name
+    return str(item.path.relative_to(ROOT))
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -12,7 +12,7 @@ from typing import Literal
 
 from benchmarks.malformed import content as parts
 from benchmarks.malformed import wire
-from benchmarks.raw import Address, Heard, Step, exchange, leave
+from tests.harness.raw import Address, Heard, Step, exchange, leave
 
 Rng = random.Random
 End = Literal["wait", "half", "leave", "reset"]

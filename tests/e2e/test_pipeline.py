@@ -2,11 +2,8 @@
 
 import io
 import json
-import socket
 import subprocess
-import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import httpx
 import mlflow
@@ -20,6 +17,7 @@ from skygen.evaluation.scoring import entries
 from skygen.files import sha256_folder
 from skygen.measure.table import MEANINGS
 from tests.e2e.conftest import Project
+from tests.harness.served import await_ready, free_port
 
 SETS, RECIPES = ("r64", "gri128"), ("gan", "improved", "scene")
 
@@ -102,6 +100,8 @@ def test_every_run_reports_every_metric_with_its_controls(project: Project, tile
 
 @pytest.fixture
 def store(project: Project, monkeypatch: pytest.MonkeyPatch) -> Iterator[MlflowClient]:
+    """MLflow with the project as the current folder, as `make ui` has it: the places of artifacts are below it."""
+    monkeypatch.chdir(project.folder)
     before = mlflow.get_tracking_uri()
     mlflow.set_tracking_uri(f"sqlite:///{project.folder}/mlflow.db")
     yield MlflowClient()
@@ -142,31 +142,18 @@ def served(project: Project) -> Iterator[str]:
     bento = project.folder / ".bento"
     bento.mkdir()
     project.run("python", "-m", "tarfile", "-e", "dist/skygen.bento", ".bento")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     command = ["bentoml", "serve", str(bento), "--host", "127.0.0.1", "--port", str(port)]
     environment = {key: value for key, value in project.environment.items() if key != "PYTHONPATH"}
     environment["BENTOML_HOME"] = str(bento / "home")
     with (project.folder / "serve.log").open("w") as log:
         server = subprocess.Popen(command, cwd=project.folder, env=environment, stdout=log, stderr=log)
     try:
-        _wait(f"http://127.0.0.1:{port}/readyz", project.folder / "serve.log")
+        await_ready(f"http://127.0.0.1:{port}", server, project.folder / "serve.log")
         yield f"http://127.0.0.1:{port}"
     finally:
         server.terminate()
-        server.wait(timeout=30)
-
-
-def _wait(address: str, log: Path) -> None:
-    for _ in range(240):
-        try:
-            if httpx.get(address).status_code == 200:
-                return
-        except httpx.TransportError:
-            pass
-        time.sleep(0.25)
-    pytest.fail(f"the Bento did not come up:\n{log.read_text()}")
+        server.wait(timeout=120)
 
 
 def test_bento_serves_every_bundle_of_the_pipeline(project: Project, served: str) -> None:

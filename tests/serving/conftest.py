@@ -1,12 +1,6 @@
 """A real BentoML server on a real port."""
 
-import os
-import socket
-import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import httpx
@@ -17,11 +11,8 @@ from prometheus_client import REGISTRY
 from serving.catalogue import Catalogue, RealCard, RealTiles
 from skygen.bundle import Bundle
 from skygen.files import sha256_file, sha256_folder, write_json
+from tests.harness.served import Service, served
 from tests.serving.samples import Added, all_series, noise_tiles
-
-ROOT = Path(__file__).parents[2]
-
-Serve = Callable[[str, Path, dict[str, str]], AbstractContextManager[httpx.Client]]
 
 
 @pytest.fixture(scope="session")
@@ -45,52 +36,17 @@ def bundles(tmp_path_factory: pytest.TempPathFactory, write_bundle: Callable[...
 
 
 @pytest.fixture(scope="session")
-def serve(tmp_path_factory: pytest.TempPathFactory) -> Serve:
-    """`with serve(target, folder, environment) as client`: a client of `bentoml serve target`, run in `folder`."""
-
-    @contextmanager
-    def served(target: str, folder: Path, environment: dict[str, str]) -> Iterator[httpx.Client]:
-        home, port = tmp_path_factory.mktemp("home"), _free_port()
-        command = [sys.executable, "-m", "bentoml", "serve", target, "--host", "127.0.0.1", "--port", str(port)]
-        alone = {"HOME": str(home), "BENTOML_HOME": str(home / "bentoml"), "BENTOML_DO_NOT_TRACK": "True"}
-        variables = os.environ | alone | environment
-        with (
-            (home / "log").open("w") as log,
-            subprocess.Popen(command, cwd=folder, env=variables, stdout=log, stderr=log) as server,
-            httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client,
-        ):
-            try:
-                _await_ready(client, server, home / "log")
-                yield client
-            finally:
-                server.terminate()
-
-    return served
+def running(bundles: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """The checkout's service over the small bundles, one for all tests that change nothing in it."""
+    with served(tmp_path_factory.mktemp("service"), {}, bundles) as service:
+        yield service
 
 
 @pytest.fixture(scope="session")
-def client(bundles: Path, serve: Serve) -> Iterator[httpx.Client]:
-    """A client of the checkout's service over the small bundles, one for all tests."""
-    with serve("serving.service:Skygen", ROOT, {"SKYGEN_BUNDLES": str(bundles), "SKYGEN_DEVICE": "cpu"}) as started:
+def client(running: Service) -> Iterator[httpx.Client]:
+    """A client of that service."""
+    with running.client() as started:
         yield started
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def _await_ready(client: httpx.Client, server: subprocess.Popen[bytes], log: Path) -> None:
-    end = time.monotonic() + 90
-    while time.monotonic() < end and server.poll() is None:
-        try:
-            if client.get("/readyz").is_success:
-                return
-        except httpx.TransportError:
-            pass
-        time.sleep(0.2)
-    pytest.fail(f"the server did not get ready (exit status {server.poll()}); its log:\n{log.read_text()}")
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from typing import Any
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from benchmarks.raw import Address
+from tests.harness.raw import Address
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.raw import Address
+from tests.harness.raw import Address
 from tests.programs import program
 
 SHIPPED = Path(__file__).parents[2] / "serving/proxy/nginx.conf"

@@ -4,14 +4,14 @@ import os
 import shutil
 import signal
 import subprocess
-import time
 from pathlib import Path
 
 import httpx
 import pytest
 import torch
 
-from benchmarks.served import free_port, served
+from serving.settings import Settings
+from tests.harness.served import await_ready, free_port, served
 from tests.serving.loaded import service
 from tests.serving.local import listening
 
@@ -23,21 +23,42 @@ no_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has 
     ("settings", "reason"),
     [
         ({"SKYGEN_API_KEYS": "short"}, "key 1 of SKYGEN_API_KEYS has 5 characters; it takes at least 16"),
-        ({"SKYGEN_API_KEYS_FILE": "/nowhere/keys"}, "SKYGEN_API_KEYS_FILE: No such file or directory: '/nowhere/keys'"),
-        ({"SKYGEN_METRICS": "keys"}, "SKYGEN_METRICS is keys, but there are none"),
-        pytest.param({"SKYGEN_DEVICE": "cuda"}, "SKYGEN_DEVICE is cuda, but torch sees no GPU", marks=no_gpu),
-        ({"SKYGEN_DEVICE": "gpu"}, "SKYGEN_DEVICE is 'gpu'; it must be auto, cpu or cuda"),
         ({"SKYGEN_WORKERS": "none"}, "SKYGEN_WORKERS"),
     ],
 )
 def test_a_wrong_setting_ends_the_command_with_the_reason(
     bundles: Path, tmp_path: Path, settings: dict[str, str], reason: str
 ) -> None:
+    """What the command's judge finds, and what is wrong before there is a service to judge; the rest by the judge."""
     with pytest.raises(RuntimeError, match="did not get ready") as refused, served(tmp_path, settings, bundles):
         pass
     assert reason in str(refused.value)
     assert "exit status 1" in str(refused.value)
     assert "Traceback" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [
+        ({"SKYGEN_BUNDLES": "/nowhere"}, "/nowhere/catalogue.json: missing"),
+        ({"SKYGEN_API_KEYS": "short"}, "key 1 of SKYGEN_API_KEYS has 5 characters; it takes at least 16"),
+        ({"SKYGEN_API_KEYS_FILE": "/nowhere/keys"}, "SKYGEN_API_KEYS_FILE: No such file or directory: '/nowhere/keys'"),
+        ({"SKYGEN_METRICS": "keys"}, "SKYGEN_METRICS is keys, but there are none"),
+        pytest.param({"SKYGEN_DEVICE": "cuda"}, "SKYGEN_DEVICE is cuda, but torch sees no GPU", marks=no_gpu),
+        ({"SKYGEN_DEVICE": "gpu"}, "SKYGEN_DEVICE is 'gpu'; it must be auto, cpu or cuda"),
+    ],
+)
+def test_the_judge_of_a_command_ends_it_with_the_reason(
+    bundles: Path, monkeypatch: pytest.MonkeyPatch, settings: dict[str, str], reason: str
+) -> None:
+    for name, value in ({"SKYGEN_BUNDLES": str(bundles), "SKYGEN_DEVICE": "cpu"} | settings).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(service, "SETTINGS", Settings.of_environment())
+    monkeypatch.setattr(service.command, "lead", lambda: pytest.fail("the command goes on"))
+    with pytest.raises(SystemExit) as refused:
+        service.Skygen.inner.judge()
+    assert str(refused.value).startswith("nothing to serve: ")
+    assert reason in str(refused.value)
 
 
 def test_what_breaks_before_a_worker_starts_again_ends_the_command(bundles: Path, tmp_path: Path) -> None:
@@ -98,10 +119,14 @@ def test_make_serve_leaves_another_service_alone(tmp_path: Path) -> None:
     (clone / ".venv").symlink_to(ROOT / ".venv")
     command = ["make", "--old-file=.venv/.installed", "serve", f"PORT={port}"]
     variables = os.environ | {"SKYGEN_DEVICE": "cpu", "HOME": str(tmp_path)}
-    with subprocess.Popen(command, cwd=clone, env=variables, stdout=-1, stderr=-1, process_group=0) as first:
+    log = tmp_path / "log"
+    with (
+        log.open("wb") as written,
+        subprocess.Popen(command, cwd=clone, env=variables, stdout=written, stderr=written, process_group=0) as first,
+    ):
         try:
             url = f"http://127.0.0.1:{port}"
-            await_answer(url, first)
+            await_ready(url, first, log)
             [own] = (clone / ".bento").iterdir()
             second = subprocess.run(command, cwd=clone, env=variables, capture_output=True, text=True, check=False)
             assert second.returncode != 0
@@ -110,16 +135,5 @@ def test_make_serve_leaves_another_service_alone(tmp_path: Path) -> None:
             assert httpx.get(f"{url}/v1/tile/r64/7.npy").status_code == 200
         finally:
             os.killpg(first.pid, signal.SIGINT)
-            first.communicate(timeout=60)
+            first.wait(timeout=120)
     assert list((clone / ".bento").iterdir()) == []
-
-
-def await_answer(url: str, process: "subprocess.Popen[bytes]") -> None:
-    end = time.monotonic() + 90
-    while time.monotonic() < end and process.poll() is None:
-        try:
-            if httpx.get(f"{url}/readyz").is_success:
-                return
-        except httpx.TransportError:
-            time.sleep(0.2)
-    pytest.fail(f"no answer; status {process.poll()}")

@@ -6,7 +6,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from benchmarks.served import Service, served
+from tests.harness.served import Service, served
 
 KEY, FILED = "a-key-of-the-list-0123456789", "a-key-of-the-file-0123456789"
 PAGE = "https://observatory.example"

@@ -11,9 +11,9 @@ from prometheus_client import REGISTRY
 from starlette.types import Message, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from benchmarks.raw import Address, Heard, exchange, leave
 from serving.connections import BoundedProtocol, bound_connections
 from serving.limits import MAX_BODY_BYTES, MAX_HEAD_BYTES, PIECE_BYTES, JsonBodies, SlowReaders
+from tests.harness.raw import Address, Heard, exchange, leave
 from tests.serving.local import answer, echo, get, listening, post
 
 CHUNKED = "Transfer-Encoding: chunked"

@@ -10,7 +10,6 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from pathlib import Path
 
 import httpx
@@ -23,11 +22,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving import metrics
 from serving.observing import Observed
+from tests.harness.served import served
 
 ROOT = Path(__file__).parents[2]
 TILE, GENERATE = "/v1/tile/{tiles}/{seed}.{format}", "/v1/generate"
 
-Serve = Callable[[str, Path, dict[str, str]], AbstractContextManager[httpx.Client]]
 Series = tuple[str, frozenset[tuple[str, str]]]
 
 
@@ -142,11 +141,11 @@ def test_every_reason_in_the_code_has_its_series_from_the_start() -> None:
     assert set(re.findall(r'REJECTED\.labels\("(\w+)"\)', code)) <= set(metrics.REASONS)
 
 
-def test_sums_are_right_over_workers_and_over_the_end_of_one(serve: Serve, bundles: Path, tmp_path: Path) -> None:
-    environment = {"SKYGEN_BUNDLES": str(bundles), "SKYGEN_DEVICE": "cpu", "SKYGEN_WORKERS": "2"}
+def test_sums_are_right_over_workers_and_over_the_end_of_one(bundles: Path, tmp_path: Path) -> None:
+    settings = {"SKYGEN_WORKERS": "2", "TMPDIR": str(tmp_path)}
     asked = of("skygen_tiles_total", tiles="r64", recipe="improved", format="npy")
     starts, memory = of("skygen_worker_starts_total"), of("skygen_process_memory_bytes")
-    with serve("serving.service:Skygen", ROOT, environment | {"TMPDIR": str(tmp_path)}) as client:
+    with served(tmp_path, settings, bundles) as service, service.client() as client:
         _wait(lambda: scrape(client)[starts] == 2)
         (folder,) = tmp_path.glob("skygen-*/metrics")
         for asked_before in range(200):

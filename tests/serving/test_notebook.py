@@ -7,25 +7,24 @@ import nbclient
 import nbformat
 import pytest
 
-from tests.serving.conftest import ROOT, Serve
+from tests.harness.served import BUNDLES as SHIPPED
+from tests.harness.served import ROOT, served
 
 NOTEBOOK = ROOT / "examples/photometry.ipynb"
-SHIPPED = ROOT / "bundles"
 DEPTHS = ("twice the noise", "the survey", "a third of the noise")
 
 pytestmark = pytest.mark.skipif(not SHIPPED.is_dir(), reason="no bundles are in the tree")
 
 
 @pytest.fixture(scope="module")
-def run(serve: Serve, tmp_path_factory: pytest.TempPathFactory) -> nbformat.NotebookNode:
+def run(tmp_path_factory: pytest.TempPathFactory) -> nbformat.NotebookNode:
     """The notebook with its outputs."""
     notebook = nbformat.read(NOTEBOOK, as_version=4)
     home = tmp_path_factory.mktemp("jupyter")
-    settings = {"SKYGEN_BUNDLES": str(SHIPPED), "SKYGEN_DEVICE": "cpu"}
-    with serve("serving.service:Skygen", ROOT, settings) as client, pytest.MonkeyPatch.context() as patch:
+    with served(home, {}, SHIPPED) as service, pytest.MonkeyPatch.context() as patch:
         for name in ("IPYTHONDIR", "JUPYTER_RUNTIME_DIR", "JUPYTER_CONFIG_DIR", "MPLCONFIGDIR"):
             patch.setenv(name, str(home / name))
-        patch.setenv("SKYGEN_URL", str(client.base_url))
+        patch.setenv("SKYGEN_URL", service.url)
         nbclient.NotebookClient(notebook, timeout=120, kernel_name="python3").execute()
     return notebook
 

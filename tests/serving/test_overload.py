@@ -11,7 +11,7 @@ from starlette.types import Receive, Scope, Send
 
 from benchmarks.open_loop import get, load, post
 from benchmarks.overload import palette, watched
-from benchmarks.served import Service, served
+from tests.harness.served import Service, served
 from tests.serving.local import answer, listening
 
 TILES = {"tiles": "gri128", "model": "scene", "format": "npy"}

@@ -7,25 +7,22 @@ import sys
 import tarfile
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from pathlib import Path
 
 import httpx
 import numpy as np
 import pytest
 
-from benchmarks.served import Service, served
 from pipelines.package import build, lay_out, serving_requirements
 from serving.auth import LOOK_SECONDS
 from skygen.bundle import Bundle
 from skygen.files import read_json
+from tests.harness.served import Service, served
 
 ROOT = Path(__file__).parents[2]
 KEY = "a-key-of-the-file-0123456789"
 CHAMPIONS = {"r64": "improved", "gri128": "gan"}
 SEEDS = {"r64": {"gan": 3, "improved": 0}, "gri128": {"gan": 0, "scene": 1}}
-
-Serve = Callable[[str, Path, dict[str, str]], AbstractContextManager[httpx.Client]]
 
 
 @pytest.fixture
@@ -58,7 +55,7 @@ def test_the_stage_holds_service_package_and_bundles(stage: Path, bundles: Path)
     assert not list(stage.rglob("__pycache__"))
 
 
-def test_the_exported_bento_serves_its_own_code_and_bundles(stage: Path, tmp_path: Path, serve: Serve) -> None:
+def test_the_exported_bento_serves_its_own_code_and_bundles(stage: Path, tmp_path: Path) -> None:
     """A word changed in the stage's package comes out of the port: so it is the Bento's package that runs."""
     source = stage / "skygen/formats/json.py"
     source.write_text(source.read_text().replace('"nanomaggy"', '"nanomaggy of the stage"'))
@@ -67,7 +64,8 @@ def test_the_exported_bento_serves_its_own_code_and_bundles(stage: Path, tmp_pat
         archive.extractall(tmp_path / ".bento", filter="data")
     shutil.rmtree(stage)
     # An absolute path: BentoML 1.4.39 joins a relative one to itself and finds nothing.
-    with serve(str(tmp_path / ".bento"), tmp_path, {"SKYGEN_DEVICE": "cpu"}) as client:
+    target = str(tmp_path / ".bento")
+    with served(tmp_path, {}, None, target=target, typed_in=tmp_path) as service, service.client() as client:
         response = client.post("/v1/generate", json={"tiles": "gri128", "n": 2, "seed": 7, "format": "json"})
         models = client.get("/v1/models").json()["models"]
     assert response.json()["unit"] == "nanomaggy of the stage"

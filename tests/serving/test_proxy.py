@@ -14,8 +14,8 @@ import httpx
 import pytest
 from starlette.types import Receive, Scope, Send
 
-from benchmarks.raw import Address, exchange
 from serving.limits import MAX_BODY_BYTES
+from tests.harness.raw import Address, exchange
 from tests.programs import program
 from tests.serving.local import answer, get, listening, post
 from tests.serving.proxied import SHIPPED, proxied

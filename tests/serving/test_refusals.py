@@ -1,17 +1,10 @@
 """What the service refuses through a real port: always a sentence, never an error of ours, never a trace."""
 
 import json
-from collections.abc import Callable
-from contextlib import AbstractContextManager
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-
-ROOT = Path(__file__).parents[2]
-
-Serve = Callable[[str, Path, dict[str, str]], AbstractContextManager[httpx.Client]]
 
 
 @pytest.mark.parametrize(
@@ -121,12 +114,3 @@ def test_a_route_is_told_what_it_takes(client: httpx.Client) -> None:
     assert response.status_code == 405
     assert response.json() == {"error": "GET is not for this route; see /docs.json"}
     assert response.headers["Allow"] == "POST"
-
-
-def test_without_bundles_the_command_ends_with_the_reason(serve: Serve, tmp_path: Path) -> None:
-    with (
-        pytest.raises(pytest.fail.Exception, match=r"nothing to serve: .*catalogue\.json: missing") as failed,
-        serve("serving.service:Skygen", ROOT, {"SKYGEN_BUNDLES": str(tmp_path)}),
-    ):
-        pass
-    assert "exit status 1" in str(failed.value)

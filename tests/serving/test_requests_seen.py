@@ -9,9 +9,9 @@ from typing import Any
 import httpx
 import pytest
 
-from benchmarks.served import Service, served
 from serving.auth import LOOK_SECONDS
 from serving.observing import EVERY_SECONDS
+from tests.harness.served import Service, served
 
 OLD, NEW, LISTED = "an-old-key-of-alice-0123456", "a-new-key-of-alice-0123456", "a-key-of-the-list-0123456789"
 IN_QUERY = "a-word-of-the-query"

@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
-from benchmarks.served import Service, served, stop
+from tests.harness.served import Service, served, stop
 from tests.serving.local import post
 
 SMALL = {"tiles": "r64", "n": 2, "seed": 7, "format": "npy"}

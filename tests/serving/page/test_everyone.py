@@ -2,13 +2,12 @@
 
 import json
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from pathlib import Path
 
-import httpx
 import pytest
 from playwright.sync_api import Page, Route, expect
 
+from tests.harness.served import served
 from tests.serving.page.browser import choose, fill, settle, state_of
 
 ROOT = Path(__file__).parents[3]
@@ -34,7 +33,6 @@ BESIDE_THE_SCREEN = """elements => elements
   .map((e) => e.outerHTML)"""
 
 Visit = Callable[..., Page]
-Serve = Callable[[str, Path, dict[str, str]], AbstractContextManager[httpx.Client]]
 
 
 def focused(page: Page) -> str:
@@ -203,9 +201,8 @@ def test_a_service_that_gives_up(visit: Visit) -> None:
     expect(page.locator("#problem")).to_contain_text("took too long")
 
 
-def test_a_service_that_asks_for_a_key(visit: Visit, serve: Serve, bundles: Path) -> None:
-    environment = {"SKYGEN_BUNDLES": str(bundles), "SKYGEN_DEVICE": "cpu", "SKYGEN_API_KEYS": KEY}
-    with serve("serving.service:Skygen", ROOT, environment) as guarded:
+def test_a_service_that_asks_for_a_key(visit: Visit, bundles: Path, tmp_path: Path) -> None:
+    with served(tmp_path, {"SKYGEN_API_KEYS": KEY}, bundles) as service, service.client() as guarded:
         page = visit("tiles=r64&n=4", of=guarded, expected=("status of 401",))
         expect(page.locator("#problem")).to_contain_text("asks for an API key")
         for key in ("not-the-key-of-the-tests", KEY):

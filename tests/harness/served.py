@@ -13,11 +13,12 @@ from pathlib import Path
 import httpx
 import psutil  # type: ignore[import-untyped]
 
-from benchmarks.raw import Address
+from tests.harness.raw import Address
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 BUNDLES = ROOT / "bundles"
-STOP_SECONDS = 20  # past what a graceful stop may take here
+STOP_SECONDS = 75  # of grace, as `make serve` gives: calls in flight may take a minute where others use the cores
+READY_SECONDS = 180  # for a start beside other work
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,12 @@ class Service:
         """The processes that answer, without the one that watches over them."""
         return list(psutil.Process(self.process.pid).children())
 
+    @contextmanager
+    def client(self) -> Iterator[httpx.Client]:
+        """A client of it, patient as a busy machine needs."""
+        with httpx.Client(base_url=self.url, timeout=60) as client:
+            yield client
+
     def memory_bytes(self) -> int:
         """What the workers hold of the machine's memory."""
         return sum(worker.memory_info().rss for worker in self.workers())
@@ -55,12 +62,12 @@ class Service:
 def served(
     folder: Path,
     settings: Mapping[str, str],
-    bundles: Path | str = BUNDLES,
+    bundles: Path | str | None = BUNDLES,
     port: int = 0,
     target: str = "serving.service:Skygen",
     typed_in: Path = ROOT,
 ) -> Iterator[Service]:
-    """A ready service over `bundles` that logs into `folder`; `settings` are its environment.
+    """A ready service over `bundles` that logs into `folder`; `settings` are its environment. None: over its own.
 
     `target` is what `bentoml serve` is given, in the folder `typed_in`. It is asked to stop at the end
     where it still runs, and killed where it does not. Raises `RuntimeError` with its log where it never gets ready.
@@ -70,14 +77,15 @@ def served(
     command = [sys.executable, "-m", "bentoml", "serve", target, "--host", address[0]]
     command += ["--port", str(address[1]), "--timeout-graceful-shutdown", str(STOP_SECONDS)]
     own = {"HOME": str(folder), "BENTOML_HOME": str(folder / "bentoml"), "BENTOML_DO_NOT_TRACK": "True"}
-    variables = os.environ | own | {"SKYGEN_BUNDLES": str(bundles), "SKYGEN_DEVICE": "cpu"} | dict(settings)
+    own |= {"SKYGEN_DEVICE": "cpu"} | ({} if bundles is None else {"SKYGEN_BUNDLES": str(bundles)})
+    variables = os.environ | own | dict(settings)
     with (
         log.open("wb") as written,
         subprocess.Popen(command, cwd=typed_in, env=variables, stdout=written, stderr=written) as process,
     ):
         service = Service(process, address, log)
         try:
-            _await_ready(service)
+            await_ready(service.url, process, log)
             yield service
         finally:
             stop(service)
@@ -102,16 +110,16 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _await_ready(service: Service) -> None:
-    end = time.monotonic() + 90
-    while time.monotonic() < end and service.process.poll() is None:
+def await_ready(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    """Wait until the service that `process` starts is ready; raises `RuntimeError` with its log where it never is."""
+    end = time.monotonic() + READY_SECONDS
+    while time.monotonic() < end and process.poll() is None:
         try:
-            if httpx.get(f"{service.url}/readyz", timeout=5).is_success:
+            if httpx.get(f"{url}/readyz", timeout=5).is_success:
                 return
         except httpx.TransportError:
             pass
-        time.sleep(0.2)
-    status = service.process.poll()
+        time.sleep(0.1)
     raise RuntimeError(
-        f"the service did not get ready (exit status {status}); its log:\n{service.log.read_text(errors='replace')}"
+        f"the service did not get ready (exit status {process.poll()}); its log:\n{log.read_text(errors='replace')}"
     )
