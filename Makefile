@@ -13,7 +13,7 @@ export BENTOML_DO_NOT_TRACK := True
 export MLFLOW_DISABLE_TELEMETRY := true
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro test test-slow check serve ui bench docs lock clean
+.PHONY: help setup repro test test-slow check serve ui bench docs lock stages clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -23,6 +23,8 @@ setup: $(INSTALLED) ## make .venv and install the lock into it
 repro: $(INSTALLED) ## run the pipeline: every stage that is out of date
 	@test -e .git || git rev-parse --git-dir >/dev/null 2>&1 || test "$$($(BIN)/dvc config core.no_scm)" = true \
 		|| { echo "$(CURDIR) has no git, which DVC asks for: say git init, or $(BIN)/dvc config --local core.no_scm true" >&2; exit 1; }
+	@$(BIN)/skygen params >/dev/null
+	@$(BIN)/python pipelines/frames.py --check
 	PATH="$(CURDIR)/$(BIN):$$PATH" dvc repro
 
 test: $(INSTALLED) ## run the tests but the slow ones
@@ -31,11 +33,12 @@ test: $(INSTALLED) ## run the tests but the slow ones
 test-slow: $(INSTALLED) ## run the slow tests
 	$(BIN)/pytest -m slow
 
-check: $(INSTALLED) ## lint, format, types, import rules
+check: $(INSTALLED) ## lint, format, types, import rules, and that README, Makefile and lock agree with the project
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/pytest -q tests/test_house.py
 
 # Each service has a folder of its own below .bento, named after its process: a second one leaves the first alone.
 serve: $(INSTALLED) ## serve the packaged generators at HOST:PORT, or those in bundles/ before any training
@@ -58,12 +61,15 @@ bench: $(INSTALLED) ## run the benchmarks; FRAMES=FOLDER takes real frames in g,
 	for name in networks engines training generation evaluation serving overload broken; do \
 		echo "# $$name"; $(BIN)/python -m benchmarks.$$name; done
 
-docs: $(INSTALLED) ## check that the README and the lock agree with the project
-	$(BIN)/pytest tests/test_house.py
+docs: $(INSTALLED) ## build the documentation site, docs/_build/index.html; warnings are errors
+	$(BIN)/sphinx-build --fresh-env --fail-on-warning --keep-going --quiet docs docs/_build
 
 lock: $(INSTALLED) ## compile requirements.lock from pyproject.toml; pins already in it stay where they can
 	$(BIN)/uv pip compile pyproject.toml --all-extras --python-version 3.11 --no-annotate \
 		--custom-compile-command "make lock" --output-file requirements.lock
+
+stages: $(INSTALLED) ## write into dvc.yaml which code each stage depends on
+	$(BIN)/python -m tools.stages
 
 clean: ## remove caches and the unpacked Bento; .venv and results stay
 	rm -rf .bento .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache

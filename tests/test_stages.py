@@ -1,53 +1,35 @@
-"""Every stage of dvc.yaml depends on the code that it runs, so that a changed line re-runs what it changes."""
+"""What each stage of dvc.yaml depends on: the code that it runs, no less and no more."""
 
-import ast
 from pathlib import Path
 
 import pytest
 from ruamel.yaml import YAML
 
-ROOT = Path(__file__).parents[1]
-STAGES = YAML(typ="safe").load(ROOT / "dvc.yaml")["stages"]
-# What all stages use and what tracks them: what these do to a result shows in params.yaml, or not at all.
-PLUMBING = {
-    f"src/skygen/{name}.py" for name in ("cores", "files", "locks", "params", "provenance", "proxies", "workers")
-}
+from tools import stages
 
-
-def file_of(module: str) -> Path | None:
-    """The file of one of the library's modules; None for what is not ours or is a package."""
-    path = ROOT / "src" / Path(*module.split(".")).with_suffix(".py")
-    return path if path.is_file() else None
-
-
-def imports(path: Path) -> set[Path]:
-    names = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
-    return {found for name in names if (found := file_of(name))}
-
-
-def code_of(script: Path) -> set[Path]:
-    """The script and all of the library that it imports, directly or not."""
-    found, waiting = set(), {script}
-    while waiting:
-        path = waiting.pop()
-        found.add(path)
-        if path.relative_to(ROOT).as_posix() not in PLUMBING:
-            waiting |= imports(path) - found
-    return found
+STAGES = YAML(typ="safe").load(stages.LISTS)["stages"]
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_a_stage_depends_on_the_code_that_it_runs(stage: str) -> None:
-    dependencies = STAGES[stage]["deps"]
-    used = {path.relative_to(ROOT).as_posix() for path in code_of(ROOT / "pipelines" / f"{stage}.py")}
-    missing = {
+def test_a_stage_depends_on_the_code_that_it_imports_and_on_no_other(stage: str) -> None:
+    assert [path for path in STAGES[stage]["deps"] if stages.is_code(path)] == [
+        f"pipelines/{stage}.py",
+        *stages.code_of(stage),
+    ], "run make stages"
+
+
+def reruns(path: str) -> set[str]:
+    """The stages that a changed file re-runs, before those that need what they make."""
+    return {
         name
-        for name in used - PLUMBING
-        if not any(name == part or name.startswith(f"{part}/") for part in dependencies)
+        for name, stage in STAGES.items()
+        if any(Path(path).is_relative_to(dependency) for dependency in stage["deps"])
     }
-    assert missing == set()
+
+
+def test_the_download_re_runs_the_frames_alone() -> None:
+    assert reruns("src/skygen/sky/archive/download.py") - {"package"} == {"frames"}
+
+
+def test_the_report_re_runs_the_comparison_alone() -> None:
+    assert reruns("src/skygen/evaluation/page.html") - {"package"} == {"compare"}
