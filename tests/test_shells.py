@@ -17,8 +17,9 @@ NOBODY = 65534
 def make(folder, *arguments):
     """`make` with a Makefile of ours, in a folder where everything is installed already."""
     (folder / ".venv/bin").mkdir(parents=True)
-    for program in ("python", "dvc", "mlflow"):
-        (folder / ".venv/bin" / program).symlink_to(ROOT / ".venv/bin" / program)
+    for program in ("python", "dvc", "mlflow", "skygen"):  # no links: a linked python would not find our packages
+        (folder / ".venv/bin" / program).write_text(f'#!/bin/sh\nexec "{ROOT}/.venv/bin/{program}" "$@"\n')
+        (folder / ".venv/bin" / program).chmod(0o755)
     shutil.copy(ROOT / "Makefile", folder)
     for name in ("requirements.lock", "pyproject.toml", ".venv/.installed"):
         (folder / name).touch()
@@ -51,16 +52,48 @@ def test_a_copy_without_git_ends_make_repro_with_a_sentence(tmp_path):
     assert run.stderr.startswith(f"{tmp_path} has no git, which DVC asks for: say git init, or ")
 
 
+def pipeline(folder):
+    """Our parameters and our check of them, with a pipeline of one stage."""
+    for name in ("params.yaml", "pipelines/frames.py", "data/local/README.md"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, folder / name)
+    (folder / "dvc.yaml").write_text("stages: {say: {cmd: echo done > out, outs: [out]}}\n")
+
+
 @pytest.mark.parametrize("remedy", ["git init --quiet", ".venv/bin/dvc config --local core.no_scm true"])
 def test_what_it_says_helps(tmp_path, remedy):
     (tmp_path / ".dvc").mkdir()
     (tmp_path / ".dvc/config").touch()
-    (tmp_path / "dvc.yaml").write_text("stages: {say: {cmd: echo done > out, outs: [out]}}\n")
+    pipeline(tmp_path)
     make(tmp_path, "help")
     subprocess.run(remedy.split(), cwd=tmp_path, check=True, capture_output=True)
     run = subprocess.run(["make", "repro"], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stdout + run.stderr
     assert (tmp_path / "out").read_text() == "done\n"
+
+
+@pytest.mark.parametrize(
+    ("former", "wrong", "words"),
+    [
+        (
+            "folder: data/local",
+            "folder: ~/frames",
+            "frames.folder = '~/frames': Value error, DVC does not know ~; write /",
+        ),
+        ("psf_share: null", "psf_share: 2.0", "psf_share = 2.0: "),
+        ("folder: data/local", "folder: nowhere", "frames.folder = 'nowhere': there is no such folder"),
+    ],
+)
+def test_make_repro_says_what_is_wrong_in_params_yaml_before_dvc_starts(tmp_path, former, wrong, words):
+    """DVC would end with an error of its own, or after hours with one of ours."""
+    pipeline(tmp_path)
+    (tmp_path / ".git").mkdir()
+    (tmp_path / "params.yaml").write_text((tmp_path / "params.yaml").read_text().replace(former, wrong, 1))
+    run = make(tmp_path, "repro")
+    assert run.returncode != 0
+    assert words in run.stderr.splitlines()[0]
+    assert "dvc" not in run.stderr
+    assert not (tmp_path / "out").exists()
 
 
 def entered(folder, *command, **changes):

@@ -3,6 +3,7 @@
 import bz2
 import csv
 import os
+import runpy
 import subprocess
 import sys
 import time
@@ -190,3 +191,115 @@ def test_twenty_damaged_copies_of_real_frames_are_refused_and_the_good_ones_used
 def test_two_hundred_damaged_copies_of_real_frames_are_refused_and_the_good_ones_used(tmp_path, good):
     made, table = check_damage(tmp_path, good, 200, processes=2)
     assert len(set(made) & set(table)) >= 180
+
+
+def check(project, folder, source="local"):
+    """`frames.py --check` in a project with `frames.folder` as given."""
+    text = (ROOT / "params.yaml").read_text().replace("source: simulated", f"source: {source}", 1)
+    (project / "params.yaml").write_text(text.replace("folder: data/local", f"folder: {folder}", 1))
+    command = [sys.executable, ROOT / "pipelines" / "frames.py", "--check"]
+    done = subprocess.run(command, cwd=project, capture_output=True, text=True, timeout=60, check=False)
+    assert done.stdout == ""
+    assert "Traceback" not in done.stderr
+    return done.returncode, done.stderr
+
+
+@pytest.fixture
+def local(tmp_path):
+    """A project's folder of frames, with a frame and a link to another."""
+    folder = tmp_path / "data" / "local"
+    (folder / "94").mkdir(parents=True)
+    (folder / "94/frame-r-000094-1-0012.fits.bz2").touch()
+    (folder / "linked").symlink_to("94/frame-r-000094-1-0012.fits.bz2")
+    return folder
+
+
+@pytest.mark.parametrize("source", ["local", "simulated"])
+def test_a_folder_that_dvc_can_take_is_passed_in_silence(tmp_path, local, source):
+    assert check(tmp_path, "data/local", source) == (0, "")
+
+
+def test_what_dvc_would_wait_for_or_end_on_is_said_before_it_starts(tmp_path, local):
+    os.mkfifo(local / "94/frame-g-000094-1-0012.fits")
+    (local / "to-pipe").symlink_to("94/frame-g-000094-1-0012.fits")
+    (local / "lost").symlink_to("nowhere")
+    (local / "round").symlink_to("round")
+    Path(os.fsdecode(os.fsencode(local) + b"/\xe9t\xe9")).mkdir()
+    Path(os.fsdecode(os.fsencode(local) + b"/\xe9t\xe9/frame.fits")).touch()
+    (local / "94/.dvcignore").touch()
+    status, said = check(tmp_path, "data/local", "simulated")
+    assert status == 1
+    first, *lines = said.splitlines()
+    assert first == "frames: DVC cannot take what lies below data/local, which is frames.folder:"
+    assert sorted(lines) == [
+        "  94/.dvcignore: DVC allows none in a folder that it hashes; remove it",
+        "  94/frame-g-000094-1-0012.fits: it is no regular file, but a pipe; put the file itself there",
+        r"  \udce9t\udce9/frame.fits: its name, or its folder's, is not UTF-8; rename it",
+        "  lost: it is a link to nowhere, which is not there; mend the link, or remove it",
+        "  round: it is a link that leads back to itself; mend the link, or remove it",
+        "  to-pipe: it is no regular file, but a pipe; put the file itself there",
+    ]
+
+
+def test_many_files_that_dvc_cannot_take_are_counted(tmp_path, local):
+    for number in range(25):
+        (local / f"{number:02}").symlink_to("nowhere")
+    status, said = check(tmp_path, "data/local")
+    assert status == 1
+    assert len(said.splitlines()) == 22
+    assert said.endswith("\n  and 5 more\n")
+
+
+def test_links_to_folders_behind_which_dvc_sees_no_change_are_said(tmp_path, local):
+    (tmp_path / "archive").mkdir()
+    (local / "archive").symlink_to(tmp_path / "archive")
+    said = (
+        "frames: DVC sees no change behind links to folders (data/local/archive): after one, say "
+        ".venv/bin/dvc repro --force frames, and then make repro\n"
+    )
+    assert check(tmp_path, "data/local") == (0, said)
+    assert check(tmp_path, "data/local", "simulated") == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("folder", "words"),
+    [
+        ("data/nowhere", "there is no such folder, which DVC asks for whatever the source; make it, or write where"),
+        ("params.yaml", "it is not a folder, which DVC asks for"),
+        ("data/frames", "the pipeline writes data/frames, so that it can neither be in it nor hold it"),
+        ("models", "the pipeline writes models, so that"),
+        (".", "the pipeline writes data/frames, so that"),
+        ("~/frames", "DVC does not know ~; write /"),
+    ],
+)
+def test_a_folder_that_cannot_be_a_dependency_is_named_with_the_remedy(tmp_path, local, folder, words):
+    for name in ("data/frames", "models"):
+        (tmp_path / name).mkdir()
+    status, said = check(tmp_path, folder)
+    assert status == 1
+    assert said.startswith(f"frames: params.yaml: frames.folder = {folder!r}: ")
+    assert words in said
+    assert said.count("\n") == 1
+
+
+def test_what_the_check_takes_for_outputs_is_what_the_pipeline_writes():
+    stages = YAML(typ="safe").load(ROOT / "dvc.yaml")["stages"]
+    outs = [out if isinstance(out, str) else next(iter(out)) for stage in stages.values() for out in stage["outs"]]
+    outputs = runpy.run_path(ROOT / "pipelines" / "frames.py", run_name="frames")["OUTPUTS"]
+    assert [out for out in outs if not out.startswith(outputs)] == []
+    assert [output for output in outputs if not any(out.startswith(output) for out in outs)] == []
+
+
+def test_a_folder_with_spaces_in_its_name_is_taken_by_dvc_and_the_stage(tmp_path):
+    (tmp_path / "my frames").mkdir()
+    (tmp_path / "my frames/notes.txt").touch()
+    (folder,) = [dep for dep in YAML(typ="safe").load(ROOT / "dvc.yaml")["stages"]["frames"]["deps"] if "{" in dep]
+    (tmp_path / "dvc.yaml").write_text(f'stages: {{see: {{cmd: "true", deps: ["{folder}"]}}}}')
+    assert check(tmp_path, "my frames") == (0, "")
+    dvc = Path(sys.executable).parent / "dvc"
+    subprocess.run([dvc, "init", "--no-scm", "--quiet"], cwd=tmp_path, check=True)
+    subprocess.run([dvc, "repro", "--quiet"], cwd=tmp_path, check=True)
+    assert "path: my frames" in (tmp_path / "dvc.lock").read_text()
+    script = ROOT / "pipelines" / "frames.py"
+    done = subprocess.run([sys.executable, script], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert "my frames holds no frames" in done.stderr

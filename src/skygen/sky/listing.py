@@ -110,7 +110,7 @@ def walk(folder: Path) -> tuple[list[Path], list[Refusal]]:
             continue
         for entry in reversed(entries):
             path = Path(entry.path)
-            found = _look_at(path, folder)
+            found = look_at(path, folder)
             if isinstance(found, Refusal):
                 refused.append(found)
             elif stat.S_ISREG(found):
@@ -150,7 +150,7 @@ def _holds(real: str, place: Path | None) -> bool:
     return place is not None and Path(os.path.realpath(place)).is_relative_to(real)
 
 
-def _look_at(path: Path, folder: Path) -> int | Refusal:
+def look_at(path: Path, folder: Path) -> int | Refusal:
     """The mode of what is at `path`, at the end of any links; a refusal where it is neither file nor folder."""
     try:
         mode = path.stat().st_mode
