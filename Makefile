@@ -27,8 +27,9 @@ repro: $(INSTALLED) ## run the pipeline: every stage that is out of date
 	@$(BIN)/python pipelines/frames.py --check
 	PATH="$(CURDIR)/$(BIN):$$PATH" dvc repro
 
+# Each process of the tests keeps to one thread: there are as many of them as the cores can work for, and one more.
 test: $(INSTALLED) ## run the tests but the slow ones
-	$(BIN)/pytest -m "not slow"
+	OMP_NUM_THREADS=1 $(BIN)/pytest -m "not slow" -n auto --dist loadgroup --no-loadscope-reorder
 
 test-slow: $(INSTALLED) ## run the slow tests
 	$(BIN)/pytest -m slow

@@ -18,6 +18,7 @@ from astropy.io import fits
 from astropy.wcs import WCS
 
 from skygen import card as cards
+from skygen.cores import cores
 from skygen.gan.networks import Generator, initialise
 from skygen.gan.recipes import Recipe, read_recipes
 from skygen.gan.view import generator_shape
@@ -34,7 +35,7 @@ ROOT = Path(__file__).parents[1]
 # Folders whose tests share what takes long to make.
 SHARED = ("e2e",)
 # What `make test` starts with, since all else fits beside it.
-LONGEST = ("e2e",)
+LONGEST = ("e2e", "tests/serving/", "tests/sky/test_f", "tests/test_")
 # The astrometry of a real frame, whose axes lie a quarter turn from north.
 ASTROMETRY = {
     "CTYPE1": "RA---TAN",
@@ -52,12 +53,20 @@ ASTROMETRY = {
 }
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config):
+    """One process more than there are cores, since tests wait for servers and commands of their own."""
+    return cores() + 1
+
+
 @pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in a hook of its own
 def pytest_collection_modifyitems(items):
     """Whole files go to one worker, those that share what takes long to start together, and the longest ones first."""
     for item in items:
         item.add_marker(pytest.mark.xdist_group(_group(item)))
-    items.sort(key=lambda item: _group(item) not in LONGEST)
+    items.sort(
+        key=lambda item: next((place for place, name in enumerate(LONGEST) if name in _group(item)), len(LONGEST))
+    )
 
 
 def _group(item):

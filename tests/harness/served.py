@@ -17,7 +17,7 @@ from tests.harness.raw import Address
 
 ROOT = Path(__file__).parents[2]
 BUNDLES = ROOT / "bundles"
-STOP_SECONDS = 75  # of grace, as `make serve` gives: calls in flight may take a minute where others use the cores
+GRACE_SECONDS = 75  # as `make serve` gives: calls in flight may take a minute where others use the cores
 READY_SECONDS = 180  # for a start beside other work
 
 
@@ -66,16 +66,18 @@ def served(
     port: int = 0,
     target: str = "serving.service:Skygen",
     typed_in: Path = ROOT,
+    grace_seconds: int = GRACE_SECONDS,
 ) -> Iterator[Service]:
     """A ready service over `bundles` that logs into `folder`; `settings` are its environment. None: over its own.
 
-    `target` is what `bentoml serve` is given, in the folder `typed_in`. It is asked to stop at the end
-    where it still runs, and killed where it does not. Raises `RuntimeError` with its log where it never gets ready.
+    `target` is what `bentoml serve` is given, in the folder `typed_in`. It is asked to stop at the end where it still
+    runs, with `grace_seconds` for the calls in flight, and killed where it does not. Raises `RuntimeError` with its
+    log where it never gets ready.
     """
     log = folder / "service.log"
     address = ("127.0.0.1", port or free_port())
     command = [sys.executable, "-m", "bentoml", "serve", target, "--host", address[0]]
-    command += ["--port", str(address[1]), "--timeout-graceful-shutdown", str(STOP_SECONDS)]
+    command += ["--port", str(address[1]), "--timeout-graceful-shutdown", str(grace_seconds)]
     own = {"HOME": str(folder), "BENTOML_HOME": str(folder / "bentoml"), "BENTOML_DO_NOT_TRACK": "True"}
     own |= {"SKYGEN_DEVICE": "cpu"} | ({} if bundles is None else {"SKYGEN_BUNDLES": str(bundles)})
     variables = os.environ | own | dict(settings)
@@ -96,7 +98,7 @@ def stop(service: Service) -> int:
     family = [] if service.process.poll() is not None else service.workers()
     service.process.terminate()
     try:
-        return service.process.wait(STOP_SECONDS + 10)
+        return service.process.wait(GRACE_SECONDS + 10)
     except subprocess.TimeoutExpired:
         for process in (psutil.Process(service.process.pid), *family):
             process.kill()
