@@ -16,7 +16,7 @@ from skygen.evaluation.page import write_page
 from skygen.evaluation.report import charts, write_report
 from skygen.evaluation.series import write_scores, write_series
 from skygen.files import read_json, write_atomically, write_json
-from skygen.params import load
+from skygen.params import load_or_end
 from skygen.tiles.store import TileStore
 
 REPORTS, TILES, MODELS = Path("reports"), Path("data/tiles"), Path("models")
@@ -24,7 +24,7 @@ REPORTS, TILES, MODELS = Path("reports"), Path("data/tiles"), Path("models")
 
 def main() -> None:
     """Compare the runs that params.yaml names, at every tile set."""
-    params = load(Path("params.yaml"))
+    params = load_or_end()
     comparison = compare(read_runs(REPORTS, params), params.evaluation.champion)
     write_json(REPORTS / "comparison.json", comparison)
     shapes = {}

@@ -12,7 +12,7 @@ from skygen.evaluation.distributions import distributions
 from skygen.evaluation.scoring import measures_of
 from skygen.evaluation.yardstick import Yardstick, load_encoder, measure_controls
 from skygen.files import write_json
-from skygen.params import load
+from skygen.params import load_or_end
 from skygen.provenance import choose_device
 from skygen.tiles.store import Split, TileStore
 
@@ -21,7 +21,7 @@ SPLITS: tuple[Split, ...] = ("validation", "test")
 
 def main(tiles: str) -> None:
     """Measure the real tiles of a set."""
-    params, reports = load(Path("params.yaml")), Path("reports") / tiles
+    params, reports = load_or_end(), Path("reports") / tiles
     seed, bootstrap = params.evaluation.seed, params.chosen.evaluation.bootstrap
     store = TileStore.open(Path("data/tiles") / tiles)
     encoder = load_encoder(Path("models/encoders") / tiles, store, choose_device())

@@ -5,18 +5,18 @@ from pathlib import Path
 
 from skygen.evaluation.encoder_training import train_encoder
 from skygen.files import replace_folder
-from skygen.params import ParamsError, load
+from skygen.params import load_or_end
 from skygen.tiles.store import TileStore
 
 
 def main(tiles: str) -> None:
     """Train the encoder of one tile set and describe its training tiles with it; say why where that cannot be done."""
+    params = load_or_end()
     try:
-        params = load(Path("params.yaml"))
         store = TileStore.open(Path("data/tiles") / tiles)
         with replace_folder(Path("models/encoders") / tiles) as folder:
             encoder = train_encoder(folder, store, params.encoder, params.chosen.encoder[tiles])
-    except (ParamsError, FileNotFoundError, BlockingIOError) as error:
+    except (FileNotFoundError, BlockingIOError) as error:
         sys.exit(f"encoder {tiles}: {error}")
     except PermissionError as error:
         sys.exit(f"encoder {tiles}: {error}; see to its permissions, or remove it where another user's run left it")

@@ -18,15 +18,16 @@ from skygen.evaluation.scoring import entries, measures_of
 from skygen.evaluation.yardstick import load_encoder, read_yardstick
 from skygen.files import write_json
 from skygen.measure.table import memorised
-from skygen.params import load
+from skygen.params import load_or_end
 from skygen.provenance import choose_device
 from skygen.tiles.store import TileStore
 
 
 def main(tiles: str, recipe: str, seed: str) -> None:
     """Measure the bundle of one training on the held-out tiles."""
+    params = load_or_end()
     keep_to_cores()
-    name, device, params = Path(tiles) / recipe / seed, choose_device(), load(Path("params.yaml"))
+    name, device = Path(tiles) / recipe / seed, choose_device()
     models, reports = Path("models") / name, Path("reports") / name
     store, bundle = TileStore.open(Path("data/tiles") / tiles), Bundle.load(models / "bundle", device)
     encoders, controls = Path("models/encoders") / tiles, Path("reports") / tiles / "controls.json"

@@ -23,7 +23,7 @@ from skygen.bundle import Bundle
 from skygen.evaluation.challenge import Arena, Contender, challenge
 from skygen.evaluation.yardstick import load_encoder
 from skygen.files import read_json, sha256_file, sha256_folder, write_atomically, write_json
-from skygen.params import Params, load
+from skygen.params import Params, load_or_end
 from skygen.provenance import choose_device
 from skygen.tiles.store import TileStore
 
@@ -34,12 +34,11 @@ REAL_TILES = 24  # a set, for who compares by eye: 4.7 MB of 128 x 128 x 3
 
 def main() -> None:
     """Export the Bento of what reports/comparison.json chose, and let its champions challenge those of the registry."""
-    comparison = read_json(Path("reports/comparison.json"))
+    params, comparison = load_or_end(), read_json(Path("reports/comparison.json"))
     seeds: dict[str, dict[str, int]] = comparison["bundles"]
     champions = {tiles: champion["recipe"] for tiles, champion in comparison["champions"].items()}
     with TemporaryDirectory(prefix="skygen-package-") as temporary:
         stage = Path(temporary) / "stage"
-        params = load(Path("params.yaml"))
         hashes = lay_out(stage, champions, seeds, params.frames.source)
         exported = build(stage, Path(temporary) / "bentoml")
         with write_atomically(BENTO) as target:

@@ -14,7 +14,7 @@ from skygen import tracking
 from skygen.files import replace_folder, sha256_folder, write_json
 from skygen.gan.recipes import Recipe, read_recipes
 from skygen.gan.view import generator_shape, view_of
-from skygen.params import Params, TrainingScale, load
+from skygen.params import Params, TrainingScale, load_or_end
 from skygen.provenance import choose_device, device_name, git_commit, versions
 from skygen.sky.conditions import BandConditions
 from skygen.tiles.store import TileSetCard, TileStore
@@ -35,7 +35,7 @@ def main(tiles: str, recipe_name: str, seed: str) -> None:
 
 
 def _train(tiles: str, recipe_name: str, seed: str) -> None:
-    params, device = load(Path("params.yaml")), choose_device()
+    params, device = load_or_end(), choose_device()
     scale = params.chosen.training[tiles]
     recipe = read_recipes(params.recipes)[recipe_name].at_scale(scale)
     store = TileStore.open(Path("data/tiles") / tiles)

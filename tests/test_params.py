@@ -1,5 +1,6 @@
 import copy
 import math
+import runpy
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,8 @@ from ruamel.yaml import YAML
 
 from skygen.params import Params, ParamsError, load, validate
 
-SHIPPED = Path(__file__).parents[1] / "params.yaml"
+ROOT = Path(__file__).parents[1]
+SHIPPED = ROOT / "params.yaml"
 RAW = YAML(typ="safe").load(SHIPPED)
 LEAVE_OUT = object()
 
@@ -232,3 +234,26 @@ def test_a_folder_that_only_a_shell_would_find_is_refused_with_the_path_to_write
 @pytest.mark.parametrize("folder", ["my frames", "/data/my frames/", "frames~", "a$b", "../frames"])
 def test_a_folder_that_is_written_out_is_taken_as_it_is(folder):
     assert validate(Params, changed("frames.folder", folder), "").frames.folder == folder
+
+
+@pytest.mark.parametrize("stage", sorted(path.stem for path in (ROOT / "pipelines").glob("[a-z]*.py")))
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (SHIPPED.read_text().replace("folder: data/local", "folder: ~/frames"), "frames.folder = '~/frames': "),
+        (None, "params.yaml: no such file; run from the project's root"),
+    ],
+    ids=["wrong", "missing"],
+)
+def test_every_stage_ends_with_a_sentence_where_params_yaml_is_wrong(tmp_path, monkeypatch, stage, text, words):
+    if text:
+        (tmp_path / "params.yaml").write_text(text)
+    arguments = {"evaluate": ["r64", "gan", "0"], "train": ["r64", "gan", "0"], "frames": [], "compare": []}
+    of_stage = arguments.get(stage, [] if stage == "package" else ["r64"])
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", [f"{stage}.py", *of_stage])
+
+    with pytest.raises(SystemExit) as caught:
+        runpy.run_path(str(ROOT / "pipelines" / f"{stage}.py"), run_name="__main__")
+    assert words in caught.value.code
+    assert list(tmp_path.iterdir()) == ([tmp_path / "params.yaml"] if text else [])

@@ -281,6 +281,14 @@ def load(path: Path) -> Params:
     return validate(Params, raw, str(path))
 
 
+def load_or_end() -> Params:
+    """The parameters of the project in whose root a stage runs; ends the process with a sentence without any."""
+    try:
+        return load(Path("params.yaml"))
+    except (ParamsError, OSError) as error:
+        raise SystemExit(str(error)) from None
+
+
 def validate(model: type[SectionT], raw: object, where: str) -> SectionT:
     """`raw` as a `model`; raises `ParamsError` with one line for each thing wrong, its key prefixed by `where`."""
     try:
