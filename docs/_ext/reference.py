@@ -9,6 +9,8 @@ import inspect
 import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from importlib import import_module
+from io import BytesIO
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -133,6 +135,24 @@ def service_metrics() -> str:
             rows.append([code(described.name + suffix), described.type, labels, described.documentation])
     reasons = ", ".join(code(reason) for reason in metrics.REASONS)
     return table(["metric", "type", "labels", "meaning"], rows) + f"\nThe label `reason` is one of {reasons}.\n"
+
+
+def fits_keywords() -> str:
+    """Every keyword of a tile's FITS header that is the project's own."""
+    import numpy as np
+    from astropy.io import fits
+
+    from skygen.formats.fits import to_fits
+    from skygen.formats.origin import Origin
+
+    noise = np.full((1, 1), 0.03, dtype=np.float32)
+    ends = {"towards": 8, "shares": [0.5]}  # as of a walk, which has two keywords more
+    origin = Origin("r64", "scene", "0" * 64, 7, "survey", "survey", "r", 0.396, noise, 0, 0.02, 100.0, **ends)
+    with fits.open(BytesIO(to_fits(np.zeros((1, 1, 64, 64), dtype=np.float32), origin))) as hdus:
+        header = hdus[1].header
+    own = list(header)[list(header).index("EXTVER") + 1 :]
+    meanings = {"MODEL": "sha256 of the bundle"}
+    return table(["keyword", "meaning"], [[code(key), header.comments[key] or meanings[key]] for key in own])
 
 
 # The command line and make
@@ -354,7 +374,7 @@ def _first_line(path: Path) -> str:
 SECTIONS: Mapping[str, Callable[[], str]] = {
     made.__name__: made
     for made in (
-        *(routes, errors, settings, service_metrics, commands, make_targets),
+        *(routes, errors, fits_keywords, settings, service_metrics, commands, make_targets),
         *(parameters, scales, recipes, tile_metrics, stages, layers, source_files),
     )
 }
@@ -368,6 +388,7 @@ def fill(app: Sphinx, name: str, source: list[str]) -> None:
 
 def write_api(app: Sphinx) -> None:
     """Write a page of the library for each of its packages, and one for its single modules."""
+    import_module("serving.app")
     folder = Path(app.srcdir) / "reference/api"
     folder.mkdir(exist_ok=True)
     packages = sorted(path.parent for path in LIBRARY.rglob("__init__.py"))
@@ -386,7 +407,9 @@ def write_api(app: Sphinx) -> None:
 def _module(path: Path) -> str:
     parts = path.relative_to(LIBRARY.parent).with_suffix("").parts
     name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-    return f"## {name}\n\n```{{eval-rst}}\n.. automodule:: {name}\n```"
+    import_module(name)  # now: autodoc rewrites annotations, and pydantic can then make no more models
+    members = "\n   :no-members:" if parts[-1] == "__init__" else ""  # those of its modules
+    return f"## {name}\n\n```{{eval-rst}}\n.. automodule:: {name}{members}\n```"
 
 
 def plain(app: Sphinx, what: str, name: str, its: object, options: object, lines: list[str]) -> None:
@@ -405,11 +428,17 @@ def plain(app: Sphinx, what: str, name: str, its: object, options: object, lines
 
 
 def _escaped(line: str) -> str:
+    """A line with its `code` kept from what reStructuredText would read in or around it."""
     parts = re.split(r"(`[^`]+`)", line)
-    return "".join(
-        f"`{part}`" if part.startswith("`") and len(part) > 2 else re.sub(r"([\\*_|`])", r"\\\1", part)
-        for part in parts
-    )
+    return "".join(_role(part) if part[:1] == "`" and len(part) > 2 else _without_markup(part) for part in parts)
+
+
+def _role(part: str) -> str:
+    return "\\ :code:" + part.replace("\\", r"\\") + "\\ "
+
+
+def _without_markup(text: str) -> str:
+    return re.sub(r"([\\*_|`])", r"\\\1", text)
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
