@@ -214,7 +214,7 @@ def project(tmp_path, monkeypatch, params, write_fields):
     brief = EncoderScale(iterations=2, batch=4, width=2)
     laptop = params.scales["laptop"]
     scales = {**params.scales, "laptop": laptop.model_copy(update={"encoder": {"r64": brief, "gri128": brief}})}
-    monkeypatch.setattr(stage, "load", lambda _: params.model_copy(update={"scales": scales}))
+    monkeypatch.setattr(stage, "load_or_end", lambda: params.model_copy(update={"scales": scales}))
     return tmp_path / "models/encoders/r64"
 
 
