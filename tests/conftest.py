@@ -32,10 +32,10 @@ from skygen.tiles.store import SPLITS, Survival, TileSetCard, TileStore
 from skygen.tiles.writer import data_hash, describe_shard, write_card, write_shard
 
 ROOT = Path(__file__).parents[1]
-# Folders whose tests share what takes long to make.
-SHARED = ("e2e",)
+# Tests that share what takes long to make: a pipeline, a scheduler with its workers.
+SHARED = {"e2e": ("tests/e2e/",), "cluster": ("tests/tiles/test_resume.py", "tests/test_workers.py")}
 # What `make test` starts with, since all else fits beside it.
-LONGEST = ("e2e", "tests/serving/", "tests/sky/test_f", "tests/test_")
+LONGEST = ("e2e", "cluster", "tests/serving/", "tests/sky/test_f", "tests/test_")
 # The astrometry of a real frame, whose axes lie a quarter turn from north.
 ASTROMETRY = {
     "CTYPE1": "RA---TAN",
@@ -59,21 +59,23 @@ def pytest_xdist_auto_num_workers(config):
     return cores() + 1
 
 
-@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in a hook of its own
+def pytest_itemcollected(item):
+    """Have pytest-xdist give whole files, and those that share what takes long, to one worker."""
+    item.add_marker(pytest.mark.xdist_group(_group(item)))
+
+
 def pytest_collection_modifyitems(items):
-    """Whole files go to one worker, those that share what takes long to start together, and the longest ones first."""
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(_group(item)))
-    items.sort(
-        key=lambda item: next((place for place, name in enumerate(LONGEST) if name in _group(item)), len(LONGEST))
-    )
+    """The longest first, so that no worker is left with one of them at the end."""
+
+    def place(item):
+        return next((place for place, name in enumerate(LONGEST) if name in _group(item)), len(LONGEST))
+
+    items.sort(key=place)
 
 
 def _group(item):
-    for name in SHARED:
-        if item.path.is_relative_to(ROOT / "tests" / name):
-            return name
-    return str(item.path.relative_to(ROOT))
+    path = item.path.relative_to(ROOT).as_posix()
+    return next((name for name, paths in SHARED.items() if path.startswith(paths)), path)
 
 
 @pytest.fixture(scope="session", autouse=True)
