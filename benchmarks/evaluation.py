@@ -22,10 +22,10 @@ from skygen.bundle import Bundle
 from skygen.evaluation.controls import Held
 from skygen.evaluation.encoder import Encoder, EncoderCard, Frozen, Network, save
 from skygen.evaluation.model import Evaluation
-from skygen.evaluation.scoring import measures_of
 from skygen.evaluation.yardstick import Yardstick
 from skygen.measure.accuracy import PARTS
-from skygen.measure.table import Measure, memorised
+from skygen.measure.metric import Given, Measure
+from skygen.measure.table import measures_of
 from skygen.params import load
 from skygen.tiles.store import SPLITS, Survival, TileSetCard, TileStore
 from skygen.tiles.writer import data_hash, describe_shard, write_card, write_shard
@@ -77,7 +77,7 @@ def measure(folder: Path, tiles: str, count: int) -> dict[str, float]:
     encoder = Encoder.load(folder / "encoder", torch.device("cpu"))
     encode = encoder.encode
     train = np.random.default_rng(0).normal(0, 1, (TRAIN_A_TILE * count, encoder.card.features)).astype(np.float32)
-    measures = clock.watch([*measures_of(store.card.bands, encode, 0), memorised(encode, train)])
+    measures = clock.watch(measures_of(Given(store.card.bands, encode, 0, train)))
     bundle.generate = clock.timed("draw tiles", bundle.generate)  # type: ignore[method-assign]
     all_of_it = np.arange(count)
     halves = Held("test", all_of_it, all_of_it, store.split("test").fields()[:count])

@@ -9,9 +9,10 @@ from typing import Any
 
 from skygen.evaluation.controls import held
 from skygen.evaluation.distributions import distributions
-from skygen.evaluation.scoring import measures_of
 from skygen.evaluation.yardstick import Yardstick, load_encoder, measure_controls
 from skygen.files import write_json
+from skygen.measure.metric import Given
+from skygen.measure.table import measures_of
 from skygen.params import load_or_end
 from skygen.provenance import choose_device
 from skygen.tiles.store import Split, TileStore
@@ -25,7 +26,7 @@ def main(tiles: str) -> None:
     seed, bootstrap = params.evaluation.seed, params.chosen.evaluation.bootstrap
     store = TileStore.open(Path("data/tiles") / tiles)
     encoder = load_encoder(Path("models/encoders") / tiles, store, choose_device())
-    measures = measures_of(store.card.bands, encoder.encode, seed)
+    measures = measures_of(Given(store.card.bands, encoder.encode, seed))
     halves = {split: held(store, split, seed) for split in SPLITS}
     measured = {
         name: measure_controls(store, half, measures, encoder, bootstrap, seed) for name, half in halves.items()

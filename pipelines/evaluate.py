@@ -14,10 +14,11 @@ from skygen.evaluation.figures import save_picture, sheet
 from skygen.evaluation.judge import judge
 from skygen.evaluation.model import Evaluated, Evaluation
 from skygen.evaluation.neighbours import closest_pairs
-from skygen.evaluation.scoring import entries, measures_of
+from skygen.evaluation.scoring import entries
 from skygen.evaluation.yardstick import load_encoder, read_yardstick
 from skygen.files import write_json
-from skygen.measure.table import memorised
+from skygen.measure.metric import Given
+from skygen.measure.table import measures_of
 from skygen.params import load_or_end
 from skygen.provenance import choose_device
 from skygen.tiles.store import TileStore
@@ -35,11 +36,8 @@ def main(tiles: str, recipe: str, seed: str) -> None:
     shift, bootstrap = params.evaluation.seed, params.chosen.evaluation.bootstrap
     yardstick = read_yardstick(controls, store, encoder, encoders, shift, bootstrap)
     logits = judge(load_discriminator(models / "discriminator.safetensors", bundle.card), bundle.card.stretch, device)
-    measures = [
-        *measures_of(store.card.bands, encoder.encode, shift),
-        memorised(encoder.encode, encoder.train_features),
-    ]
-    evaluation = Evaluation(store, yardstick, measures, logits)
+    given = Given(store.card.bands, encoder.encode, shift, encoder.train_features)
+    evaluation = Evaluation(store, yardstick, measures_of(given), logits)
     validation = evaluation.measure(bundle, held(store, "validation", shift)).section
     test = evaluation.measure(bundle, held(store, "test", shift))  # whose tiles are shown
     origin = {"encoder": encoder.sha256, "bundle": bundle.sha256, "data": store.card.data_hash}

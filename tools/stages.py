@@ -82,8 +82,15 @@ def _closure(script: Path) -> set[Path]:
 
 
 def _imported(path: Path) -> set[Path]:
+    text = path.read_text(encoding="utf-8")
+    if "iter_modules(" in text:  # it imports whatever lies beside it
+        return set(path.parent.glob("*.py")) | _imported_by(text)
+    return _imported_by(text)
+
+
+def _imported_by(text: str) -> set[Path]:
     names = set[str]()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:

@@ -14,10 +14,11 @@ from skygen.evaluation.comparison import GATES as GATED
 from skygen.evaluation.comparison import flaws
 from skygen.evaluation.controls import held
 from skygen.evaluation.model import Evaluation
-from skygen.evaluation.scoring import entries, measures_of
+from skygen.evaluation.scoring import entries
 from skygen.evaluation.yardstick import Yardstick, measure_controls
 from skygen.files import read_json, sha256_folder, write_json
-from skygen.measure.table import memorised
+from skygen.measure.metric import Given
+from skygen.measure.table import measures_of
 from skygen.params import ChampionParams
 from skygen.tiles.store import TileStore
 from tests.evaluation.altered import Change, altered, brighten, collapse, deal_anew, spoil, write_sky
@@ -184,7 +185,11 @@ def test_a_challenger_that_cannot_be_measured_replaces_nobody(bundle, arena) -> 
 def test_bundles_are_measured_as_the_stage_evaluate_measures_them(sky_store, encoder, tmp_path, write_bundle) -> None:
     card = write_bundle(tmp_path / "scene", recipe="scene")
     bundle, halves = Bundle.load(tmp_path / "scene"), held(sky_store, "validation", 3)
-    measures = [row for row in measures_of(card.bands, encoder.encode, 3) if row.keys != ("c2st.pixels",)]
+    measures = [
+        row
+        for row in measures_of(Given(card.bands, encoder.encode, 3, encoder.train_features))
+        if row.keys != ("c2st.pixels",)
+    ]
     controls = measure_controls(sky_store, halves, measures, encoder, 20, 3)
     yardstick = Yardstick(
         encoder=encoder.sha256,
@@ -197,7 +202,6 @@ def test_bundles_are_measured_as_the_stage_evaluate_measures_them(sky_store, enc
         test={},
         replicates={"validation": controls.replicates},
     )
-    measures.append(memorised(encoder.encode, encoder.train_features))
     evaluated = Evaluation(sky_store, yardstick, measures, lambda tiles: tiles.mean((1, 2, 3))).measure(bundle, halves)
     found = {key: metric["value"] for key, metric in entries(evaluated.section)}
     measured = Arena(sky_store, encoder, seed=3, bootstrap=20).measure(bundle)

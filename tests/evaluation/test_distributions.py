@@ -6,12 +6,13 @@ import pytest
 
 from skygen.evaluation.distributions import MOST_COLOURS, distributions
 from skygen.evaluation.scoring import describe
+from skygen.measure.metric import Given
 from skygen.measure.pixels import STRETCH
-from skygen.measure.table import physics
+from skygen.measure.table import measures_of
 
 
 def of(tiles, bands):
-    measures = physics(bands)
+    measures = measures_of(Given(bands))
     return distributions(describe(tiles.astype(np.float32), measures), measures, bands)
 
 

@@ -10,10 +10,11 @@ from skygen.bundle import Bundle
 from skygen.evaluation.controls import between_fields, collapse, held
 from skygen.evaluation.intervals import draws
 from skygen.evaluation.model import Evaluation
-from skygen.evaluation.scoring import describe, entries, measures_of, relate, section
+from skygen.evaluation.scoring import describe, entries, relate, section
 from skygen.evaluation.yardstick import Yardstick, measure_controls
 from skygen.measure import two_sample_pixels
-from skygen.measure.table import MEANINGS, memorised
+from skygen.measure.metric import Given
+from skygen.measure.table import MEANINGS, measures_of
 
 HELD, BOOTSTRAP = 120, 60  # tiles of the split, of which half are compared; resamplings
 KEYS = [key for key in MEANINGS if key not in ("sources.g_r", "sources.r_i")]
@@ -35,7 +36,7 @@ def store(sky_store):
 @pytest.fixture(scope="module")
 def evaluation(store, encoder) -> Evaluation:
     """What models of the store are measured by; their discriminator knows nothing but the mean flux."""
-    measures = measures_of("r", encoder.encode, 0)
+    measures = measures_of(Given("r", encoder.encode, 0))
     halves = held(store, "test", 0)
     measured = measure_controls(store, halves, measures, encoder, BOOTSTRAP, 0)
     yardstick = Yardstick(
@@ -49,7 +50,7 @@ def evaluation(store, encoder) -> Evaluation:
         test=measured.controls,
         replicates={"test": measured.replicates},
     )
-    everything = [*measures, memorised(encoder.encode, encoder.train_features)]
+    everything = measures_of(Given("r", encoder.encode, 0, encoder.train_features))
     return Evaluation(store, yardstick, everything, lambda tiles: 0.005 - tiles.mean(axis=(1, 2, 3)))
 
 

@@ -7,8 +7,9 @@ import pytest
 
 from skygen.evaluation.intervals import draws
 from skygen.evaluation.scoring import describe, entries, relate, section
+from skygen.measure.metric import Given
 from skygen.measure.score import halves
-from skygen.measure.table import MEANINGS, physics
+from skygen.measure.table import MEANINGS, measures_of
 from skygen.sky.frame import read_frame
 from skygen.sky.noise import sky_noise
 
@@ -31,7 +32,7 @@ def survey() -> tuple[np.ndarray, np.ndarray]:
 
 def evaluate(fake, real):
     """The flat section of metrics.json of tiles against real ones."""
-    measures = physics("r")
+    measures = measures_of(Given("r"))
     sets = (describe(tiles, measures) for tiles in (fake, real))
     found = relate(*sets, measures, draws(len(fake), 20, (0,)))
     unmeasured = {key: {"real_real": 0.0, "between_fields": 0.0, "collapsed": 0.0} for key in MEANINGS}

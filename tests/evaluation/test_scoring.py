@@ -8,8 +8,10 @@ from skygen.evaluation.intervals import counted_once, draws
 from skygen.evaluation.judge import judge
 from skygen.evaluation.scoring import describe, entries, relate, rounded, section, with_accuracy
 from skygen.gan.networks import Discriminator
+from skygen.measure import discriminator
 from skygen.measure.accuracy import PARTS
-from skygen.measure.table import MEANINGS, Measure, discriminator_accuracy, physics
+from skygen.measure.metric import Given, Measure
+from skygen.measure.table import MEANINGS, measures_of
 from skygen.sky.stretch import Stretch
 
 TILES, SIZE = 24, 32
@@ -43,7 +45,7 @@ def mean_of(key: str, calls: list[int]) -> Measure:
 
 def test_pure_noise_has_no_sources_and_the_worst_values_in_plain_json(real):
     noise = np.random.default_rng(7).normal(0, 0.025, real.shape).astype(np.float32)
-    found = score(noise, real, physics("r"))
+    found = score(noise, real, measures_of(Given("r")))
 
     assert found["sources.per_tile"]["value"] == 0
     assert found["sources.magnitude"]["value"] == 16
@@ -51,7 +53,7 @@ def test_pure_noise_has_no_sources_and_the_worst_values_in_plain_json(real):
 
 
 def test_sources_twice_as_bright_are_found_by_magnitude_and_not_by_number(real):
-    found = score(2 * real, real, physics("r"), 50)
+    found = score(2 * real, real, measures_of(Given("r")), 50)
 
     low, high = found["sources.magnitude"]["interval"]
     assert low > 0.3
@@ -60,7 +62,7 @@ def test_sources_twice_as_bright_are_found_by_magnitude_and_not_by_number(real):
 
 
 def test_every_value_lies_in_its_interval_and_the_keys_are_in_the_order_of_the_table(sky, real):
-    found = score(sky(2, TILES, SIZE), real, physics("r"), 50)
+    found = score(sky(2, TILES, SIZE), real, measures_of(Given("r")), 50)
 
     assert list(found) == [key for key in MEANINGS if key in found]
     for key, metric in found.items():
@@ -138,7 +140,7 @@ def test_tiles_that_are_not_finite_are_refused(real, bad):
     fake[3, 0, 4, 4] = bad
 
     with pytest.raises(ValueError, match="NaN or infinity"):
-        describe(fake, physics("r"))
+        describe(fake, measures_of(Given("r")))
 
 
 def test_a_value_that_is_not_finite_names_its_metric():
@@ -147,7 +149,7 @@ def test_a_value_that_is_not_finite_names_its_metric():
 
 
 def test_a_discriminator_that_knows_the_mean_flux_is_always_right(real):
-    row = discriminator_accuracy(lambda tiles: 0.5 - tiles.mean(axis=(1, 2, 3)))
+    row = discriminator.measure(lambda tiles: 0.5 - tiles.mean(axis=(1, 2, 3)))
     metric = score(real + 1, real, [row])["discriminator_accuracy"]
 
     assert metric["value"] == 1

@@ -2,14 +2,8 @@ import numpy as np
 import pytest
 
 from skygen.measure import diversity, noise, pixels, sources, spectrum
-from skygen.measure.table import (
-    MEANINGS,
-    discriminator_accuracy,
-    memorised,
-    perceptual,
-    physics,
-    pixel_classifier,
-)
+from skygen.measure.metric import GROUPS, Given
+from skygen.measure.table import MEANINGS, METRICS, measures_of
 
 
 def encode(tiles):
@@ -22,8 +16,11 @@ def logits(tiles):
 
 def all_measures(bands="gri"):
     train = np.random.default_rng(5).normal(size=(50, 4)).astype(np.float32)
-    of_networks = [pixel_classifier(0), memorised(encode, train), discriminator_accuracy(logits)]
-    return [*perceptual(encode), *physics(bands), *of_networks]
+    return measures_of(Given(bands, encode, 0, train, logits))
+
+
+def physics(bands):
+    return measures_of(Given(bands))
 
 
 def keys(measures):
@@ -57,7 +54,8 @@ def test_meanings_are_whole_sentences_about_a_caption():
 
 def test_what_describes_the_same_is_done_once():
     searches = {measure.describe for measure in physics("gri") if measure.keys[0].startswith("sources.")}
-    encodings = {measure.describe for measure in [*perceptual(encode), memorised(encode, np.ones((2, 4), np.float32))]}
+    features = measures_of(Given(encode=encode, train_features=np.ones((2, 4), np.float32)))
+    encodings = {measure.describe for measure in features}
 
     assert len(searches) == 1
     assert encodings == {encode}
@@ -105,3 +103,11 @@ def test_brighter_sources_are_found_by_their_magnitude_alone(sky):
     assert measure.relate(brighter, catalogue)(np.ones((1, 8)), np.ones((1, 8))) == {
         "sources.magnitude": pytest.approx([0.5])
     }
+
+
+def test_the_table_is_in_the_order_of_its_groups_and_finds_what_a_module_offers():
+    places = [GROUPS.index(metric.group) for metric in METRICS]
+
+    assert places == sorted(places)
+    assert {noise.METRIC, pixels.METRIC, sources.METRIC} <= set(METRICS)
+    assert measures_of(Given()) == []

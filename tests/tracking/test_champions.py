@@ -215,7 +215,7 @@ def test_a_second_stage_at_the_same_time_is_told_and_changes_nothing(packaged, r
     packaged("bright")
     with (project / "mlflow.db.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        with pytest.raises(SystemExit, match="a comparison of champions .*: another run"):
+        with pytest.raises(SystemExit, match=r"a comparison of champions .*: another run"):
             packaged("perfect")
 
     assert champion(registry)[0] == "bright"

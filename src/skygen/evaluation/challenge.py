@@ -24,7 +24,8 @@ from skygen.evaluation.scoring import Described, describe, relate
 from skygen.evaluation.yardstick import weights_of
 from skygen.files import sha256_folder
 from skygen.measure.diversity import MOST_TILES
-from skygen.measure.table import Measure, memorised, perceptual, physics
+from skygen.measure.metric import Given, Measure
+from skygen.measure.table import measures_of
 from skygen.params import ChampionParams
 from skygen.provenance import choose_device
 from skygen.tiles.store import TileStore
@@ -64,9 +65,8 @@ class Arena:
         self.store, self.encoder, self._seed = store, encoder, seed
         self._halves = held(store, "validation", seed)
         self._weights = weights_of(self._halves, bootstrap, seed)
-        copies = memorised(encoder.encode, encoder.train_features)
-        rows = [*physics(store.card.bands), *perceptual(encoder.encode), copies]
-        self._measures = _with(rows, [RANKED_BY, *GATES])
+        given = Given(store.card.bands, encoder.encode, train_features=encoder.train_features)
+        self._measures = _with(measures_of(given), [RANKED_BY, *GATES])
 
     def measure(self, bundle: Bundle) -> Measured:
         """What the tiles of `bundle` are like; raises `ValueError` where they are not finite, or of another kind.

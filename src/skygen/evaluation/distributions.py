@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from skygen.evaluation.scoring import Described
 from skygen.measure import pixels, sources
+from skygen.measure.metric import Measure
 from skygen.measure.sources import Catalogue
-from skygen.measure.table import Measure
 
 _WIDER = 16  # bins of the metric in one of flux.BAND: the sky noise is still two and a half of them wide
 _DARKEST = 640  # the metric's bin at a stretched flux of -0.375; what is darker counts as it

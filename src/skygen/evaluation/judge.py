@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from skygen.measure.table import Tiles
+from skygen.measure.metric import Tiles
 from skygen.sky.stretch import Stretch
 
 _BATCH = 64

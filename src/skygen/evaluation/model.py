@@ -14,8 +14,9 @@ from skygen.evaluation.observed import observe, tiles_seed
 from skygen.evaluation.scoring import Described, describe, relate, rounded, section, with_accuracy
 from skygen.evaluation.yardstick import Controls, Yardstick, weights_of
 from skygen.gan.view import Conditions
+from skygen.measure import discriminator
 from skygen.measure.diversity import MOST_TILES
-from skygen.measure.table import Measure, Tiles, discriminator_accuracy
+from skygen.measure.metric import Measure, Tiles
 from skygen.tiles.store import TileStore
 
 
@@ -44,7 +45,7 @@ class Evaluation:
         scene under fresh noise. Sets are described one after another: the generated tiles alone stay in memory.
         """
         seed = tiles_seed(halves.split, self.yardstick.seed)
-        judged = discriminator_accuracy(self.logits)
+        judged = discriminator.measure(self.logits)
         measures = [*self.measures, judged]
         real = describe(self.store.split(halves.split).batch(halves.second), measures)
         controls = self._judge_controls(halves, judged, real)

@@ -5,27 +5,22 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from skygen.evaluation.intervals import interval
 from skygen.measure.accuracy import PARTS, accuracy
-from skygen.measure.table import MEANINGS, Measure, Tiles, Values, Weights, perceptual, physics, pixel_classifier
+from skygen.measure.metric import Measure, Tiles
+from skygen.measure.table import MEANINGS
+from skygen.measure.weights import Values, Weights
 
 CONTROLS = ("real_real", "between_fields", "collapsed")  # beside a metric's value
 Described = dict[Callable[[Tiles], Any], Any]  # what each measure's `describe` made of a set of tiles
 Found = dict[str, Values]  # the values [R] of each metric by its key, one a row of weights
-Encode = Callable[[Tiles], NDArray[np.float32]]
 DIGITS = 6  # significant ones that are written: the last bits of a sum depend on how many threads made it
 _MOST = {"accuracy": 1.0}
 _SIDE_BY_SIDE = 2  # measures at work at once
 ItemT = TypeVar("ItemT")
 ResultT = TypeVar("ResultT")
-
-
-def measures_of(bands: Sequence[str], encode: Encode, seed: int) -> list[Measure]:
-    """What is measured of every set of tiles: all metrics but those that need the training's tiles or networks."""
-    return [*physics(bands), *perceptual(encode, seed), pixel_classifier(seed)]
 
 
 def describe(tiles: Tiles, measures: Sequence[Measure]) -> Described:

@@ -13,8 +13,10 @@ from skygen.evaluation.encoder import Encoder
 from skygen.evaluation.intervals import counted_once, draws
 from skygen.evaluation.scoring import Described, Found, describe, relate, rounded, with_accuracy
 from skygen.files import read_json
+from skygen.measure import memorised
 from skygen.measure.accuracy import PARTS
-from skygen.measure.table import Measure, Weights, memorised
+from skygen.measure.metric import Measure
+from skygen.measure.weights import Weights
 from skygen.params import Section, validate
 from skygen.tiles.store import CARD, Split, TileStore
 
@@ -67,8 +69,8 @@ def measure_controls(
     tiles, train = store.split(halves.split), store.split("train")
     once = counted_once(len(halves.second))
     others = between_fields(train, len(halves.second), seed)
-    everywhere = [*measures, memorised(encoder.encode, encoder.train_features)]
-    elsewhere = [*measures, memorised(encoder.encode, encoder.train_features[apart(store, others)])]
+    everywhere = [*measures, memorised.measure(encoder.encode, encoder.train_features)]
+    elsewhere = [*measures, memorised.measure(encoder.encode, encoder.train_features[apart(store, others)])]
     real = describe(tiles.batch(halves.second), everywhere)
     again = describe(tiles.batch(halves.first), everywhere)
     repeated = int(halves.first[typical(again[encoder.encode])])

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from skygen.measure.metric import Given, Meaning, Measure, Metric
+
 PARTS = ("precision", "recall", "coverage")
 
 
@@ -28,3 +30,20 @@ def accuracy(found: Mapping[str, ArrayLike], real: Mapping[str, ArrayLike], most
 def _share(value: ArrayLike, real: ArrayLike) -> NDArray[np.float64]:
     value, real = np.broadcast_arrays(np.asarray(value, np.float64), np.asarray(real, np.float64))
     return np.asarray(np.divide(value, real, out=np.zeros(value.shape), where=real > 0))
+
+
+def _measures(given: Given) -> list[Measure]:  # noqa: ARG001
+    return []  # it is made of others
+
+
+METRIC = Metric(
+    "perceptual",
+    {
+        "accuracy": Meaning(
+            1,
+            "table 4's cell: precision, recall and coverage over the real tiles' own, harmonic mean",
+            "1 is as good as real tiles, 0 is unreal or collapsed; it cannot be high where one of its parts is low.",
+        ),
+    },
+    _measures,
+)

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from skygen.measure.medians import ratio, weighted_median
+from skygen.measure.metric import Given, Meaning, Measure, Metric, by_weights
 from skygen.measure.pixels import STRETCH
 
 BLOCK_PX = 4  # tiles are averaged over blocks of this side first, which quietens the noise
@@ -48,3 +49,21 @@ def _smooth(tile: NDArray[np.floating]) -> NDArray[np.float64]:
     bands, height, width = tile.shape
     blocks = STRETCH.stretch(tile).reshape(bands, height // BLOCK_PX, BLOCK_PX, width // BLOCK_PX, BLOCK_PX)
     return np.asarray(blocks.mean(axis=(2, 4), dtype=np.float64)).ravel()
+
+
+def _measures(given: Given) -> list[Measure]:
+    return [Measure(("diversity",), describe, by_weights("diversity", summarise, compare))] if given.bands else []
+
+
+METRIC = Metric(
+    "physics",
+    {
+        "diversity": Meaning(
+            1,
+            "difference between tiles, generated (scenes: free of noise) / real; 0 is collapse",
+            "Needs no encoder, and pure noise can pass it, so read it with sources; perfect scenes, measured without "
+            "noise, reach about 0.9.",
+        ),
+    },
+    _measures,
+)

@@ -8,6 +8,7 @@ only values of equal numbers of tiles compare.
 import numpy as np
 from numpy.typing import NDArray
 
+from skygen.measure.metric import Given, Meaning, Measure, Metric
 from skygen.measure.weights import Statistic, Values, Weights, average
 
 
@@ -60,3 +61,22 @@ def _normal(
     square[:, first, second] = square[:, second, first] = average(products, weights)
     unbiased = total / (total - 1)
     return mean, (square - mean[:, :, None] * mean[:, None, :]) * unbiased[:, None, None]
+
+
+def _measures(given: Given) -> list[Measure]:
+    return [Measure(("frechet",), given.encode, relate)] if given.encode else []
+
+
+METRIC = Metric(
+    "perceptual",
+    {
+        "frechet": Meaning(
+            0,
+            "Fréchet distance of features",
+            "The distance by which the champion is chosen: how far mean and spread of the encoder's features differ; "
+            "it is above 0 even between real tiles, so divide it by its real-real value in mind.",
+            "Heusel et al. 2017, arXiv:1706.08500",
+        ),
+    },
+    _measures,
+)

@@ -8,6 +8,7 @@ a little below 0.
 import numpy as np
 from numpy.typing import NDArray
 
+from skygen.measure.metric import Given, Meaning, Measure, Metric
 from skygen.measure.weights import Statistic, Values, Weights
 
 _ROWS = 500  # of a kernel matrix at once: it is made anew for each call, which is cheaper than keeping it
@@ -40,3 +41,22 @@ def _sum(x: NDArray[np.float64], y: NDArray[np.float64], left: Weights, right: W
         kernel = (x[rows] @ y.T / x.shape[1] + 1) ** 3
         total += np.vecdot(left[:, rows] @ kernel, right)
     return total
+
+
+def _measures(given: Given) -> list[Measure]:
+    return [Measure(("kernel",), given.encode, relate)] if given.encode else []
+
+
+METRIC = Metric(
+    "perceptual",
+    {
+        "kernel": Meaning(
+            0,
+            "kernel distance of features (squared maximum mean discrepancy)",
+            "Like frechet without its assumption of normal features, and 0 on average, at times a little below, where "
+            "nothing differs.",
+            "Bińkowski et al. 2018, arXiv:1801.01401",
+        ),
+    },
+    _measures,
+)

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 
+from skygen.measure.metric import Given, Meaning, Measure, Metric
 from skygen.measure.weights import Statistic, Values, Weights
 
 NEIGHBOURS_OF_PRECISION = 3  # k of precision and recall
@@ -79,3 +80,42 @@ def _times(left: NDArray[Any], balls: _Pairs, dtype: type[np.floating]) -> NDArr
 
 def _share(chosen: NDArray[np.bool_], weights: Weights) -> Values:
     return np.asarray(np.vecdot(chosen.astype(np.float64), weights) / weights.sum(axis=1))
+
+
+def _measures(given: Given) -> list[Measure]:
+    return [Measure(tuple(METRIC.meanings), given.encode, relate)] if given.encode else []
+
+
+METRIC = Metric(
+    "perceptual",
+    {
+        "precision": Meaning(
+            1,
+            "share of generated tiles inside the manifold of real ones",
+            "How many generated tiles look real; a generator that repeats one good tile is perfect here, so read it "
+            "with recall, and beside its real-real value, which is below 1.",
+            "Kynkäänniemi et al. 2019, arXiv:1904.06991",
+        ),
+        "recall": Meaning(
+            1,
+            "share of real tiles inside the manifold of generated ones",
+            "How much of the sky the generator can paint; 0 is collapse, and tiles spread too widely reach the whole "
+            "sky.",
+            "Kynkäänniemi et al. 2019, arXiv:1904.06991",
+        ),
+        "density": Meaning(
+            1,
+            "how many real neighbourhoods a generated tile lies in, over what is expected",
+            "Like precision, but no single odd real tile can lift it; above 1, generated tiles crowd where real tiles "
+            "are most common.",
+            "Naeem et al. 2020, arXiv:2002.09797",
+        ),
+        "coverage": Meaning(
+            1,
+            "share of real neighbourhoods with a generated tile in them",
+            "Like recall, but tiles spread too widely do not lift it; two sets of the same sky reach 0.97.",
+            "Naeem et al. 2020, arXiv:2002.09797",
+        ),
+    },
+    _measures,
+)

@@ -5,12 +5,14 @@ and a real held-out tile, in which the generated one is nearer to its own neares
 below 0.5 the generated tiles lie farther from the training tiles than the sky does.
 """
 
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import pairwise_distances_argmin
 
+from skygen.measure.metric import Encode, Given, Meaning, Measure, Metric
 from skygen.measure.weights import Statistic, Values, Weights
 
 
@@ -47,3 +49,29 @@ def compare(fake: NDArray[np.float64], real: NDArray[np.float64]) -> Statistic:
         return {"memorised": shares}
 
     return statistic
+
+
+def measure(encode: Encode, train_features: NDArray[np.float32]) -> Measure:
+    """The share among tiles by their features and the training tiles', [M, D]."""
+    return Measure(("memorised",), encode, partial(relate, train=train_features))
+
+
+def _measures(given: Given) -> list[Measure]:
+    if given.encode is None or given.train_features is None:
+        return []
+    return [measure(given.encode, given.train_features)]
+
+
+METRIC = Metric(
+    "perceptual",
+    {
+        "memorised": Meaning(
+            0.5,
+            "share of pairs in which the generated tile is nearer to a training tile than the real one is",
+            "0.5 is right and 1 copies the training tiles; below 0.5 the tiles are stranger than the sky, which is "
+            "another fault.",
+            "after Meehan, Chaudhuri & Dasgupta 2020, arXiv:2004.05675",
+        ),
+    },
+    _measures,
+)

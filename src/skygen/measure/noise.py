@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skygen.measure.medians import middle_mean, ratio
+from skygen.measure.metric import Given, Meaning, Measure, Metric, by_weights
 from skygen.sky.noise import sky_noise
 
 
@@ -22,3 +23,20 @@ def summarise(noise: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArr
 
 
 compare = ratio
+
+
+def _measures(given: Given) -> list[Measure]:
+    return [Measure(("sky_noise",), describe, by_weights("sky_noise", summarise, compare))] if given.bands else []
+
+
+METRIC = Metric(
+    "physics",
+    {
+        "sky_noise": Meaning(
+            1,
+            "background noise, generated / real",
+            "The paper's fewer noise points as a number: below 1 the tiles are too smooth, above 1 too noisy.",
+        ),
+    },
+    _measures,
+)

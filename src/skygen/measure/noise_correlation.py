@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter, uniform_filter
 
+from skygen.measure.metric import Given, Meaning, Measure, Metric
 from skygen.measure.weights import Statistic, Values, Weights, average
 from skygen.sky.noise import sky_noise
 
@@ -70,3 +71,20 @@ def _neighbours(image: NDArray[Scalar], lag: tuple[int, int]) -> tuple[NDArray[S
     (rows, columns), (height, width) = lag, image.shape
     left, right = max(0, -columns), width - max(0, columns)
     return image[: height - rows, left:right], image[rows:, left + columns : right + columns]
+
+
+def _measures(given: Given) -> list[Measure]:
+    return [Measure(("noise_correlation",), describe, relate)] if given.bands else []
+
+
+METRIC = Metric(
+    "physics",
+    {
+        "noise_correlation": Meaning(
+            0,
+            "correlation of neighbouring background pixels, root mean square difference",
+            "Real noise is all but white; noise that is smoothed, copied or lies on a lattice shows here at any level.",
+        ),
+    },
+    _measures,
+)

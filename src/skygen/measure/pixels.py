@@ -7,6 +7,7 @@ that values compare across all of them. Needs numpy alone: training chooses its 
 import numpy as np
 from numpy.typing import NDArray
 
+from skygen.measure.metric import Given, Meaning, Measure, Metric, by_means
 from skygen.sky.stretch import Stretch
 
 STRETCH = Stretch(softening_nmgy=0.1, limit_nmgy=100.0)  # three times the sky noise; the brightest pixels of a field
@@ -36,3 +37,23 @@ def _counts(tile: NDArray[np.floating]) -> NDArray[np.float32]:
     levels = (STRETCH.stretch(tile).reshape(len(tile), -1) + 1) * (BINS / 2)
     bins = np.minimum(levels.astype(np.int64), BINS - 1)
     return np.stack([np.bincount(band, minlength=BINS) for band in bins]).astype(np.float32)
+
+
+_relate = by_means("pixel_w1", summarise, compare)
+
+
+def _measures(given: Given) -> list[Measure]:
+    return [Measure(("pixel_w1",), describe, _relate)] if given.bands else []
+
+
+METRIC = Metric(
+    "physics",
+    {
+        "pixel_w1": Meaning(
+            0,
+            "flux histograms under the fixed stretch, distance",
+            "How far pixel brightnesses differ, wherever in the tile they are: noise, sky level and light of sources.",
+        ),
+    },
+    _measures,
+)

@@ -5,13 +5,17 @@ distributions in two sets. Each quantity has a range, to which measured values a
 source at all, the distance is the width of that range, the largest that it can be (and 0 where neither holds one).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import sep
 from numpy.typing import NDArray
 
+from skygen.measure.medians import ratio
+from skygen.measure.metric import Given, Meaning, Measure, Metric, by_weights
+from skygen.measure.weights import Statistic
 from skygen.sky.inspection.detection import detect
 from skygen.sky.noise import sky_noise
 
@@ -112,3 +116,52 @@ def _magnitude(flux_nmgy: NDArray[np.float64]) -> NDArray[np.float64]:
 def _aperture_flux(image: NDArray[np.floating], found: NDArray[np.void]) -> NDArray[np.float64]:
     flux, _, _ = sep.sum_circle(np.ascontiguousarray(image, np.float64), found["x"], found["y"], COLOUR_RADIUS_PX)
     return np.asarray(flux)
+
+
+def _measures(given: Given) -> list[Measure]:
+    if given.bands is None:
+        return []
+    search = partial(describe, bands=given.bands)  # once for all of them
+    rows: dict[str, Callable[[Catalogue, Catalogue], Statistic]] = {
+        "sources.per_tile": by_weights("sources.per_tile", summarise_mean, ratio),
+        "sources.number": by_weights("sources.number", summarise_number, compare_number),
+    }
+    for name in quantities(given.bands):
+        summarise, compare = partial(summarise_quantity, name), partial(compare_quantity, name)
+        rows[f"sources.{name}"] = by_weights(f"sources.{name}", summarise, compare)
+    return [Measure((key,), search, relate) for key, relate in rows.items()]
+
+
+METRIC = Metric(
+    "physics",
+    {
+        "sources.per_tile": Meaning(
+            1,
+            "mean number of sources a tile, generated / real",
+            "Below 1 the sky is too empty, above 1 too full.",
+        ),
+        "sources.number": Meaning(
+            0,
+            "number of sources a tile, distance",
+            "In sources: by how many the number in a tile has to change on average to match the real tiles.",
+        ),
+        "sources.magnitude": Meaning(
+            0, "r magnitudes of sources, distance in mag", "By how much brightnesses of sources are off on average."
+        ),
+        "sources.half_light_radius": Meaning(
+            0, "half-light radii of sources, distance in px", "By how much sizes of sources are off on average."
+        ),
+        "sources.ellipticity": Meaning(
+            0,
+            "ellipticities of sources, distance",
+            "By how much shapes of sources are off on average, from 0, round, to 1.",
+        ),
+        "sources.g_r": Meaning(
+            0, "g - r colours of sources, distance in mag", "By how much g - r colours of sources are off on average."
+        ),
+        "sources.r_i": Meaning(
+            0, "r - i colours of sources, distance in mag", "By how much r - i colours of sources are off on average."
+        ),
+    },
+    _measures,
+)

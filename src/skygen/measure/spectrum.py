@@ -7,6 +7,7 @@ best checkpoint by it.
 import numpy as np
 from numpy.typing import NDArray
 
+from skygen.measure.metric import Given, Meaning, Measure, Metric, by_means
 from skygen.measure.pixels import STRETCH
 
 FLOOR = 1e-12  # power below it counts as it: a flat tile has a spectrum too, and it is far from any real one
@@ -47,3 +48,24 @@ def _rings(size: int) -> NDArray[np.float64]:
     ring = np.rint(np.hypot(cycles[:, None], cycles[None, :])).ravel()
     members = (ring[:, None] == np.arange(1, size // 2 + 1)).astype(np.float64)
     return np.asarray(members / members.sum(axis=0))
+
+
+_relate = by_means("power_spectrum", summarise, compare)
+
+
+def _measures(given: Given) -> list[Measure]:
+    return [Measure(("power_spectrum",), describe, _relate)] if given.bands else []
+
+
+METRIC = Metric(
+    "physics",
+    {
+        "power_spectrum": Meaning(
+            0,
+            "radial power spectra, log distance",
+            "How far structure differs from coarse to fine: blur, grain and lattices; ln c where all power is c times "
+            "the real one.",
+        ),
+    },
+    _measures,
+)

@@ -3,6 +3,8 @@
 The classifier two-sample test of Lopez-Paz & Oquab 2017 (arXiv:1610.06545). 0.5 is a guess.
 """
 
+from functools import partial
+
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingClassifier, VotingClassifier
@@ -12,6 +14,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from threadpoolctl import threadpool_limits
 
+from skygen.measure.metric import Given, Meaning, Measure, Metric
 from skygen.measure.weights import Statistic, Values, Weights, average
 
 FOLDS = 5
@@ -63,3 +66,23 @@ def _classifier(seed: int) -> VotingClassifier:
 
 def _with_squares(features: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.concatenate([features, features**2], axis=1)
+
+
+def _measures(given: Given) -> list[Measure]:
+    if given.encode is None or given.seed is None:
+        return []
+    return [Measure(("c2st.features",), given.encode, partial(relate, seed=given.seed))]
+
+
+METRIC = Metric(
+    "perceptual",
+    {
+        "c2st.features": Meaning(
+            0.5,
+            "share of tiles that a classifier of features puts right, generated or real",
+            "0.5 cannot be told apart, 1 is told apart every time; 2 (1 - c2st) is the share that passes.",
+            "Lopez-Paz & Oquab 2017, arXiv:1610.06545",
+        ),
+    },
+    _measures,
+)

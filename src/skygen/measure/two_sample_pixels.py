@@ -6,6 +6,7 @@ no eye sees. Read it as a warning about noise and fine structure; it ranks only 
 """
 
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import pairwise
 from typing import cast
 
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
+from skygen.measure.metric import Given, Meaning, Measure, Metric
 from skygen.measure.two_sample_features import balanced
 from skygen.measure.weights import Statistic
 
@@ -119,3 +121,24 @@ def _turn(image: torch.Tensor, orientation: int) -> torch.Tensor:
     """`image` [bands, H, W] in one of its eight orientations: eight times as many tiles to learn from."""
     turned = torch.rot90(image, orientation % 4, (1, 2))
     return turned.flip(2) if orientation >= 4 else turned
+
+
+def _measures(given: Given) -> list[Measure]:
+    if given.seed is None:
+        return []
+    return [Measure(("c2st.pixels",), describe, partial(relate, seed=given.seed))]
+
+
+METRIC = Metric(
+    "perceptual",
+    {
+        "c2st.pixels": Meaning(
+            0.5,
+            "share of tiles that a small network puts right by their pixels, generated or real",
+            "The hardest judge: it reaches 1 for every generator that paints its noise wrongly, however good the rest, "
+            "and then no longer ranks.",
+            "Lopez-Paz & Oquab 2017, arXiv:1610.06545",
+        ),
+    },
+    _measures,
+)

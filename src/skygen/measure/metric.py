@@ -1,0 +1,98 @@
+"""What a metric is: an object at the end of its module, which the table finds there.
+
+A metric says what each of its keys in metrics.json means, and how it is measured of what is given.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skygen.measure.weights import Statistic, Values, Weights, average
+
+Tiles = NDArray[np.floating]  # [N, bands, H, W] in nmgy
+Encode = Callable[[Tiles], NDArray[np.float32]]  # tiles to features [N, D], standardised over training tiles
+Described = TypeVar("Described")
+Summed = TypeVar("Summed")
+GROUPS = ("perceptual", "physics", "game")  # as reports show them
+
+
+class Meaning(NamedTuple):
+    """What a metric says: its value for perfect tiles, what it is in words, how to read it, and who defined it."""
+
+    ideal: float
+    caption: str
+    reading: str
+    source: str = ""
+
+
+@dataclass(frozen=True)
+class Given:
+    """What metrics may need beside two sets of tiles; a metric is not measured where what it needs is None."""
+
+    bands: Sequence[str] | None = None
+    encode: Encode | None = None
+    seed: int | None = None  # of classifiers: it deals the tiles out to their folds
+    train_features: NDArray[np.float32] | None = None  # of the training tiles, [M, D]
+    logits: Callable[[Tiles], NDArray[np.floating]] | None = None  # of the training's discriminator, [N]
+
+
+@dataclass(frozen=True)
+class Measure:
+    """How one or several keys are measured, in steps, so that a bootstrap over tiles repeats only the cheap last.
+
+    `describe` measures each tile of a set once; measures that share the same `describe` object share its work. `relate`
+    takes the generated set's description and the real one's, does what is heavy once, and returns the statistic: a
+    function of both sets' weights [R, N] to the values [R] of each of `keys`.
+    """
+
+    keys: tuple[str, ...]
+    describe: Callable[[Tiles], Any]
+    relate: Callable[[Any, Any], Statistic]
+
+
+@dataclass(frozen=True, eq=False)
+class Metric:
+    """A row of the table: one of GROUPS, the meaning of each key, and the measures that what is given allows."""
+
+    group: str
+    meanings: Mapping[str, Meaning]
+    measures: Callable[[Given], Sequence[Measure]]
+
+
+def by_weights(
+    key: str,
+    summarise: Callable[[Described, NDArray[np.float64]], Summed],
+    compare: Callable[[Summed, Summed], float],
+) -> Callable[[Described, Described], Statistic]:
+    """What relates two sets of which each is summed up under weights [N], one resampling after another."""
+
+    def relate(fake: Described, real: Described) -> Statistic:
+        def statistic(fake_weights: Weights, real_weights: Weights) -> dict[str, Values]:
+            rows = zip(fake_weights, real_weights, strict=True)
+            return {key: np.array([compare(summarise(fake, ours), summarise(real, theirs)) for ours, theirs in rows])}
+
+        return statistic
+
+    return relate
+
+
+def by_means(
+    key: str,
+    summarise: Callable[[NDArray[Any], NDArray[np.float64]], NDArray[np.float64]],
+    compare: Callable[[NDArray[np.float64], NDArray[np.float64]], float],
+) -> Callable[[NDArray[Any], NDArray[Any]], Statistic]:
+    """As `by_weights`, where a sum depends on the descriptions' mean alone: taken for all resamplings at once."""
+
+    def relate(fake: NDArray[Any], real: NDArray[Any]) -> Statistic:
+        def statistic(fake_weights: Weights, real_weights: Weights) -> dict[str, Values]:
+            once = np.ones(1)
+            means = zip(average(fake, fake_weights), average(real, real_weights), strict=True)
+            sums = ([summarise(mean[None], once) for mean in pair] for pair in means)
+            return {key: np.array([compare(*pair) for pair in sums])}
+
+        return statistic
+
+    return relate
