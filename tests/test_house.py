@@ -1,6 +1,9 @@
-"""The README, the Makefile, continuous integration and the lock agree with the project."""
+"""The README, the documentation, the Makefile, continuous integration and the lock agree with the project."""
 
+import os
 import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -13,38 +16,28 @@ ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 TARGETS = set(re.findall(r"^([a-z][a-z-]*):", MAKEFILE, re.MULTILINE))
-CAPTIONED = ("src/skygen", "pipelines", "serving")
+DOCS = ROOT / "docs"
+# A Python that reaches no other host: of a build in it nothing can come from the network.
+NO_NETWORK = """
+import runpy, socket, sys
+def refused(*_):
+    raise OSError("the documentation is built without the network")
+socket.socket.connect = socket.socket.connect_ex = socket.getaddrinfo = refused
+sys.argv = ["sphinx-build", *sys.argv[1:]]
+runpy.run_module("sphinx", run_name="__main__")
+"""
 
 
-def tree() -> dict[str, str]:
-    """Path → caption, read from the README's code block that has a line for the Makefile.
-
-    A line is a name, two or more spaces and a caption; a folder's name ends with a slash, and its files stand indented
-    below it.
-    """
-    blocks = re.findall(r"^```\w*\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
-    (block,) = [block for block in blocks if re.search(r"^Makefile ", block, re.MULTILINE)]
-    captions: dict[str, str] = {}
-    folders: list[tuple[int, str]] = []
-    for line in filter(str.strip, block.splitlines()):
-        indent = len(line) - len(line.lstrip())
-        name, _, caption = line.strip().partition("  ")
-        while folders and folders[-1][0] >= indent:
-            folders.pop()
-        path = (folders[-1][1] if folders else "") + name
-        captions[path.rstrip("/")] = caption.strip()
-        if name.endswith("/"):
-            folders.append((indent, path))
-    return captions
-
-
-def source_files() -> set[str]:
-    found = (path for folder in CAPTIONED for path in (ROOT / folder).rglob("*") if path.is_file())
-    return {
-        path.relative_to(ROOT).as_posix()
-        for path in found
-        if path.name != "__init__.py" and "__pycache__" not in path.parts
-    }
+def tree() -> list[str]:
+    """The folders that the README's tree names: an indented one lies in the one above it."""
+    (block,) = re.findall(r"^## The tree$.*?^```\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+    folders: list[str] = []
+    found = []
+    for line in block.splitlines():
+        depth = (len(line) - len(line.lstrip())) // 2
+        folders[depth:] = [line.split()[0]]
+        found.append("".join(folders))
+    return found
 
 
 def pins() -> dict[str, str]:
@@ -59,20 +52,22 @@ def requirements() -> list[Requirement]:
     return [Requirement(need) for need in project["dependencies"] + extras]
 
 
-def test_tree_names_every_source_file() -> None:
-    assert source_files() - set(tree()) == set()
+def test_readme_is_one_screen() -> None:
+    assert len(README.splitlines()) <= 200
+    assert len(README.encode()) <= 16 * 1024
 
 
-def test_tree_names_only_what_exists_and_captions_it() -> None:
-    captions = tree()
-    assert [path for path in captions if not (ROOT / path).exists()] == []
-    assert [path for path, caption in captions.items() if not caption] == []
+def test_tree_names_folders_that_exist() -> None:
+    folders = tree()
+    assert 10 < len(folders) <= 40
+    assert [folder for folder in folders if not (folder.endswith("/") and (ROOT / folder).is_dir())] == []
 
 
-def test_every_make_target_is_phony_and_in_the_readme() -> None:
+def test_every_make_target_is_phony_and_documented() -> None:
     (phony,) = re.findall(r"^\.PHONY: (.*)$", MAKEFILE, re.MULTILINE)
     assert set(phony.split()) == TARGETS
-    assert {target for target in TARGETS if not re.search(rf"\bmake {target}\b(?!-)", README)} == set()
+    documented = README + (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    assert {target for target in TARGETS if not re.search(rf"\bmake {target}\b(?!-)", documented)} == set()
 
 
 @pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"])
@@ -91,15 +86,57 @@ def test_workflow_runs_what_developers_run() -> None:
     assert not [step for step in steps if "make " in step or "apt-get" in step]
 
 
+def pages() -> list[Path]:
+    return [*ROOT.glob("*.md"), *(page for page in DOCS.rglob("*.md") if not {"_build", "api"} & {*page.parts})]
+
+
 def test_links_between_pages_lead_somewhere() -> None:
-    pages = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]
     broken = [
-        f"{page.name}: {link}"
-        for page in pages
+        f"{page.relative_to(ROOT)}: {link}"
+        for page in pages()
         for link in re.findall(r"\]\(([^)#\s]+)", page.read_text(encoding="utf-8"))
         if "://" not in link and not (page.parent / link).exists()
     ]
+    assert len(pages()) > 40
     assert broken == []
+
+
+def test_architecture_names_files_that_exist() -> None:
+    named = re.findall(
+        r"`((?:src|serving|pipelines|benchmarks|tests|docs)/[\w/.]+)`", (DOCS / "architecture.md").read_text()
+    )
+    assert len(named) > 10
+    assert [path for path in named if not (ROOT / path).exists()] == []
+
+
+def test_every_reference_page_is_made_from_the_code() -> None:
+    """Each table of the extension has its place in a page, and no page asks for one that there is not."""
+    asked = [
+        name
+        for page in DOCS.rglob("*.md")
+        for name in re.findall(r"^<!-- from the code: (\w+) -->$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    ]
+    source = (DOCS / "_ext/reference.py").read_text(encoding="utf-8")
+    assert sorted(asked) == sorted(set(asked))
+    assert [name for name in asked if f"\ndef {name}() -> str:" not in source] == []
+    assert len(asked) > 10
+
+
+@pytest.mark.slow
+def test_the_documentation_is_built_without_the_network_and_asks_none_of_its_readers(tmp_path: Path) -> None:
+    built = subprocess.run(
+        [sys.executable, "-c", NO_NETWORK, "-EWq", "-d", tmp_path / "doctrees", DOCS, tmp_path / "site"],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=600,
+        cwd=tmp_path,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    assert built.returncode == 0, built.stderr
+    for page in (tmp_path / "site").rglob("*.html"):
+        fetched = re.findall(r"<(?:script|img|link|iframe)\b[^>]*(?:src|href)=\"(https?:[^\"]*)", page.read_text())
+        assert fetched == [], page
 
 
 def test_lock_pins_exactly_and_names_no_build_of_torch() -> None:

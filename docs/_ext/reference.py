@@ -314,7 +314,7 @@ def _attribute_docstrings(path: Path, name: str) -> dict[str, str]:
 
 def tile_metrics() -> str:
     """Every metric by which tiles are compared: its value for perfect tiles, what it is and how to read it."""
-    from skygen.measure.meanings import MEANINGS
+    from skygen.measure.table import MEANINGS
 
     rows = [[code(name), f"{its.ideal:g}", its.caption, its.reading, its.source] for name, its in MEANINGS.items()]
     return table(["metric", "perfect", "what it is", "how to read it", "source"], rows)
