@@ -27,9 +27,9 @@ repro: $(INSTALLED) ## run the pipeline: every stage that is out of date
 	@$(BIN)/python pipelines/frames.py --check
 	PATH="$(CURDIR)/$(BIN):$$PATH" dvc repro
 
-# Each process of the tests keeps to one thread: there are as many of them as the cores can work for, and one more.
+# As many processes as cores, and one more, each with whole files and one thread.
 test: $(INSTALLED) ## run the tests but the slow ones
-	OMP_NUM_THREADS=1 $(BIN)/pytest -m "not slow" -n auto --dist loadgroup --no-loadscope-reorder
+	OMP_NUM_THREADS=1 $(BIN)/pytest -m "not slow" -n auto --dist loadfile --no-loadscope-reorder
 
 test-slow: $(INSTALLED) ## run the slow tests
 	$(BIN)/pytest -m slow
@@ -58,7 +58,7 @@ ui: $(INSTALLED) ## browse runs and models in MLflow, at 127.0.0.1:UI_PORT
 	$(BIN)/mlflow ui --backend-store-uri sqlite:///mlflow.db --host 127.0.0.1 --port $(UI_PORT)
 
 bench: $(INSTALLED) ## run the benchmarks; FRAMES=FOLDER takes real frames in g, r and i
-	@set -e; for name in frames tiles inspection simulation; do echo "# $$name"; $(BIN)/python -m benchmarks.$$name $(FRAMES); done; \
+	@set -e; for name in frames tiles simulation; do echo "# $$name"; $(BIN)/python -m benchmarks.$$name $(FRAMES); done; \
 	for name in networks engines training generation evaluation serving overload broken; do \
 		echo "# $$name"; $(BIN)/python -m benchmarks.$$name; done
 

@@ -32,10 +32,8 @@ from skygen.tiles.store import SPLITS, Survival, TileSetCard, TileStore
 from skygen.tiles.writer import data_hash, describe_shard, write_card, write_shard
 
 ROOT = Path(__file__).parents[1]
-# Tests that share what takes long to make: a pipeline, a scheduler with its workers.
-SHARED = {"e2e": ("tests/e2e/",), "cluster": ("tests/tiles/test_resume.py", "tests/test_workers.py")}
 # What `make test` starts with, since all else fits beside it.
-LONGEST = ("e2e", "cluster", "tests/serving/", "tests/sky/test_f", "tests/test_")
+LONGEST = ("e2e/", "serving/", "sky/test_f", "tiles/", "test_")
 # The astrometry of a real frame, whose axes lie a quarter turn from north.
 ASTROMETRY = {
     "CTYPE1": "RA---TAN",
@@ -59,23 +57,14 @@ def pytest_xdist_auto_num_workers(config):
     return cores() + 1
 
 
-def pytest_itemcollected(item):
-    """Have pytest-xdist give whole files, and those that share what takes long, to one worker."""
-    item.add_marker(pytest.mark.xdist_group(_group(item)))
-
-
 def pytest_collection_modifyitems(items):
-    """The longest first, so that no worker is left with one of them at the end."""
+    """The longest files first, so that no worker of `make test` is left with one of them at the end."""
 
     def place(item):
-        return next((place for place, name in enumerate(LONGEST) if name in _group(item)), len(LONGEST))
+        path = item.path.relative_to(ROOT / "tests").as_posix()
+        return next((place for place, name in enumerate(LONGEST) if path.startswith(name)), len(LONGEST))
 
     items.sort(key=place)
-
-
-def _group(item):
-    path = item.path.relative_to(ROOT).as_posix()
-    return next((name for name, paths in SHARED.items() if path.startswith(paths)), path)
 
 
 @pytest.fixture(scope="session", autouse=True)
