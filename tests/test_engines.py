@@ -13,7 +13,8 @@ import pytest
 import torch
 from torch import nn
 
-from skygen.engines import engine_for, one_thread
+from skygen.cores import one_thread
+from skygen.engines import engine_for
 from skygen.gan.networks import Generator, GeneratorShape, initialise
 from skygen.onnx_graph import graph_of
 from skygen.sky.stretch import Stretch

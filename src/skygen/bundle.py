@@ -15,8 +15,8 @@ import torch
 from numpy.typing import NDArray
 
 from skygen.card import BundleError, Card, load_generator
-from skygen.cores import cores
-from skygen.engines import EngineName, NamedEngine, engine_for, one_thread
+from skygen.cores import cores, one_thread
+from skygen.engines import EngineName, NamedEngine, engine_for
 from skygen.files import sha256_folder
 from skygen.formats.origin import Origin
 from skygen.gan.latents import Stream, latents_of, noise_of, tile_rng, walk_latents

@@ -1,8 +1,9 @@
-"""How many cores this process may use: by the affinity of its threads, and by the CPU limit of its cgroups."""
+"""How many cores this process may use, by the affinity of its threads and the CPU limit of its cgroups; and fewer."""
 
 import math
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -22,6 +23,19 @@ def keep_to_cores() -> None:
     import torch
 
     torch.set_num_threads(min(torch.get_num_threads(), cores()))
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Run torch on one thread, for calls from this thread alone: with more, last bits would depend on the machine."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _cgroups(process: Path) -> Iterator[Path]:

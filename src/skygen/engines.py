@@ -14,6 +14,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
+from skygen.cores import one_thread
 from skygen.gan.networks import Generator
 
 EngineName = Literal["auto", "eager", "onnx"]
@@ -114,17 +115,6 @@ def _padded(generator: Generator, latents: torch.Tensor, least: int) -> torch.Te
     copies = latents[:1].expand(max(0, least - len(latents)), -1)
     images: torch.Tensor = generator(torch.cat([latents, copies]))
     return images[: len(latents)]
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Run torch on one thread, for calls from this thread alone: the number is a property of the caller's thread."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 @contextmanager

@@ -5,9 +5,7 @@ features of every training tile, and `history.json`, how its training went. `enc
 """
 
 import hashlib
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
@@ -23,7 +21,7 @@ from safetensors.torch import save as safetensors_of
 from torch import nn
 from torch.nn import functional
 
-from skygen.cores import cores
+from skygen.cores import cores, one_thread
 from skygen.files import read_json, sha256_file, write_atomically, write_json
 from skygen.measure.pixels import STRETCH
 from skygen.params import Section, validate
@@ -202,17 +200,6 @@ def save(folder: Path, frozen: Frozen, card: EncoderCard) -> None:
     with write_atomically(folder / WEIGHTS) as temporary:
         temporary.write_bytes(safetensors_of(tensors))  # `save_file` would put another file in the place of the locked
     write_json(folder / CARD, card.model_dump())
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Run torch on one thread, for calls from this thread alone: with more, last bits would depend on the machine."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _hash(folder: Path) -> str:

@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from skygen.cores import one_thread
 from skygen.evaluation import alterations, properties
 from skygen.evaluation.encoder import (
     HISTORY,
@@ -24,7 +25,6 @@ from skygen.evaluation.encoder import (
     EncoderCard,
     Frozen,
     Network,
-    one_thread,
     save,
 )
 from skygen.files import write_json
