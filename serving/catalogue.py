@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from serving.requests import CHAMPION, RefusedError
-from skygen.bundle import Bundle
+from skygen.bundle import Bundle, PaintedError
 from skygen.card import BundleError
 from skygen.engines import EngineName
 from skygen.files import read_json, sha256_file
 from skygen.params import Section, validate
-from skygen.tile import SURVEY, Tile
+from skygen.tile import Tile
 
 CATALOGUE, REAL = "catalogue.json", "real"
 
@@ -114,10 +114,10 @@ class Catalogue:
 
 def check(bundle: Bundle, tiles: Sequence[Tile]) -> None:
     """Raise `RefusedError` where a bundle has no noise or seeing to give as `tiles` ask for it."""
-    card = bundle.card
-    for field, model in (("noise", card.conditions), ("seeing", card.psf_share)):
-        if model is None and any(getattr(tile, field) != SURVEY for tile in tiles):
-            raise RefusedError(field, f"recipe {card.recipe} paints its {field}; it takes 'survey' alone")
+    try:
+        bundle.check(tiles)
+    except PaintedError as error:
+        raise RefusedError(error.name, str(error)) from error
 
 
 def _real(folder: Path, sha256: str) -> RealTiles:

@@ -149,9 +149,9 @@ def test_a_seeing_out_of_range_is_named_with_what_is_allowed(scenes, seeing):
 @pytest.mark.parametrize(
     ("choice", "words"),
     [
-        ({"noise": "none"}, "recipe gan paints its noise: noise must be 'survey', not 'none'"),
-        ({"noise": 0.02}, "recipe gan paints its noise: noise must be 'survey', not 0.02"),
-        ({"seeing": 1.2}, "recipe gan has no PSF: seeing must be 'survey', not 1.2"),
+        ({"noise": "none"}, "recipe gan paints its noise; it takes 'survey' alone"),
+        ({"noise": 0.02}, "recipe gan paints its noise; it takes 'survey' alone"),
+        ({"seeing": 1.2}, "recipe gan paints its seeing; it takes 'survey' alone"),
     ],
 )
 def test_a_recipe_that_paints_its_noise_says_so(tmp_path, write_bundle, choice, words):
@@ -166,5 +166,5 @@ def test_scenes_painted_as_seen_take_a_noise_and_no_seeing(tmp_path, write_bundl
     loaded = Bundle.load(tmp_path)
 
     assert loaded.generate(0, 1, noise="none").shape == (1, 1, 64, 64)
-    with pytest.raises(BundleError, match="has no PSF"):
+    with pytest.raises(BundleError, match="paints its seeing"):
         loaded.generate(0, 1, seeing=1.2)

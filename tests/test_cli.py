@@ -248,10 +248,10 @@ def test_publish_says_what_it_published(tmp_path: Path, monkeypatch: pytest.Monk
         (["--output", "tiles.npy", "--noise", "much"], "'much' is neither survey nor none nor a number"),
         (["--output", "tiles.npy", "--noise", "0"], "noise is 0.0; it must be 'survey', 'none' or a level above 0"),
         (["--output", "tiles.npy", "--noise", "nan"], "noise is nan; it must be"),
-        (["--output", "tiles.npy", "--noise", "none"], "recipe gan paints its noise: noise must be 'survey'"),
+        (["--output", "tiles.npy", "--noise", "none"], "recipe gan paints its noise; it takes 'survey' alone"),
         (["--output", "tiles.npy", "--seeing", "none"], "'none' is neither survey nor a number"),
         (["--output", "tiles.npy", "--seeing", "5"], "a FWHM from 0.6 to 3.0 arcsec"),
-        (["--output", "tiles.npy", "--seeing", "1.2"], "recipe gan has no PSF"),
+        (["--output", "tiles.npy", "--seeing", "1.2"], "recipe gan paints its seeing; it takes 'survey' alone"),
     ],
 )
 def test_bad_arguments_end_in_a_sentence(

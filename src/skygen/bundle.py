@@ -27,6 +27,14 @@ from skygen.tile import SURVEY, Noise, Seeing, Tile, row
 TILES_A_PASS = 8  # the unit of work of one core; it does not change a tile's bytes
 
 
+class PaintedError(BundleError):
+    """A recipe cannot give what is asked of a tile: `name` is noise or seeing."""
+
+    def __init__(self, name: str, message: str) -> None:
+        super().__init__(message)
+        self.name = name
+
+
 class Bundle:
     """A generator ready to draw tiles."""
 
@@ -68,7 +76,7 @@ class Bundle:
         """The flux [n, bands, H, W] of `tiles` in nmgy, drawn on all cores: passes run beside each other.
 
         A tile is the same whatever else is drawn, bit for bit with the same engine on the same kind of device. Raises
-        `BundleError` where the recipe has no noise model or no PSF to choose by.
+        `PaintedError` where the recipe has no noise model or no PSF to choose by.
         """
         self.observed_under(tiles)
         passes = [tiles[start : start + TILES_A_PASS] for start in range(0, len(tiles), TILES_A_PASS)]
@@ -92,16 +100,16 @@ class Bundle:
                 sky = Sky(conditions, torch.cat(draws)).to(self._device)
             return np.asarray(self._view.flux(images, sky).cpu().numpy())
 
+    def check(self, tiles: Sequence[Tile]) -> None:
+        """Raise `PaintedError` where `tiles` ask for noise or seeing that the recipe paints, and cannot change."""
+        for name, model in (("noise", self.card.conditions), ("seeing", self.card.psf_share)):
+            if model is None and any(getattr(tile, name) != SURVEY for tile in tiles):
+                raise PaintedError(name, f"recipe {self.card.recipe} paints its {name}; it takes {SURVEY!r} alone")
+
     def observed_under(self, tiles: Sequence[Tile]) -> Conditions | None:
         """The conditions [n, bands] of `tiles`; None where the recipe paints its noise. Raises as `draw_all`."""
         card = self.card
-        for tile in tiles:
-            if tile.noise != SURVEY and card.conditions is None:
-                raise BundleError(
-                    f"recipe {card.recipe} paints its noise: noise must be {SURVEY!r}, not {tile.noise!r}"
-                )
-            if tile.seeing != SURVEY and card.psf_share is None:
-                raise BundleError(f"recipe {card.recipe} has no PSF: seeing must be {SURVEY!r}, not {tile.seeing!r}")
+        self.check(tiles)
         if card.conditions is None:
             return None
         fields = [tile.field or _choose(card.conditions, tile) for tile in tiles]
