@@ -29,7 +29,8 @@ add_module_names = False
 html_theme = "pydata_sphinx_theme"
 html_title = "skygen"
 html_show_sourcelink = False
-html_static_path: list[str] = []
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
 html_sidebars = {"log": [], "results": []}
 html_theme_options = {
     "navbar_align": "left",
