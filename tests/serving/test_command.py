@@ -16,6 +16,7 @@ from tests.serving.loaded import service
 from tests.serving.local import listening
 
 ROOT = Path(__file__).parents[2]
+LEFT = (".*", "__pycache__", "data", "models", "reports", "dist")  # of a clone; others compile into it meanwhile
 no_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
 
 
@@ -114,7 +115,7 @@ def test_bentomls_application_is_never_reached(path: str) -> None:
 
 def test_make_serve_leaves_another_service_alone(tmp_path: Path) -> None:
     """A second one in the clone, even where it fails since the port is taken, removes neither code nor metrics."""
-    shutil.copytree(ROOT, tmp_path / "clone", ignore=shutil.ignore_patterns(".*", "data", "models", "reports", "dist"))
+    shutil.copytree(ROOT, tmp_path / "clone", ignore=shutil.ignore_patterns(*LEFT))
     clone, port = tmp_path / "clone", free_port()
     (clone / ".venv").symlink_to(ROOT / ".venv")
     command = ["make", "--old-file=.venv/.installed", "serve", f"PORT={port}"]
