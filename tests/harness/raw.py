@@ -60,6 +60,19 @@ def leave(address: Address, steps: Iterable[Step], reading: int = 0, reset: bool
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
+def post(body: bytes, *headers: str, path: str = "/v1/generate") -> bytes:
+    """A POST whose head says how long `body` is, unless `headers` do."""
+    lines = [f"POST {path} HTTP/1.1", "Host: localhost", *headers]
+    if not any(line.lower().startswith(("content-length", "transfer-encoding")) for line in headers):
+        lines.append(f"Content-Length: {len(body)}")
+    return "\r\n".join([*lines, "", ""]).encode() + body
+
+
+def get(path: str, *headers: str, method: str = "GET") -> bytes:
+    """A request without a body."""
+    return "\r\n".join([f"{method} {path} HTTP/1.1", "Host: localhost", *headers, "", ""]).encode()
+
+
 def _hear(connection: socket.socket) -> Heard:
     parts = []
     try:

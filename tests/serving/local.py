@@ -47,16 +47,3 @@ async def answer(send: Send, body: bytes) -> None:
     headers = [(b"content-length", b"%d" % len(body))]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send({"type": "http.response.body", "body": body})
-
-
-def post(body: bytes, *headers: str, path: str = "/v1/generate") -> bytes:
-    """A POST whose head says how long `body` is, unless `headers` do."""
-    lines = [f"POST {path} HTTP/1.1", "Host: localhost", *headers]
-    if not any(line.lower().startswith(("content-length", "transfer-encoding")) for line in headers):
-        lines.append(f"Content-Length: {len(body)}")
-    return "\r\n".join([*lines, "", ""]).encode() + body
-
-
-def get(path: str, *headers: str, method: str = "GET") -> bytes:
-    """A request without a body."""
-    return "\r\n".join([f"{method} {path} HTTP/1.1", "Host: localhost", *headers, "", ""]).encode()

@@ -10,9 +10,8 @@ import pytest
 
 from benchmarks.broken import HURRY, fuzz, good, scan
 from benchmarks.malformed.cases import FAMILIES, Case, case, play
-from tests.harness.raw import exchange, leave
+from tests.harness.raw import exchange, leave, post
 from tests.harness.served import Service, served
-from tests.serving.local import post
 
 LARGE = json.dumps({"tiles": "gri128", "n": 64, "format": "npy"}).encode()
 

@@ -13,8 +13,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from serving.connections import BoundedProtocol, bound_connections
 from serving.limits import MAX_BODY_BYTES, MAX_HEAD_BYTES, PIECE_BYTES, JsonBodies, SlowReaders
-from tests.harness.raw import Address, Heard, exchange, leave
-from tests.serving.local import answer, echo, get, listening, post
+from tests.harness.raw import Address, Heard, exchange, get, leave, post
+from tests.serving.local import answer, echo, listening
 
 CHUNKED = "Transfer-Encoding: chunked"
 LARGE = 50_000_000  # bytes, more than the kernel's buffers between two processes

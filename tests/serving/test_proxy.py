@@ -15,9 +15,9 @@ import pytest
 from starlette.types import Receive, Scope, Send
 
 from serving.limits import MAX_BODY_BYTES
-from tests.harness.raw import Address, exchange
+from tests.harness.raw import Address, exchange, get, post
 from tests.programs import program
-from tests.serving.local import answer, get, listening, post
+from tests.serving.local import answer, listening
 from tests.serving.proxied import SHIPPED, proxied
 
 HASTY = {"client_header_timeout 10s": "client_header_timeout 1s", "client_body_timeout 10s": "client_body_timeout 1s"}

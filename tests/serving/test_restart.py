@@ -14,8 +14,8 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.harness.raw import post
 from tests.harness.served import Service, served, stop
-from tests.serving.local import post
 
 SMALL = {"tiles": "r64", "n": 2, "seed": 7, "format": "npy"}
 LARGE = {"tiles": "gri128", "model": "scene", "n": 256, "seed": 7, "format": "npy"}
