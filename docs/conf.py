@@ -19,6 +19,7 @@ myst_enable_extensions = ["colon_fence"]
 # A code block of curl has comments and pipes that no lexer of Python knows; highlighting fails in silence.
 suppress_warnings = ["misc.highlighting_failure"]
 
+smartquotes_action = "qe"  # and no dashes: --option stays as it is
 default_role = "code"  # docstrings say `name`
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"

@@ -1,16 +1,23 @@
 """The README, the documentation, the Makefile, continuous integration and the lock agree with the project."""
 
+import operator
 import os
 import re
+import shlex
 import subprocess
 import sys
 import tomllib
+from functools import reduce
+from itertools import groupby
 from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from ruamel.yaml import YAML
+
+from serving.settings import Settings
+from skygen.cli import main
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -70,12 +77,6 @@ def test_every_make_target_is_phony_and_documented() -> None:
     assert {target for target in TARGETS if not re.search(rf"\bmake {target}\b(?!-)", documented)} == set()
 
 
-@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"])
-def test_pages_name_only_make_targets_that_exist(page: str) -> None:
-    text = (ROOT / page).read_text(encoding="utf-8")
-    assert set(re.findall(r"`make ([a-z-]+)", text)) <= TARGETS
-
-
 def test_workflow_runs_what_developers_run() -> None:
     """One script for both, so that neither has a program or a check that the other lacks."""
     workflow = YAML(typ="safe").load(ROOT / ".github/workflows/ci.yml")
@@ -88,6 +89,55 @@ def test_workflow_runs_what_developers_run() -> None:
 
 def pages() -> list[Path]:
     return [*ROOT.glob("*.md"), *(page for page in DOCS.rglob("*.md") if not {"_build", "api"} & {*page.parts})]
+
+
+def commands() -> list[tuple[str, list[str]]]:
+    """Every command in the pages' shell blocks, with its page: its words, up to a pipe or a redirection."""
+    found = []
+    for page in pages():
+        for block in re.findall(r"^```sh\n(.*?)^```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL):
+            for line in block.replace("\\\n", " ").splitlines():
+                lexer = shlex.shlex(line, posix=True, punctuation_chars="|>;")
+                lexer.whitespace_split = True
+                parts = [list(part) for stops, part in groupby(lexer, key={"|", ">", ";"}.__contains__) if not stops]
+                found += [(page.name, part) for part in parts]
+    return found
+
+
+def test_pages_name_only_make_targets_that_exist() -> None:
+    named = {target for page in pages() for target in re.findall(r"`make ([a-z-]+)", page.read_text(encoding="utf-8"))}
+    assert named | {words[1] for _, words in commands() if words[0] == "make"} <= TARGETS
+
+
+def test_skygen_understands_the_commands_of_the_pages() -> None:
+    asked = [words[1:] for _, words in commands() if words[0] == "skygen"]
+    assert len(asked) > 10
+    for name, *arguments in asked:
+        main.commands[name].make_context(name, arguments)  # raises what the command would say
+
+
+def test_experiments_of_the_pages_set_keys_that_there_are() -> None:
+    params = YAML(typ="safe").load(ROOT / "params.yaml")
+    settings = [word.partition("=")[0] for _, words in commands() if words[0] == "dvc" for word in words if "=" in word]
+    keys = [key for key in settings if not key.startswith("-")]
+    assert len(keys) > 10
+    for key in keys:
+        reduce(operator.getitem, key.split("."), params)  # raises KeyError
+
+
+def test_pages_name_only_settings_that_there_are() -> None:
+    source = "".join(
+        path.read_text(encoding="utf-8") for folder in ("src", "serving") for path in (ROOT / folder).rglob("*.py")
+    )
+    known = {f"SKYGEN_{name.upper()}" for name in Settings.model_fields} | set(re.findall(r"SKYGEN_[A-Z_]+", source))
+    unknown = [
+        f"{page.name}: {name}"
+        for page in pages()
+        if page.name != "CHANGELOG.md"
+        for name in re.findall(r"`(SKYGEN_[A-Z_]+)\b", page.read_text(encoding="utf-8"))
+        if name not in known
+    ]
+    assert unknown == []
 
 
 def test_links_between_pages_lead_somewhere() -> None:
