@@ -72,8 +72,8 @@ lock: $(INSTALLED) ## compile requirements.lock from pyproject.toml; pins alread
 stages: $(INSTALLED) ## write into dvc.yaml which code each stage depends on
 	$(BIN)/python -m tools.stages
 
-clean: ## remove caches and the unpacked Bento; .venv and results stay
-	rm -rf .bento .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+clean: ## remove caches, the unpacked Bento and the built documentation; .venv and results stay
+	rm -rf .bento .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache docs/_build docs/reference/api
 	find . -path ./.venv -prune -o -name __pycache__ -type d -exec rm -rf {} +
 
 # DVC's index of its cache lies by default in a folder that every user of the machine can write to. Here it lies in the
