@@ -1,0 +1,117 @@
+"""params.yaml: its keys, its scales and its recipes."""
+
+import ast
+import re
+from collections.abc import Iterator, Mapping
+from itertools import pairwise
+from pathlib import Path
+
+from reference import yaml_comments
+from reference.json_schema import Schema, kind
+from reference.markdown import code, table
+
+ROOT = Path(__file__).parents[3]
+
+
+def _params() -> tuple[Schema, dict[tuple[str, ...], yaml_comments.Entry]]:
+    from skygen.params import Params
+
+    return Params.model_json_schema(), yaml_comments.read(ROOT / "params.yaml")
+
+
+def _legal(schema: Schema, path: tuple[str, ...]) -> Schema:
+    """The part of a JSON schema that judges the value at `path`."""
+    found = schema
+    for key in path:
+        while "$ref" in found:
+            found = schema["$defs"][found["$ref"].rsplit("/", 1)[-1]]
+        found = found.get("properties", {}).get(key) or found["additionalProperties"]
+    return found
+
+
+def _section(schema: Schema, path: tuple[str, ...]) -> str:
+    """What a section of params.yaml is: the docstring of its class."""
+    found = _legal(schema, path)
+    while "$ref" in found:
+        found = schema["$defs"][found["$ref"].rsplit("/", 1)[-1]]
+    return found.get("description", "")
+
+
+def parameters() -> str:
+    """Every key of params.yaml but the recipes' and the scales': value, what is legal, and the comment beside it."""
+    schema, entries = _params()
+    sections: dict[tuple[str, ...], list[list[str]]] = {}
+    alike = [path for path in entries if len(path) == 2 and path[0] == "tiles" and not entries[path].value]
+    for path, entry in entries.items():
+        if path[0] in ("recipes", "scales") or not entry.value or path[:2] in alike[1:]:
+            continue
+        values = [code(entry.value)]
+        if path[:2] in alike:
+            values = [f"{code(entries[(*other, *path[2:])].value)} ({other[-1]})" for other in alike]
+            values = values[:1] if len({entries[(*other, *path[2:])].value for other in alike}) == 1 else values
+            values = [values[0].rsplit(" (", 1)[0]] if len(values) == 1 else values
+        row = [code(path[-1]), ", ".join(values), kind(_legal(schema, path), schema), entry.comment]
+        sections.setdefault(path[:-1], []).append(row)
+    found = []
+    for path, rows in sections.items():
+        name = ".".join("SET" if path[:2] in alike and place == 1 else key for place, key in enumerate(path))
+        found += [f"## `{name}`" if name else "## Top level", _section(schema, path) if path else ""]
+        found.append(table(["key", "value in the file", "legal values", "meaning"], rows))
+    return "\n\n".join(found)
+
+
+def scales() -> str:
+    """Every key of the scales, with its value at each of them."""
+    schema, entries = _params()
+    names = [path[1] for path in entries if len(path) == 2 and path[0] == "scales"]
+    flat = {path: value for path, value in _flat(entries) if path[0] == "scales"}
+    keys = dict.fromkeys(path[2:] for path in flat)
+    rows = [
+        [
+            code(".".join(key)),
+            *(code(flat.get(("scales", name, *key))) for name in names),
+            kind(_legal(schema, ("scales", names[0], *key)), schema),
+        ]
+        for key in keys
+    ]
+    return table(["key", *names, "legal values"], rows)
+
+
+def _flat(entries: Mapping[tuple[str, ...], yaml_comments.Entry]) -> Iterator[tuple[tuple[str, ...], str]]:
+    """The values, with one-line mappings taken apart."""
+    for path, entry in entries.items():
+        if entry.value.startswith("{"):
+            for key, value in re.findall(r"(\w+): ([^,}]+)", entry.value):
+                yield (*path, key), value
+        elif entry.value:
+            yield path, entry.value
+
+
+def recipes() -> str:
+    """Every field of a recipe: legal values, its value in each row of params.yaml, and what it means."""
+    from skygen.gan.recipes import Recipe
+
+    schema, (_, entries) = Recipe.model_json_schema(), _params()
+    names = [path[1] for path in entries if len(path) == 2 and path[0] == "recipes"]
+    meanings = _attribute_docstrings(ROOT / "src/skygen/gan/recipes.py", "Recipe")
+    rows = [
+        [code(field), *(code(entries[("recipes", name, field)].value) for name in names), kind(its, schema)]
+        for field, its in schema["properties"].items()
+    ]
+    prose = [f"`{field}`\n: {meanings[field]}" for field in schema["properties"]]
+    return "\n\n".join([table(["field", *names, "legal values"], rows), "## What the fields mean", *prose])
+
+
+def _attribute_docstrings(path: Path, name: str) -> dict[str, str]:
+    """The strings below the annotated attributes of a class."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    (body,) = (node.body for node in tree.body if isinstance(node, ast.ClassDef) and node.name == name)
+    return {
+        first.target.id: " ".join(second.value.value.split())
+        for first, second in pairwise(body)
+        if isinstance(first, ast.AnnAssign)
+        and isinstance(first.target, ast.Name)
+        and isinstance(second, ast.Expr)
+        and isinstance(second.value, ast.Constant)
+        and isinstance(second.value.value, str)
+    }
