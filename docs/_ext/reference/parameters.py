@@ -23,18 +23,20 @@ def _legal(schema: Schema, path: tuple[str, ...]) -> Schema:
     """The part of a JSON schema that judges the value at `path`."""
     found = schema
     for key in path:
-        while "$ref" in found:
-            found = schema["$defs"][found["$ref"].rsplit("/", 1)[-1]]
-        found = found.get("properties", {}).get(key) or found["additionalProperties"]
+        its = _referred(schema, found)
+        found = its.get("properties", {}).get(key) or its["additionalProperties"]
+    return found
+
+
+def _referred(schema: Schema, found: Schema) -> Schema:
+    while "$ref" in found:
+        found = schema["$defs"][found["$ref"].rsplit("/", 1)[-1]]
     return found
 
 
 def _section(schema: Schema, path: tuple[str, ...]) -> str:
     """What a section of params.yaml is: the docstring of its class."""
-    found = _legal(schema, path)
-    while "$ref" in found:
-        found = schema["$defs"][found["$ref"].rsplit("/", 1)[-1]]
-    return found.get("description", "")
+    return _referred(schema, _legal(schema, path)).get("description", "")
 
 
 def parameters() -> str:
@@ -45,12 +47,8 @@ def parameters() -> str:
     for path, entry in entries.items():
         if path[0] in ("recipes", "scales") or not entry.value or path[:2] in alike[1:]:
             continue
-        values = [code(entry.value)]
-        if path[:2] in alike:
-            values = [f"{code(entries[(*other, *path[2:])].value)} ({other[-1]})" for other in alike]
-            values = values[:1] if len({entries[(*other, *path[2:])].value for other in alike}) == 1 else values
-            values = [values[0].rsplit(" (", 1)[0]] if len(values) == 1 else values
-        row = [code(path[-1]), ", ".join(values), kind(_legal(schema, path), schema), entry.comment]
+        of_sets = {other[-1]: entries[(*other, *path[2:])].value for other in alike} if path[:2] in alike else {}
+        row = [code(path[-1]), _values(entry.value, of_sets), kind(_legal(schema, path), schema), entry.comment]
         sections.setdefault(path[:-1], []).append(row)
     found = []
     for path, rows in sections.items():
@@ -58,6 +56,13 @@ def parameters() -> str:
         found += [f"## `{name}`" if name else "## Top level", _section(schema, path) if path else ""]
         found.append(table(["key", "value in the file", "legal values", "meaning"], rows))
     return "\n\n".join(found)
+
+
+def _values(value: str, of_sets: Mapping[str, str]) -> str:
+    """The value of a key, or those of each tile set where they differ."""
+    if len(set(of_sets.values())) < 2:
+        return code(value)
+    return ", ".join(f"{code(one)} ({name})" for name, one in of_sets.items())
 
 
 def scales() -> str:
