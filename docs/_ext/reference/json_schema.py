@@ -36,6 +36,8 @@ def _typed(schema: Schema, document: Schema) -> str:
 
 
 def _bounds(schema: Schema) -> str:
+    if "minimum" in schema and schema.get("maximum", 2**62) < 2**62:
+        return f"{number(schema['minimum'])} to {number(schema['maximum'])}"
     signs = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
     found = ", ".join(f"{sign} {number(schema[name])}" for name, sign in signs.items() if name in schema)
     return found.replace("≤ 2⁶³", "< 2⁶³")

@@ -94,7 +94,11 @@ def settings() -> str:
     for name, its in schema["properties"].items():
         default = its.get("default")
         shown = "none" if default in (None, [], ()) else code(default)
-        words = "words with commas between them" if its.get("type") == "array" else kind(its, schema)
+        words = (
+            "words with commas between them"
+            if its.get("type") == "array"
+            else kind(its, schema).removesuffix(" or null")
+        )
         rows.append([code(f"SKYGEN_{name.upper()}"), its.get("description", ""), words, shown])
     return table(["variable", "meaning", "values", "default"], rows)
 
