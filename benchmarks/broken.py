@@ -1,29 +1,21 @@
 """Broken clients: thousands of malformed requests, of which none may hurt the service. `--requests 2000 --seed 1`.
 
-Half of them go down raw sockets (benchmarks/malformed), half are made by schemathesis from the service's own document.
+Half of them go down raw sockets (tests/harness/broken.py, over and over, many at a time), half are made by schemathesis
+from the service's own document.
 Ends with 1 where anything is wrong.
 """
 
 import argparse
 import json
-import re
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import httpx
-
-from benchmarks.malformed.cases import FAMILIES, Case, case, play
+from tests.harness.broken import CASES, HURRY, good, play_all, scan
 from tests.harness.served import Service, served
 
-CLIENTS = 8
-HURRY = {"SKYGEN_BODY_SECONDS": "4", "SKYGEN_HEAD_SECONDS": "4"}  # the time of slow clients is the time of the run
-UNDOCUMENTED = {"other", "/", "/page/{file}", "/docs.json", "/metrics", "/livez", "/readyz", "/healthz"}
-GOOD = {"tiles": "gri128", "n": 2, "seed": 7, "format": "npy"}
 # Which tile sets and recipes there are, and which of them take noise, no document of types can say: such a request is
 # sound by the document, and is refused by name.
 LEFT_OUT = "positive_data_acceptance"
@@ -42,14 +34,14 @@ def main() -> None:
 def run(service: Service, folder: Path, requests: int, seed: int) -> list[str]:
     """What went wrong, printed too, with the figures."""
     expected = good(service)
-    wrong = fuzz(service, range(len(FAMILIES)), seed)  # what every family costs once: caches, buffers, series
+    wrong = play_all(service, CASES)  # what every case costs once: caches, buffers, series
     memory, series, workers = service.memory_bytes(), service.series(), service.workers()
     sent = requests // 2
-    for start in range(0, sent, 100):
-        wrong += fuzz(service, range(start, min(start + 100, sent)), seed)
+    for start in range(0, sent, len(CASES)):
+        wrong += play_all(service, CASES[: sent - start])
         if good(service) != expected:
-            wrong.append(f"after case {start}: the same request has another answer")
-    print(f"raw sockets: {sent} requests of {len(FAMILIES)} families, {len(wrong)} wrong")
+            wrong.append(f"after {start} raw requests: the same request has another answer")
+    print(f"raw sockets: {sent} requests of {len(CASES)} kinds, {len(wrong)} wrong")
     memory_between = service.memory_bytes()
     made, failures = schemathesis(service, folder, requests - sent, seed)
     print(f"schemathesis: {made} requests, {len(failures)} wrong")
@@ -63,40 +55,9 @@ def run(service: Service, folder: Path, requests: int, seed: int) -> list[str]:
     sizes = ", ".join(f"{size / 1e6:.0f}" for size in (memory, memory_between, service.memory_bytes()))
     print(f"MB that the worker holds before, between and after: {sizes}")
     wrong += scan(service)
-    print(f"metric series: {len(series)} once all families were played, {len(service.series())} at the end")
+    print(f"metric series: {len(series)} once all cases were played, {len(service.series())} at the end")
     print(*wrong, sep="\n")
     return wrong
-
-
-def good(service: Service) -> bytes:
-    """The answer to a sound request; raises where there is none."""
-    return httpx.post(f"{service.url}/v1/generate", json=GOOD, timeout=60).raise_for_status().content
-
-
-def fuzz(service: Service, indices: Iterable[int], seed: int) -> list[str]:
-    """What was wrong with the answers to these cases, each with what plays it again."""
-
-    def one(index: int) -> tuple[int, Case, str]:
-        made = case(seed, index)
-        return index, made, play(service.address, made)
-
-    with ThreadPoolExecutor(CLIENTS) as clients:
-        played = list(clients.map(one, indices))
-    return [f"case({seed}, {index}), {made.family}: {problem}" for index, made, problem in played if problem]
-
-
-def scan(service: Service) -> list[str]:
-    """What a scan of 100 unknown paths leaves in the metrics, and every route there that nobody documented."""
-    with httpx.Client(base_url=service.url, timeout=60) as client:
-        known = UNDOCUMENTED | set(client.get("/docs.json").json()["paths"])
-        client.get("/0.php")
-        client.get("/metrics")
-        before = service.series()
-        for number in range(100):
-            client.get(f"/{number}.php")
-    after = service.series()
-    routes = {route for line in after for route in re.findall(r'route="([^"]*)"', line)}
-    return [*sorted(after - before), *(f"a route in the metrics: {route}" for route in sorted(routes - known))]
 
 
 def schemathesis(service: Service, folder: Path, requests: int, seed: int) -> tuple[int, list[str]]:

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Final
 
 import uvicorn.config
 from starlette.types import Receive, Scope, Send
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from serving.limits import MAX_HEAD_BYTES
 from serving.metrics import REJECTED
@@ -38,6 +38,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._head_bytes = 0  # of those that came after the ones in which it began
         self._body_bytes = self._around_bytes = 0  # of the bytes at hand; of what stands around a body's chunks
         self._head_timer: asyncio.TimerHandle | None = None
+        self._answering: RequestResponseCycle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         """Wait for the first head."""
@@ -46,9 +47,12 @@ class BoundedProtocol(HttpToolsProtocol):
         self._head_timer = self.loop.call_later(self.head_seconds, self._head_is_late)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the connection."""
+        """Forget the connection, and tell the answer in the making: uvicorn tells that to the last request alone."""
         self._stop_timer()
         super().connection_lost(exc)
+        if self._answering is not None and not self._answering.response_complete:
+            self._answering.disconnected = True
+            self._answering.message_event.set()
 
     def data_received(self, data: bytes) -> None:
         """Parse what came, and see that a head that is not whole yet ends some time."""
@@ -91,6 +95,10 @@ class BoundedProtocol(HttpToolsProtocol):
     def send_400_response(self, msg: str) -> None:
         """Answer 400 as every error is answered here."""
         self._end(400, msg)
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._answering = cycle
+        super()._start_asgi_task(cycle, app)
 
     def _unsupported_upgrade_warning(self) -> None:
         """Say nothing: a request to speak another protocol is answered in this one."""

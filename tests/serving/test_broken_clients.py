@@ -1,4 +1,4 @@
-"""Clients that break the rules, against the whole service: a selection of what `python -m benchmarks.broken` plays."""
+"""Clients that break the rules, against the whole service."""
 
 import json
 import socket
@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.broken import HURRY, fuzz, good, scan
-from benchmarks.malformed.cases import FAMILIES, Case, case, play
+from benchmarks.broken import run
+from tests.harness.broken import CASES, HURRY, good, play_all, scan
 from tests.harness.raw import exchange, leave, post
 from tests.harness.served import Service, served
 
@@ -24,59 +24,18 @@ def service(bundles: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         assert running.traces() == 0, running.log.read_text()
 
 
-def test_no_case_hurts_the_service(service: Service) -> None:
+def test_no_case_hurts_the_service_and_unknown_paths_add_nothing_to_its_metrics(service: Service) -> None:
     expected, workers = good(service), service.workers()
-    assert fuzz(service, range(8 * len(FAMILIES)), seed=2) == []
+    assert play_all(service, CASES * 2) == []
     assert good(service) == expected
     assert service.workers() == workers
-
-
-def test_unknown_paths_add_nothing_to_the_metrics(service: Service) -> None:
-    fuzz(service, range(len(FAMILIES)), seed=3)
+    assert service.traces() == 0, service.log.read_text()
     assert scan(service) == []
 
 
-def test_a_case_is_the_same_whenever_it_is_made() -> None:
-    made = [case(5, index) for index in range(100)]
-    assert made == [case(5, index) for index in reversed(range(100))][::-1]
-    assert made != [case(6, index) for index in range(100)]
-    assert len({made.family for made in made}) == len(FAMILIES)
-
-
-@pytest.mark.parametrize(
-    ("answer", "problem"),
-    [
-        (b"HTTP/1.1 500 X\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}", "answered [500]"),
-        (b"HTTP/1.1 404 X\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}", "an error that does not say why"),
-        (b'HTTP/1.1 404 X\r\nConnection: close\r\n\r\n{"error": ""}', "an error that does not say why"),
-        (b"", "no answer, and the connection was closed"),
-        (b'HTTP/1.1 404 X\r\nConnection: close\r\n\r\n{"error": "none"}', ""),
-    ],
-)
-def test_a_service_that_breaks_is_found_out(answer: bytes, problem: str) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as server:
-
-        def serve() -> None:
-            connection = listener.accept()[0]
-            with connection:
-                connection.recv(10_000)
-                connection.sendall(answer)
-
-        ended = server.submit(serve)
-        found = play(listener.getsockname(), Case("any", (b"GET / HTTP/1.1\r\n\r\n",)))
-        ended.result()
-    assert found.startswith(problem)
-    assert bool(found) == bool(problem)
-
-
-def test_a_connection_that_is_kept_for_ever_is_found_out() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        silent = Case("any", (b"GET / HTTP/1.1\r\n\r\n",))
-        assert play(listener.getsockname(), silent, patience=0.2) == "no answer, and the connection was kept"
-        half = Case("any", silent.steps, end="half")
-        assert (
-            play(listener.getsockname(), half, patience=0.2) == "the connection was kept, though the client had ended"
-        )
+@pytest.mark.slow
+def test_the_whole_benchmark_finds_nothing(service: Service, tmp_path: Path) -> None:
+    assert run(service, tmp_path, requests=2000, seed=1) == []
 
 
 def test_who_leaves_in_mid_answer_disturbs_nobody(service: Service) -> None:

@@ -75,9 +75,17 @@ def test_a_refusal_says_what_there_is(client: httpx.Client, request_: dict[str, 
 
 
 @pytest.mark.parametrize(
-    "content", ["", "{}", "[", "[1]", "[" * 30_000, '{"tiles": "\\ud800"}', '{"seed": ' + "9" * 5_000]
+    "content",
+    [
+        *("", "{}", "[", "[1]", "[" * 30_000, '{"a":' * 10_000 + "1" + "}" * 10_000, "null", "tiles=r64"),
+        *('{"tiles": "\\ud800"}', '{"tiles": "r64\\u0000"}', '{"tiles": "r64",}', '{"seed": ' + "9" * 5_000),
+        *('{"tiles": "r64", "seed": 1e400}', '{"tiles": "r64", "n": 01}'),
+        *('{"tiles": "r64", "n": NaN}', '{"tiles": "r64", "n": -Infinity}', '{"tiles": "r64"} x', '{"tiles": "r64"}{}'),
+        *(b"\xef\xbb\xbf" + b'{"tiles": "r65"}', '{"tiles": "r65"}'.encode("utf-16"), b'{"tiles": "\xed\xa0\x80"}'),
+        b"\x80\x04\x95\x10\x00\x00\x00\x00\x00\x00\x00\x8c\x05posix\x94\x8c\x06system\x94\x93\x94.",  # a pickle
+    ],
 )
-def test_no_body_is_an_error_of_ours(client: httpx.Client, content: str) -> None:
+def test_no_body_is_an_error_of_ours(client: httpx.Client, content: str | bytes) -> None:
     response = client.post("/v1/generate", content=content, headers={"Content-Type": "application/json"})
     assert response.status_code == 400
     assert response.json()["error"]
