@@ -59,7 +59,7 @@ ui: $(INSTALLED) ## browse runs and models in MLflow, at 127.0.0.1:UI_PORT
 
 bench: $(INSTALLED) ## run the benchmarks; FRAMES=FOLDER takes real frames in g, r and i
 	@set -e; for name in frames tiles simulation; do echo "# $$name"; $(BIN)/python -m benchmarks.$$name $(FRAMES); done; \
-	for name in networks engines training generation evaluation serving overload broken; do \
+	for name in engines training generation evaluation serving overload broken; do \
 		echo "# $$name"; $(BIN)/python -m benchmarks.$$name; done
 
 docs: $(INSTALLED) ## build the documentation site, docs/_build/index.html; warnings are errors

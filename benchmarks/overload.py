@@ -18,7 +18,7 @@ import httpx
 import numpy as np
 
 from benchmarks.limits import print_machine
-from benchmarks.open_loop import Answers, get, load, post
+from tests.harness.load import Answers, get, load, post
 from tests.harness.raw import Address
 from tests.harness.served import Service, served
 

@@ -2,17 +2,14 @@
 
 import asyncio
 from collections.abc import Iterator
-from itertools import count
 from pathlib import Path
 
 import httpx
 import pytest
-from starlette.types import Receive, Scope, Send
 
-from benchmarks.open_loop import get, load, post
-from benchmarks.overload import palette, watched
+from benchmarks.overload import palette
+from tests.harness.load import load, post
 from tests.harness.served import Service, served
-from tests.serving.local import answer, listening
 
 TILES = {"tiles": "gri128", "model": "scene", "format": "npy"}
 
@@ -26,11 +23,9 @@ def service(bundles: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 def test_what_is_too_much_is_refused_and_the_rest_is_right(service: Service) -> None:
     requests = [post("/v1/generate", **TILES, n=n, seed=seed) for n in (1, 64, 256) for seed in range(3)]
-    with watched(service) as memory:
-        answers = asyncio.run(load(service.address, requests, rate=200, seconds=4, seed=1))
+    answers = asyncio.run(load(service.address, requests, rate=200, seconds=4, seed=1))
     assert set(answers.statuses) == {200, 429}
     assert not answers.failures
-    assert len(memory) > 2
     after = httpx.post(f"{service.url}/v1/generate", json=TILES, timeout=60)
     assert after.status_code == 200
 
@@ -58,22 +53,3 @@ def test_everything_in_the_soak_is_there_and_repeats_itself(client: httpx.Client
     assert set(answers.statuses) == {200}
     assert not answers.failures
     assert len(answers.hashes) > len(everything) // 2
-
-
-def test_a_service_that_contradicts_itself_or_hangs_up_is_found_out() -> None:
-    asked = count()
-
-    async def fickle(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["path"] == "/broken":
-            raise ConnectionError
-        await answer(send, b"%d" % (next(asked) if scope["path"] == "/fickle" else 0))
-
-    requests = [get("/steady"), get("/fickle"), get("/broken")]
-    with listening(fickle) as address:
-        answers = asyncio.run(load(address, requests, rate=200, seconds=0.5, seed=3))
-    assert set(answers.statuses) == {200, 500}
-    assert set(answers.failures) == {"request 1 has another answer"}
-    with listening(fickle) as address:
-        pass
-    gone = asyncio.run(load(address, requests, rate=50, seconds=0.2, seed=3))
-    assert set(gone.failures) == {"ConnectionRefusedError"}
