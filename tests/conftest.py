@@ -81,6 +81,16 @@ def _one_process():
         yield
 
 
+@pytest.fixture
+def open_to_all(tmp_path, tmp_path_factory):
+    """`tmp_path`, which every user can enter."""
+    base = tmp_path_factory.getbasetemp()
+    for folder in (tmp_path, *tmp_path.parents):
+        if folder.stat().st_uid == os.getuid() and (folder.is_relative_to(base) or "pytest-of-" in str(folder)):
+            folder.chmod(0o755)
+    return tmp_path
+
+
 @pytest.fixture(scope="session")
 def params():
     """The shipped parameters."""

@@ -389,27 +389,26 @@ def test_a_file_system_without_locks_is_named_with_the_remedy(tmp_path, monkeypa
 
 def by_nobody(folder, code):
     """What a user says and how it ends who owns nothing, but can enter `folder` and read the code."""
-    for place in (folder, *folder.parents[:2]):
-        if place.stat().st_uid == os.getuid() and "pytest" in str(place):
-            place.chmod(0o755)
     code = f"import os\nfrom pathlib import Path\nfrom skygen.files import *\nos.setuid(65534)\n{code}"
     run = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=False)
     return run.returncode, run.stderr.strip().splitlines()[-1]
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can leave a file to another user")
-def test_a_lock_that_another_user_left_is_named_with_the_remedy(tmp_path):
-    (tmp_path / ".skygen-lock-out").touch(mode=0o644)
-    status, said = by_nobody(tmp_path, "with replace_folder(Path('out')): pass")
+def test_a_lock_that_another_user_left_is_named_with_the_remedy(open_to_all):
+    (open_to_all / ".skygen-lock-out").touch(mode=0o644)
+    status, said = by_nobody(open_to_all, "with replace_folder(Path('out')): pass")
     assert status == 1
     assert said == (
-        f"BlockingIOError: out: the lock {tmp_path}/.skygen-lock-out cannot be opened (Permission denied); "
+        f"BlockingIOError: out: the lock {open_to_all}/.skygen-lock-out cannot be opened (Permission denied); "
         "another user's run left it, such as root's in a container: remove it when that run has ended"
     )
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can leave a folder to another user")
-def test_a_folder_in_which_no_lock_can_be_made_is_named(tmp_path):
-    status, said = by_nobody(tmp_path, "with resume_folder(Path('out'), 'a' * 64): pass")
+def test_a_folder_in_which_no_lock_can_be_made_is_named(open_to_all):
+    status, said = by_nobody(open_to_all, "with resume_folder(Path('out'), 'a' * 64): pass")
     assert status == 1
-    assert said.endswith(f".skygen-lock-out cannot be opened (Permission denied); see to the permissions of {tmp_path}")
+    assert said.endswith(
+        f".skygen-lock-out cannot be opened (Permission denied); see to the permissions of {open_to_all}"
+    )

@@ -193,9 +193,8 @@ def test_where_nothing_can_be_written_one_sentence_says_so(
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can act for a user whose folder it is not")
-def test_what_may_not_be_written_is_refused_before_it_is_drawn(tmp_path: Path) -> None:
-    for folder in (tmp_path, *tmp_path.parents[:2]):
-        folder.chmod(0o755)
+def test_what_may_not_be_written_is_refused_before_it_is_drawn(open_to_all: Path) -> None:
+    tmp_path = open_to_all
     (tmp_path / "mine.npy").write_bytes(b"old")
     (tmp_path / "mine.npy").chmod(0o644)
     code = "import os, sys; from pathlib import Path; from skygen.output import writing\n"

@@ -114,13 +114,10 @@ def entered(folder, *command, **changes):
 
 
 @pytest.fixture
-def clone(tmp_path):
+def clone(open_to_all):
     """A clone that its user alone can write to, below folders that all can enter."""
-    for folder in (tmp_path, *tmp_path.parents[:2]):
-        if folder.stat().st_uid == os.getuid() and "pytest" in str(folder):
-            folder.chmod(0o755)
-    (tmp_path / ".dvc/tmp").mkdir(parents=True)
-    return tmp_path
+    (open_to_all / ".dvc/tmp").mkdir(parents=True)
+    return open_to_all
 
 
 needs_root = pytest.mark.skipif(os.getuid() != 0, reason="only root can act for another user")
