@@ -90,21 +90,6 @@ def test_a_copy_is_whole_or_not_there(tmp_path: Path) -> None:
     assert seen[-1] == OLD
 
 
-def test_a_recorder_sees_what_is_wrong(tmp_path: Path) -> None:
-    """As it was done before: flushed after the rename, or never."""
-    root = tmp_path / "root"
-    lay_out({"file": b"old"}, root)
-    with recorded(root) as recorder:
-        new = root / "new"
-        new.touch()
-        recorder.made(new)
-        new.write_bytes(b"content")
-        recorder.wrote(new)
-        new.replace(root / "file")
-    seen = {tree.get("file") for _, tree in crashes(recorder)}
-    assert {b"", b"con", b"content", b"old"} == seen
-
-
 def test_a_generation_is_the_old_or_the_new(tmp_path: Path) -> None:
     root = tmp_path / "root"
     root.mkdir()
