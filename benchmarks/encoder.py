@@ -16,9 +16,9 @@ from typing import NamedTuple, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from skygen.evaluation.alterations import Alteration, Sample, planted, sample_of
-from skygen.evaluation.encoder import Encoder
-from skygen.evaluation.encoder_training import psf_of
+from skygen.encoder.alterations import Alteration, Sample, planted, sample_of
+from skygen.encoder.network import Encoder
+from skygen.encoder.training import psf_of
 from skygen.measure import frechet, kernel
 from skygen.measure.score import halves
 from skygen.tiles.store import Split, TileStore

@@ -1,8 +1,8 @@
 """The engines that can draw a bundle's tiles, side by side on one thread: what each costs, and whether it is exact.
 
 PyTorch eager, torch.compile with frozen weights, ONNX Runtime and OpenVINO (of the extra `bench`), the last two from
-the graph of `skygen.onnx_graph`. All compute in float32. The limit is a matrix product by torch or by ONNX Runtime,
-whichever is faster: torch's library is slow on some processors.
+the graph of `skygen.bundle.onnx_graph`. All compute in float32. The limit is a matrix product by torch or by ONNX
+Runtime, whichever is faster: torch's library is slow on some processors.
 """
 
 import warnings
@@ -16,11 +16,11 @@ import torch
 from onnx import TensorProto, helper
 
 from benchmarks.limits import flop, print_machine, side_by_side
-from skygen.engines import engine_for
+from skygen.bundle.engines import engine_for
+from skygen.bundle.onnx_graph import LATENTS, graph_of
+from skygen.gan.camera import camera_of, generator_shape
 from skygen.gan.networks import Generator, initialise
 from skygen.gan.recipes import Recipe, read_recipes
-from skygen.gan.view import generator_shape, view_of
-from skygen.onnx_graph import LATENTS, graph_of
 from skygen.params import TileSetParams, load
 from skygen.sky.stretch import Stretch
 
@@ -64,7 +64,7 @@ def _case(tiles: str, tile_set: TileSetParams, name: str, recipe: Recipe, width:
     generator = Generator(generator_shape(recipe, tile_set.size, len(tile_set.bands), width))
     initialise(generator, recipe.init, recipe.init_std, rng)
     latents = torch.randn(max(BATCHES), recipe.latent_size, generator=rng)
-    stretch = view_of(recipe, Stretch(tile_set.softening_nmgy, tile_set.limit_nmgy)).stretch
+    stretch = camera_of(recipe, Stretch(tile_set.softening_nmgy, tile_set.limit_nmgy)).stretch
     return Case(f"{tiles:8} {name:9} {width:5}", generator.eval().requires_grad_(False), stretch, latents)
 
 

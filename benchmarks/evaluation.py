@@ -18,11 +18,11 @@ import numpy as np
 import torch
 
 from benchmarks.limits import print_machine
-from skygen.bundle import Bundle
+from skygen.bundle.bundle import Bundle
+from skygen.encoder.network import Encoder, EncoderCard, Frozen, Network, save
+from skygen.evaluation.bundle import Evaluation
+from skygen.evaluation.control_values import ControlValues
 from skygen.evaluation.controls import Held
-from skygen.evaluation.encoder import Encoder, EncoderCard, Frozen, Network, save
-from skygen.evaluation.model import Evaluation
-from skygen.evaluation.yardstick import Yardstick
 from skygen.measure.accuracy import PARTS
 from skygen.measure.metric import Given, Measure
 from skygen.measure.table import measures_of
@@ -123,10 +123,10 @@ class Clock:
         return Measure(measure.keys, describe, relate)
 
 
-def no_controls(store: TileStore, encoder: Encoder, count: int, keys: Sequence[str]) -> Yardstick:
+def no_controls(store: TileStore, encoder: Encoder, count: int, keys: Sequence[str]) -> ControlValues:
     """Controls of no meaning, in place of those that the stage controls measures once for all models."""
     controls = {key: {"real_real": 1.0, "between_fields": 1.0, "collapsed": 0.0} for key in ("accuracy", *keys)}
-    return Yardstick(
+    return ControlValues(
         encoder=encoder.sha256,
         data=store.card.data_hash,
         seed=0,

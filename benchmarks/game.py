@@ -11,7 +11,7 @@ from skygen.params import TileSetParams, TrainingScale
 from skygen.sky.conditions import BandConditions
 from skygen.tiles.store import SPLITS, Survival, TileSetCard, TileStore
 from skygen.tiles.writer import describe_shard, write_shard
-from skygen.training.draws import Deck, iteration_rng
+from skygen.training.batches import Batches, iteration_rng
 from skygen.training.iteration import iterate
 from skygen.training.state import State, new_state
 
@@ -52,23 +52,23 @@ class Game:
     recipe: Recipe
     scale: TrainingScale
     state: State
-    deck: Deck
+    batches: Batches
 
     def iterate(self) -> torch.Tensor:
         """One iteration as the loop makes it; the losses [2] of the discriminator's last step and the generator's."""
         rng = iteration_rng(0, self.state.images_seen)
-        return iterate(self.state, self.recipe, self.deck, rng, self.recipe.dropout_rate)
+        return iterate(self.state, self.recipe, self.batches, rng, self.recipe.dropout_rate)
 
     def draw(self) -> None:
         """All that an iteration draws and reads, and nothing else."""
         rng = iteration_rng(0, self.state.images_seen)
         for _ in range(self.recipe.critic_steps):
-            self.deck.draw(rng, real=True)
-        self.deck.draw(rng, real=self.recipe.needs_real_tiles)
+            self.batches.draw(rng, real=True)
+        self.batches.draw(rng, real=self.recipe.needs_real_tiles)
 
 
 def new_game(recipe: Recipe, scale: TrainingScale, store: TileStore) -> Game:
     """A game of `recipe` on `store` at its beginning."""
     row = recipe.at_scale(scale)
     state = new_state(row, store.card, scale.width, 0, CPU)
-    return Game(row, scale, state, Deck(row, store, state.players.view, scale.batch, CPU))
+    return Game(row, scale, state, Batches(row, store, state.players.camera, scale.batch, CPU))

@@ -8,11 +8,11 @@ from tempfile import TemporaryDirectory
 import torch
 
 from benchmarks.limits import flop, matmul_flop_per_second, print_machine, seconds
-from skygen import card as cards
-from skygen.bundle import Bundle
+from skygen.bundle.bundle import Bundle
+from skygen.gan import card as cards
+from skygen.gan.camera import generator_shape
 from skygen.gan.networks import Generator
 from skygen.gan.recipes import Recipe, read_recipes
-from skygen.gan.view import generator_shape
 from skygen.params import Size, load
 from skygen.sky.conditions import BandConditions
 

@@ -1,6 +1,6 @@
 """A closed-loop HTTP load in a process of its own: so many clients, each asks again when its answer is complete.
 
-`python -m benchmarks.load` reads a `Load` as JSON from its input and prints a `Measured`. It speaks just enough
+`python -m benchmarks.load` reads a `Load` as JSON from its input and prints a `LoadResult`. It speaks just enough
 HTTP/1.1 for that, since the client runs on the cores that the server needs: keep-alive, and answers of known length.
 """
 
@@ -36,7 +36,7 @@ class Load(NamedTuple):
     first_seed: int = FIRST_SEED
 
 
-class Measured(NamedTuple):
+class LoadResult(NamedTuple):
     """What came back within a window, of which only the answers 200 count but in `statuses`.
 
     Latencies run from the request's writing to the answer's last byte; NaN where there was no answer 200.
@@ -49,12 +49,12 @@ class Measured(NamedTuple):
     statuses: dict[str, int]
 
 
-def measure(load: Load) -> Measured:
+def measure(load: Load) -> LoadResult:
     """What a load generator of its own process measures; raises `CalledProcessError` where the server hangs up."""
     ended = subprocess.run(
         [sys.executable, "-m", "benchmarks.load"], input=json.dumps(load._asdict()), stdout=-1, text=True, check=True
     )
-    return Measured(**json.loads(ended.stdout))
+    return LoadResult(**json.loads(ended.stdout))
 
 
 def main() -> None:
@@ -63,7 +63,7 @@ def main() -> None:
     print(json.dumps(uvloop.run(run(load))._asdict()))
 
 
-async def run(load: Load) -> Measured:
+async def run(load: Load) -> LoadResult:
     """What `load` measures, on the running loop; raises `ConnectionError` where the server hangs up."""
     loop = asyncio.get_running_loop()
     record = _Record(load, loop.create_future())
@@ -110,11 +110,11 @@ class _Record:
         if self.last >= self.starts + self.load.seconds:
             self.ended.set_result(None)
 
-    def measured(self) -> Measured:
+    def measured(self) -> LoadResult:
         answers, statuses = len(self.seconds), dict(self.statuses)
         if answers == 0:
-            return Measured(0.0, math.nan, math.nan, math.nan, statuses)
-        return Measured(
+            return LoadResult(0.0, math.nan, math.nan, math.nan, statuses)
+        return LoadResult(
             per_second=answers / (self.last - self.starts),
             p50_seconds=statistics.median(self.seconds),
             p99_seconds=sorted(self.seconds)[math.ceil(0.99 * answers) - 1],

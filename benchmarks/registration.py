@@ -39,7 +39,7 @@ Bring = Callable[[Frame, Frame], NDArray[np.float32]]
 
 
 @dataclass
-class Measured:
+class WayResult:
     """One way of registration: residual offsets [n, 2] in px, noise correlation by lag, noise variance, seconds."""
 
     offsets: NDArray[np.float64]
@@ -59,7 +59,7 @@ def main() -> None:
         "bicubic": lambda r, other: resample(r, other, "bicubic"),
         "adaptive": adaptive,
     }
-    found: dict[tuple[str, str], list[Measured]] = defaultdict(list)
+    found: dict[tuple[str, str], list[WayResult]] = defaultdict(list)
     for frames in fields.values():
         on_stars = register(frames, inspect_field(frames).offset_px)
         for band in sorted(set(frames) - {"r"}):
@@ -101,7 +101,7 @@ def adaptive(reference: Frame, other: Frame) -> NDArray[np.float32]:
     return np.asarray(brought, dtype=np.float32)
 
 
-def measure(reference: Frame, other: Frame, bring: Bring) -> Measured:
+def measure(reference: Frame, other: Frame, bring: Bring) -> WayResult:
     """What `bring` does to `other`."""
     start = time.perf_counter()
     brought = bring(reference, other)
@@ -110,7 +110,7 @@ def measure(reference: Frame, other: Frame, bring: Bring) -> Measured:
     sky = np.where(blank, brought - np.median(brought[blank]), np.nan)
     sky = np.where(np.abs(sky) < 4 * np.nanstd(sky), sky, np.nan)
     before = float(sky_noise(other.flux_nmgy[_blank(other.flux_nmgy)][None, None]))
-    return Measured(
+    return WayResult(
         offsets=source_offsets(reference.flux_nmgy, brought),
         correlation={name: _correlation(sky, lag) for name, lag in LAGS.items()},
         variance=float(sky_noise(sky[blank & np.isfinite(sky)][None]) / before) ** 2,
@@ -159,7 +159,7 @@ def _correlation(sky: NDArray[np.float32], lag: tuple[int, int]) -> float:
     return float(np.corrcoef(one[both], two[both])[0, 1])
 
 
-def _row(measured: list[Measured]) -> str:
+def _row(measured: list[WayResult]) -> str:
     offsets = np.concatenate([way.offsets for way in measured])
     bias, rms = offsets.mean(0), np.sqrt((offsets**2).mean(0))
     numbers = [*bias, *rms, *(np.mean([way.correlation[name] for way in measured]) for name in LAGS)]

@@ -33,7 +33,7 @@ PAPER = {"r64": 100_000, "gri128": 300_000}  # tiles
 WORKERS = (2, 64, 1024)
 MEGABYTE, GIGABYTE = 1e6, 1e9
 STAGES = ("frames", "r64", "gri128")
-Measured = dict[str, dict[str, float]]  # by stage: seconds, peak_bytes, tiles
+Costs = dict[str, dict[str, float]]  # by stage: seconds, peak_bytes, tiles
 
 
 def main() -> None:
@@ -50,7 +50,7 @@ def main() -> None:
     pool = options.frames or _simulate(params, options.folder, max(options.fields))
     print(f"{processes()} processes; a field gives up to {_wanted(params)}\n")
     print("fields  " + "  ".join(f"{stage:>8} s/field  peak GB" for stage in STAGES) + "   tiles r64, gri128")
-    measured: dict[int, Measured] = {}
+    measured: dict[int, Costs] = {}
     for count in sorted(options.fields):
         found = measured[count] = _measure(params, options.folder, pool, count)
         cells = [
@@ -82,7 +82,7 @@ def _sized(params: Params, fields: int, frames: dict[str, Any]) -> Params:
     return params.model_copy(update=changes)
 
 
-def _measure(params: Params, folder: Path, pool: Path, count: int) -> Measured:
+def _measure(params: Params, folder: Path, pool: Path, count: int) -> Costs:
     """What each stage took on the first `count` fields of `pool`; what was measured before is read."""
     result = folder / f"{count}.json"
     if not result.is_file():
@@ -95,11 +95,11 @@ def _measure(params: Params, folder: Path, pool: Path, count: int) -> Measured:
             found[name] = _watch(_tiles, local, work / "frames", work / name, name)
         write_json(result, found)
         rmtree(work)
-    measured: Measured = read_json(result)
+    measured: Costs = read_json(result)
     return measured
 
 
-def _print_growth(measured: dict[int, Measured]) -> None:
+def _print_growth(measured: dict[int, Costs]) -> None:
     """Seconds for each field more: starting processes takes a few seconds, however many fields follow."""
     counts = list(measured)
     for few, many in pairwise(counts):
@@ -168,7 +168,7 @@ def _unshared(process: psutil.Process) -> int:
         return 0
 
 
-def _project(params: Params, found: Measured, count: int) -> None:
+def _project(params: Params, found: Costs, count: int) -> None:
     a_field = {stage: found[stage]["seconds"] / count for stage in STAGES}
     fields = max(PAPER[name] / (found[name]["tiles"] / count) for name in PAPER)
     hours = fields * sum(a_field.values()) / 3600

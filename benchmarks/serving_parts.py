@@ -11,15 +11,15 @@ import torch
 
 from benchmarks.generation import _card
 from benchmarks.limits import seconds
-from skygen import card as cards
-from skygen.bundle import Bundle
-from skygen.engines import engine_for
+from skygen.bundle.bundle import Bundle
+from skygen.bundle.engines import engine_for
+from skygen.bundle.tile import Tile
 from skygen.files import sha256_folder, write_json
 from skygen.formats.encode import Format, encode
+from skygen.gan import card as cards
 from skygen.gan.networks import Generator
 from skygen.gan.recipes import read_recipes
 from skygen.params import load
-from skygen.tile import Tile
 
 RECIPE, WIDTH = "scene", 64
 BATCHES = (1, 2, 4, 8)  # tiles a pass

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import product
 from typing import NamedTuple
 
-from benchmarks.load import Measured
+from benchmarks.load import LoadResult
 from benchmarks.peers.servers import NOTHING, PEERS, SETS, SKYGEN, Server
 from benchmarks.serving_parts import BATCHES, FORMATS, Model
 from skygen.formats.encode import Format
@@ -39,7 +39,7 @@ class Case(NamedTuple):
 class Seen(NamedTuple):
     """What was measured, a value a round: of each case, and of the parts by tile set and tiles a pass."""
 
-    windows: dict[Case, list[Measured]]
+    windows: dict[Case, list[LoadResult]]
     model: dict[tuple[str, int], list[float]]  # tiles/s on all cores: network, blur and noise
     network: dict[tuple[str, int], list[float]]  # the network alone
     one_tile: dict[str, list[float]]  # seconds

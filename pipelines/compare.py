@@ -6,17 +6,17 @@ from typing import Any
 
 from PIL import Image
 
-from skygen.evaluation.chart_style import save_chart
-from skygen.evaluation.charts import REAL, draw_colours, draw_curves, draw_histograms, draw_spectra
-from skygen.evaluation.comparison import compare, read_runs
 from skygen.evaluation.controls import held
-from skygen.evaluation.figures import save_picture, sheet, side_by_side
-from skygen.evaluation.intervals_chart import draw_intervals
-from skygen.evaluation.page import write_page
-from skygen.evaluation.report import charts, write_report
-from skygen.evaluation.series import write_scores, write_series
 from skygen.files import read_json, write_atomically, write_json
+from skygen.formats.sheets import save_picture, sheet, side_by_side
 from skygen.params import load_or_end
+from skygen.report.chart_style import save_chart
+from skygen.report.charts import REAL, draw_colours, draw_curves, draw_histograms, draw_spectra
+from skygen.report.dvc_files import write_plots, write_scores
+from skygen.report.intervals_chart import draw_intervals
+from skygen.report.page import write_page
+from skygen.report.text import charts, write_report
+from skygen.selection.comparison import compare, read_runs
 from skygen.tiles.store import TileStore
 
 REPORTS, TILES, MODELS = Path("reports"), Path("data/tiles"), Path("models")
@@ -62,7 +62,7 @@ def _show(
     for chart in charts(recipes):
         save_chart(drawn[chart](), figures / f"{tiles}-{chart}.svg")
     save_chart(draw_intervals(recipes), figures / f"{tiles}-intervals.svg")
-    write_series(REPORTS / "plots", tiles, distributions, histories)
+    write_plots(REPORTS / "plots", tiles, distributions, histories)
     write_scores(REPORTS / "scores", tiles, recipes)
 
 

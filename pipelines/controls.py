@@ -7,9 +7,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from skygen.encoder.network import load_encoder
+from skygen.evaluation.control_values import ControlValues, measure_controls
 from skygen.evaluation.controls import held
 from skygen.evaluation.distributions import distributions
-from skygen.evaluation.yardstick import Yardstick, load_encoder, measure_controls
 from skygen.files import write_json
 from skygen.measure.metric import Given
 from skygen.measure.table import measures_of
@@ -41,7 +42,7 @@ def main(tiles: str) -> None:
         **{split: found.controls for split, found in measured.items()},
         "replicates": {split: found.replicates for split, found in measured.items()},
     }
-    write_json(reports / "controls.json", Yardstick(**content).model_dump())
+    write_json(reports / "controls.json", ControlValues(**content).model_dump())
     write_json(reports / "distributions.json", distributions(measured["test"].real, measures, store.card.bands))
     for key, controls in measured["test"].controls.items():
         print(f"test.{key}: " + ", ".join(f"{name} {value:.4g}" for name, value in controls.items()))

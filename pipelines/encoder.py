@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from skygen.evaluation.encoder_training import train_encoder
+from skygen.encoder.training import train_encoder
 from skygen.files import replace_folder
 from skygen.params import load_or_end
 from skygen.tiles.store import TileStore

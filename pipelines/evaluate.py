@@ -4,19 +4,19 @@ import sys
 from pathlib import Path
 
 from skygen import tracking
-from skygen.bundle import Bundle
-from skygen.card import load_discriminator
+from skygen.bundle.bundle import Bundle
 from skygen.cores import keep_to_cores
+from skygen.encoder.network import Encoder, load_encoder
+from skygen.evaluation.bundle import Evaluated, Evaluation
+from skygen.evaluation.control_values import read_control_values
 from skygen.evaluation.controls import held
+from skygen.evaluation.discriminator import logits_of
 from skygen.evaluation.distributions import distributions
-from skygen.evaluation.encoder import Encoder
-from skygen.evaluation.figures import save_picture, sheet
-from skygen.evaluation.judge import judge
-from skygen.evaluation.model import Evaluated, Evaluation
 from skygen.evaluation.neighbours import closest_pairs
 from skygen.evaluation.scoring import entries
-from skygen.evaluation.yardstick import load_encoder, read_yardstick
 from skygen.files import write_json
+from skygen.formats.sheets import save_picture, sheet
+from skygen.gan.card import load_discriminator
 from skygen.measure.metric import Given
 from skygen.measure.table import measures_of
 from skygen.params import load_or_end
@@ -34,15 +34,17 @@ def main(tiles: str, recipe: str, seed: str) -> None:
     encoders, controls = Path("models/encoders") / tiles, Path("reports") / tiles / "controls.json"
     encoder = load_encoder(encoders, store, device)
     shift, bootstrap = params.evaluation.seed, params.chosen.evaluation.bootstrap
-    yardstick = read_yardstick(controls, store, encoder, encoders, shift, bootstrap)
-    logits = judge(load_discriminator(models / "discriminator.safetensors", bundle.card), bundle.card.stretch, device)
+    control_values = read_control_values(controls, store, encoder, encoders, shift, bootstrap)
+    logits = logits_of(
+        load_discriminator(models / "discriminator.safetensors", bundle.card), bundle.card.stretch, device
+    )
     given = Given(store.card.bands, encoder.encode, shift, encoder.train_features)
-    evaluation = Evaluation(store, yardstick, measures_of(given), logits)
+    evaluation = Evaluation(store, control_values, measures_of(given), logits)
     validation = evaluation.measure(bundle, held(store, "validation", shift)).section
     test = evaluation.measure(bundle, held(store, "test", shift))  # whose tiles are shown
     origin = {"encoder": encoder.sha256, "bundle": bundle.sha256, "data": store.card.data_hash}
     sections = {"validation": validation, "test": test.section}
-    write_json(reports / "metrics.json", {**origin, "tiles": yardstick.tiles, **sections})
+    write_json(reports / "metrics.json", {**origin, "tiles": control_values.tiles, **sections})
     show(test, evaluation, encoder, reports)
     values = {f"{split}.{key}": metric["value"] for split in sections for key, metric in entries(sections[split])}
     artifacts = [reports / written for written in ("metrics.json", "distributions.json", "grid.png", "neighbours.png")]

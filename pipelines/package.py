@@ -19,12 +19,12 @@ from packaging.utils import canonicalize_name
 
 import skygen
 from skygen import tracking
-from skygen.bundle import Bundle
-from skygen.evaluation.challenge import Arena, Contender, challenge
-from skygen.evaluation.yardstick import load_encoder
+from skygen.bundle.bundle import Bundle
+from skygen.encoder.network import load_encoder
 from skygen.files import read_json, sha256_file, sha256_folder, write_atomically, write_json
 from skygen.params import Params, load_or_end
 from skygen.provenance import choose_device
+from skygen.selection.challenge import Contender, ValidationTiles, challenge
 from skygen.tiles.store import TileStore
 
 BENTO = Path("dist/skygen.bento")
@@ -75,18 +75,18 @@ def register(tiles: str, comparison: dict[str, Any], sha256: str, params: Params
         over = standing.version if standing else None
         challenger = Contender(f"{recipe}, seed {seed}", sha256, folder)
         other = Contender(f"version {over} ({standing.name})", standing.sha256, standing.folder) if standing else None
-        arena = arena_of(tiles, comparison, params)
-        verdict = challenge(challenger, champion["flaws"], other, arena, params.evaluation.champion)
+        validation = validation_of(tiles, comparison, params)
+        verdict = challenge(challenger, champion["flaws"], other, validation, params.evaluation.champion)
     if standing and standing.sha256 == sha256 and not verdict.replaces:
         return verdict.reason
     tags = {"decision": verdict.reason, "standing_version": over or "none", **verdict.numbers}
     version = tracking.register(tiles, recipe, seed, folder, sha256, tags)
     if verdict.replaces:
-        tracking.crown(tiles, version, over)
+        tracking.promote(tiles, version, over)
     return f"{verdict.reason} (version {version})"
 
 
-def arena_of(tiles: str, comparison: dict[str, Any], params: Params) -> Arena:
+def validation_of(tiles: str, comparison: dict[str, Any], params: Params) -> ValidationTiles:
     """Where bundles of a tile set meet; raises `ValueError` where the comparison was made with another encoder."""
     store = TileStore.open(Path("data/tiles") / tiles)
     encoder = load_encoder(Path("models/encoders") / tiles, store, choose_device())
@@ -95,7 +95,7 @@ def arena_of(tiles: str, comparison: dict[str, Any], params: Params) -> Arena:
             f"reports/comparison.json was made with the encoder {comparison['encoder'][tiles]}, "
             f"models/encoders/{tiles} is {encoder.sha256}; run dvc repro"
         )
-    return Arena(store, encoder, params.evaluation.seed, params.chosen.evaluation.bootstrap)
+    return ValidationTiles(store, encoder, params.evaluation.seed, params.chosen.evaluation.bootstrap)
 
 
 def bundle_folder(tiles: str, recipe: str, seed: int) -> Path:

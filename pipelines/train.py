@@ -9,19 +9,19 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-from skygen import card as cards
 from skygen import tracking
 from skygen.files import replace_folder, sha256_folder, write_json
+from skygen.gan import card as cards
+from skygen.gan.camera import camera_of, generator_shape
 from skygen.gan.recipes import Recipe, read_recipes
-from skygen.gan.view import generator_shape, view_of
 from skygen.params import Params, TrainingScale, load_or_end
 from skygen.provenance import choose_device, device_name, git_commit, versions
 from skygen.sky.conditions import BandConditions
 from skygen.tiles.store import TileSetCard, TileStore
-from skygen.training.generations import remove
+from skygen.training.checkpoints import remove
+from skygen.training.distributed import join_team
 from skygen.training.loop import train
 from skygen.training.state import Checkpoint, State, configuration_hash, configuration_of, weights_of
-from skygen.training.team import join_team
 
 MOST_CONDITIONS = 256  # fields whose conditions a bundle carries
 
@@ -104,7 +104,7 @@ def _card(
     tiles: str, recipe_name: str, seed: int, recipe: Recipe, params: Params, card: TileSetCard, best: Checkpoint
 ) -> cards.Card:
     measured = {key: value for key, value in best.measured.items() if key.startswith("validation_")}
-    stretch = view_of(recipe, card.stretch).stretch
+    stretch = camera_of(recipe, card.stretch).stretch
     return cards.Card(
         tiles=tiles,
         recipe=recipe_name,

@@ -8,17 +8,19 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from serving import health, openapi, routes, site
+from serving import openapi, routes
 from serving.batching import QueueFullError
-from serving.metrics import REJECTED
-from serving.requests import RefusedError
+from serving.http import static
+from serving.monitoring import health
+from serving.monitoring.metrics import REJECTED
+from serving.requests import RequestError
 from serving.settings import Settings
 
 MOST_FAULTS = 16  # told of at once: a body may have thousands
 
 
 def build(settings: Settings) -> FastAPI:
-    """The app; it answers once `app.state.hall` is there."""
+    """The app; it answers once `app.state.drawing` is there."""
     app = FastAPI(
         title="skygen",
         version=openapi.VERSION,
@@ -32,9 +34,9 @@ def build(settings: Settings) -> FastAPI:
     app.include_router(routes.router)
     app.include_router(health.router(has_metrics=settings.metrics != "off"))
     if settings.page == "on":
-        app.include_router(site.router())
+        app.include_router(static.router())
     app.exception_handler(RequestValidationError)(_invalid)
-    app.exception_handler(RefusedError)(_refused)
+    app.exception_handler(RequestError)(_refused)
     app.exception_handler(QueueFullError)(_full)
     app.exception_handler(HTTPException)(_http)
     app.exception_handler(Exception)(_ours)
@@ -61,7 +63,7 @@ async def _invalid(_: Request, error: RequestValidationError) -> Response:
     return problem(400, "; ".join(_sentence(".".join(found["loc"]), found["msg"]) for found in detail), detail)
 
 
-async def _refused(_: Request, error: RefusedError) -> Response:
+async def _refused(_: Request, error: RequestError) -> Response:
     return problem(error.status, _sentence(error.field, str(error)), [{"loc": [error.field], "msg": str(error)}])
 
 

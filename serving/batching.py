@@ -19,11 +19,11 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from serving import quality
-from serving.health import Health
-from serving.metrics import INFERENCE_SECONDS, PASS_TILES, QUEUE_SECONDS, QUEUED_TILES
-from skygen.bundle import TILES_A_PASS, Bundle
-from skygen.tile import Tile
+from serving.monitoring import quality
+from serving.monitoring.health import Health
+from serving.monitoring.metrics import INFERENCE_SECONDS, PASS_TILES, QUEUE_SECONDS, QUEUED_TILES
+from skygen.bundle.bundle import TILES_A_PASS, Bundle
+from skygen.bundle.tile import Tile
 
 T = TypeVar("T")
 Flux = NDArray[np.float32]
@@ -118,7 +118,7 @@ class Batcher:
             bundle, started = parts[0][0].bundle, time.perf_counter()
             try:
                 flux = bundle.draw(wanted)
-                bad = quality.observe(flux, bundle, wanted)
+                bad = quality.record(flux, bundle, wanted)
             except Exception as error:
                 self._health.failed(bundle, "request")
                 self._done(bundle, len(wanted), None)

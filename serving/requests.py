@@ -5,8 +5,8 @@ from typing import Annotated, Any, cast
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator
 
+from skygen.bundle.tile import MAX_INDEX, MAX_SEED, SURVEY, Noise, Seeing, Tile, check_noise, check_seeing, row, walk
 from skygen.formats.encode import Format
-from skygen.tile import MAX_INDEX, MAX_SEED, SURVEY, Noise, Seeing, Tile, check_noise, check_seeing, row, walk
 
 MAX_TILES = 256
 MAX_JSON_TILES = 16  # as JSON a tile is 10 times as large as it is
@@ -14,7 +14,7 @@ MAX_STEPS = 64
 CHAMPION = "champion"
 
 
-class RefusedError(ValueError):
+class RequestError(ValueError):
     """A request that only the loaded models can judge: the field at fault, and why; answers 400, or `status`."""
 
     def __init__(self, field: str, message: str, status: int = 400) -> None:

@@ -10,10 +10,10 @@ from fastapi import Response
 from numpy.typing import NDArray
 
 import skygen
-from serving.metrics import ENCODING_SECONDS, TILES
-from skygen.bundle import Bundle
+from serving.monitoring.metrics import ENCODING_SECONDS, TILES
+from skygen.bundle.bundle import Bundle
+from skygen.bundle.tile import Tile
 from skygen.formats.encode import MEDIA_TYPES, Format, encode
-from skygen.tile import Tile
 
 IMMUTABLE, ASK_AGAIN = "max-age=31536000, immutable", "no-cache"
 

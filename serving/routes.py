@@ -8,26 +8,26 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from serving.catalogue import RealTiles, check
-from serving.hall import Hall
-from serving.negotiation import choose_format
-from serving.numbers import numbers
+from serving.bundles import RealTiles, check
+from serving.drawing import Drawing
+from serving.http.negotiation import choose_format
+from serving.measurements import measure_tile
 from serving.openapi import ERRORS, NUMBERS, OBJECT, files
 from serving.requests import (
     MAX_JSON_TILES,
     GenerateRequest,
     Index,
     InterpolateRequest,
-    RefusedError,
+    RequestError,
     Seed,
     TileQuery,
     TileSet,
 )
 from serving.responses import ASK_AGAIN, IMMUTABLE, encoder, etag, tiles_response
-from skygen.bundle import Bundle
+from skygen.bundle.bundle import Bundle
+from skygen.bundle.tile import SURVEY, Tile
 from skygen.formats.encode import MEDIA_TYPES, encode
 from skygen.formats.origin import Origin
-from skygen.tile import SURVEY, Tile
 
 router = APIRouter()
 TileFormat = Literal["png", "fits", "npy"]
@@ -57,7 +57,7 @@ async def tile(
     bundle, wanted = _one(request, tiles, seed, query)
 
     async def draw() -> Response:
-        content = await _hall(request).draw(request, bundle, wanted, encoder(bundle, wanted, format))
+        content = await _drawing(request).draw(request, bundle, wanted, encoder(bundle, wanted, format))
         return tiles_response(content, bundle, wanted, format)
 
     return await _cached(request, etag(bundle, wanted[0], format), query.version, draw)
@@ -70,8 +70,8 @@ async def measure(tiles: TileSet, seed: Seed, query: Annotated[TileQuery, Query(
 
     async def draw() -> Response:
         card = bundle.card
-        found = await _hall(request).draw(
-            request, bundle, wanted, lambda flux: numbers(flux[0], card.bands, card.pixel_scale_arcsec)
+        found = await _drawing(request).draw(
+            request, bundle, wanted, lambda flux: measure_tile(flux[0], card.bands, card.pixel_scale_arcsec)
         )
         return JSONResponse({"tiles": tiles, "seed": str(seed), "index": query.index, "recipe": card.recipe, **found})
 
@@ -81,7 +81,7 @@ async def measure(tiles: TileSet, seed: Seed, query: Annotated[TileQuery, Query(
 @router.get("/v1/models", responses=OBJECT | ERRORS, response_class=JSONResponse)
 async def models(request: Request) -> Response:
     """The cards of every loaded bundle."""
-    return JSONResponse({"models": _hall(request).catalogue.cards()})
+    return JSONResponse({"models": _drawing(request).catalogue.cards()})
 
 
 @router.get("/v1/real/{tiles}", responses=OBJECT | ERRORS, response_class=JSONResponse)
@@ -98,8 +98,8 @@ async def real_tile(tiles: TileSet, index: Index, format: TileFormat, request: R
     """One real tile, held out from training, so that an eye can be tested on it."""
     real = _real(request, tiles)
     if index >= len(real.flux):
-        raise RefusedError("index", f"there are {len(real.flux)} real tiles of {tiles}, from 0 on", status=404)
-    card = _hall(request).catalogue.find(tiles, "champion").card
+        raise RequestError("index", f"there are {len(real.flux)} real tiles of {tiles}, from 0 on", status=404)
+    card = _drawing(request).catalogue.find(tiles, "champion").card
     origin = Origin(tiles, "real", "", 0, SURVEY, SURVEY, card.bands, card.pixel_scale_arcsec, first=index)
     content = encode(np.asarray(real.flux[index : index + 1], dtype=np.float32), format, origin)
     return Response(content, media_type=MEDIA_TYPES[format], headers={"Cache-Control": ASK_AGAIN})
@@ -118,9 +118,9 @@ async def _tiles(request: Request, asked: GenerateRequest | InterpolateRequest, 
         raise HTTPException(406, f"there is {', '.join(MEDIA_TYPES.values())}; ask for one of them by Accept or format")
     name, media_type = chosen
     if name == "json" and count > MAX_JSON_TILES:
-        raise RefusedError(counted, f"at most {MAX_JSON_TILES} tiles come as JSON; npy and FITS hold more")
-    bundle, wanted = _hall(request).catalogue.find(asked.tiles, asked.model), asked.wanted()
-    content = await _hall(request).draw(request, bundle, wanted, encoder(bundle, wanted, name))
+        raise RequestError(counted, f"at most {MAX_JSON_TILES} tiles come as JSON; npy and FITS hold more")
+    bundle, wanted = _drawing(request).catalogue.find(asked.tiles, asked.model), asked.wanted()
+    content = await _drawing(request).draw(request, bundle, wanted, encoder(bundle, wanted, name))
     response = tiles_response(content, bundle, wanted, name, media_type)
     response.headers["Vary"] = "Accept"
     return response
@@ -128,7 +128,7 @@ async def _tiles(request: Request, asked: GenerateRequest | InterpolateRequest, 
 
 async def _cached(request: Request, tag: str, version: str | None, draw: Callable[[], Any]) -> Response:
     """The response of `draw` with its entity tag, or 304 where the client has it already."""
-    whose = "public" if _hall(request).is_open else "private"
+    whose = "public" if _drawing(request).is_open else "private"
     headers = {"ETag": tag, "Cache-Control": ASK_AGAIN if version is None else f"{whose}, {IMMUTABLE}"}
     sent = ",".join(request.headers.getlist("if-none-match")).split(",")
     known = [known.strip().removeprefix("W/") for known in sent]
@@ -140,20 +140,20 @@ async def _cached(request: Request, tag: str, version: str | None, draw: Callabl
 
 
 def _one(request: Request, tiles: str, seed: int, query: TileQuery) -> tuple[Bundle, Sequence[Tile]]:
-    bundle = _hall(request).catalogue.find(tiles, query.model, query.version)
+    bundle = _drawing(request).catalogue.find(tiles, query.model, query.version)
     wanted = [Tile(seed, query.index, query.noise, query.seeing)]
     check(bundle, wanted)
     return bundle, wanted
 
 
 def _real(request: Request, tiles: str) -> RealTiles:
-    catalogue = _hall(request).catalogue
+    catalogue = _drawing(request).catalogue
     catalogue.find(tiles, "champion")
     if tiles not in catalogue.real:
-        raise RefusedError("tiles", f"no real tiles of {tiles} were packaged with these bundles", status=404)
+        raise RequestError("tiles", f"no real tiles of {tiles} were packaged with these bundles", status=404)
     return catalogue.real[tiles]
 
 
-def _hall(request: Request) -> Hall:
-    hall: Hall = request.app.state.hall
-    return hall
+def _drawing(request: Request) -> Drawing:
+    drawing: Drawing = request.app.state.drawing
+    return drawing

@@ -10,21 +10,22 @@ import torch
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
-from serving import command, watch
+from serving import command
 from serving.app import build
-from serving.auth import ApiKeys, Keyring
 from serving.batching import Batcher
-from serving.catalogue import Catalogue
-from serving.connections import bound_connections
-from serving.front import Front, HeadAsGet, Ours
-from serving.hall import Hall
-from serving.health import PATHS as HEALTH
-from serving.health import Health
-from serving.limits import JsonBodies, SlowReaders
-from serving.observing import AccessLog, Observed
+from serving.bundles import ServedBundles
+from serving.drawing import Drawing
+from serving.http.auth import ApiKeys, Keyring
+from serving.http.connections import bound_connections
+from serving.http.instrumentation import AccessLog, Instrumented
+from serving.http.limits import JsonBodies, SlowReaders
+from serving.http.mount import HeadAsGet, Mount, Ours
+from serving.monitoring import watch
+from serving.monitoring.health import PATHS as HEALTH
+from serving.monitoring.health import Health
 from serving.settings import Settings
+from skygen.bundle.engines import choose_engine
 from skygen.cores import cores
-from skygen.engines import choose_engine
 from skygen.provenance import choose_device
 
 SETTINGS = Settings.of_environment()
@@ -43,9 +44,9 @@ def bundles_folder() -> Path:
     return (SETTINGS.bundles or Path(__file__).parent.parent / "bundles").absolute()
 
 
-def load(device: torch.device) -> Catalogue:
-    """The catalogue that is served; raises as `Catalogue.load`."""
-    return Catalogue.load(bundles_folder(), device, SETTINGS.engine)
+def load(device: torch.device) -> ServedBundles:
+    """The catalogue that is served; raises as `ServedBundles.load`."""
+    return ServedBundles.load(bundles_folder(), device, SETTINGS.engine)
 
 
 def device() -> torch.device:
@@ -84,7 +85,7 @@ def guarded(app: ASGIApp) -> ASGIApp:
                 "X-Skygen-Engine",
             ],
         )
-    return Observed(guarded, APP.routes, LOG if SETTINGS.access_log == "on" else None)
+    return Instrumented(guarded, APP.routes, LOG if SETTINGS.access_log == "on" else None)
 
 
 def _draws_on_gpu() -> bool:
@@ -120,13 +121,13 @@ class Skygen:
         threads = SETTINGS.threads or cores()
         self.batcher = Batcher(threads, SETTINGS.queue_tiles, health)
         APP.state.health = health
-        APP.state.hall = Hall(catalogue, self.batcher, SETTINGS.timeout_seconds, APP.state.is_open)
+        APP.state.drawing = Drawing(catalogue, self.batcher, SETTINGS.timeout_seconds, APP.state.is_open)
         gc.collect()
         gc.freeze()  # what is loaded stays: to search all of it for garbage would halt every request for 0.15 s
 
     @bentoml.on_deployment  # type: ignore[untyped-decorator]
     @staticmethod
-    def judge() -> None:
+    def check_settings() -> None:
         """End the command with the reason where a setting cannot be honoured, before there is a worker; else lead."""
         try:
             device()
@@ -145,4 +146,4 @@ class Skygen:
         LOG.flush()
 
 
-Skygen.add_asgi_middleware(Front, ours=OURS)  # type: ignore[attr-defined]  # the decorator made the class a Service
+Skygen.add_asgi_middleware(Mount, ours=OURS)  # type: ignore[attr-defined]  # the decorator made the class a Service

@@ -9,7 +9,7 @@ from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from serving.requests import MAX_TILES
-from skygen.engines import EngineName
+from skygen.bundle.engines import EngineName
 
 Words = Annotated[tuple[str, ...], NoDecode]  # as a variable says it: words with commas between them
 

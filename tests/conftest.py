@@ -17,11 +17,11 @@ import torch
 from astropy.io import fits
 from astropy.wcs import WCS
 
-from skygen import card as cards
 from skygen.cores import cores
+from skygen.gan import card as cards
+from skygen.gan.camera import generator_shape
 from skygen.gan.networks import Generator, initialise
 from skygen.gan.recipes import Recipe, read_recipes
-from skygen.gan.view import generator_shape
 from skygen.params import load
 from skygen.sky.conditions import BandConditions
 from skygen.sky.field import parse_frame_name

@@ -17,7 +17,8 @@ from astropy.io import fits
 from click.testing import CliRunner, Result
 from PIL import Image
 
-from skygen.bundle import Bundle
+from skygen.bundle.bundle import Bundle
+from skygen.bundle.tile import Tile, row, walk
 from skygen.cli import main
 from skygen.output import A_STEP
 from skygen.sky.field import frame_name
@@ -26,7 +27,6 @@ from skygen.sky.frame_format import write_frame
 from skygen.sky.inspection.inspect import inspect_field
 from skygen.sky.noise import pixel_noise
 from skygen.sky.simulation.simulate import simulate_field
-from skygen.tile import Tile, row, walk
 
 PARAMS = Path(__file__).parents[1] / "params.yaml"
 SHAPE = (744, 1024)  # a quarter of a frame, and of the time
@@ -96,7 +96,7 @@ def test_scenes_are_seen_as_asked(bundles: Path, tmp_path: Path, arguments: list
     run = skygen("generate", "--bundle", bundles / "r64/scene", "--n", 2, *arguments, "--output", output)
     assert run.exit_code == 0, run.output
     loaded = Bundle.load(bundles / "r64/scene")
-    observed = loaded.observed_under(row(0, 2, **choice))
+    observed = loaded.conditions_of(row(0, 2, **choice))
     assert observed is not None
     with fits.open(output) as hdus:
         for hdu, flux, noise in zip(hdus[1:], loaded.generate(0, 2, **choice), observed.sky_noise_nmgy, strict=True):
@@ -111,7 +111,7 @@ def test_first_is_the_index_of_the_first_tile(bundles: Path, tmp_path: Path) -> 
     run = skygen("generate", "--bundle", bundles / "r64/scene", "--n", 2, "--first", 3, "--output", output)
     assert run.exit_code == 0, run.output
     loaded = Bundle.load(bundles / "r64/scene")
-    observed = loaded.observed_under(row(0, 5))
+    observed = loaded.conditions_of(row(0, 5))
     assert observed is not None
     with fits.open(output) as hdus:
         assert [hdu.header["INDEX"] for hdu in hdus[1:]] == [3, 4]

@@ -7,7 +7,7 @@ import pytest
 
 from skygen import files
 from skygen.files import copy_folder, replace_folder, resume_folder, write_atomically, write_json
-from skygen.training.generations import read_newest, write_generation
+from skygen.training.checkpoints import read_newest, write_checkpoint
 from tests.crashes import Tree, crashes, lay_out, recorded, tree_of
 
 OLD, NEW = {"a": b"old", "sub": {"b": b"old b"}}, {"a": b"new", "sub": {"b": b"new b"}, "c": b"more"}
@@ -94,9 +94,9 @@ def test_a_generation_is_the_old_or_the_new(tmp_path: Path) -> None:
     root = tmp_path / "root"
     root.mkdir()
     for content in (b"1", b"2"):
-        write_generation(root / "x.pt", content)
+        write_checkpoint(root / "x.pt", content)
     with recorded(root) as recorder:
-        write_generation(root / "x.pt", b"3")
+        write_checkpoint(root / "x.pt", b"3")
     for number, (end, tree) in enumerate(crashes(recorder)):
         lay_out(tree, tmp_path / str(number))
         newest = read_newest(tmp_path / str(number) / "x.pt")

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from skygen.bundle import Bundle
+from skygen.bundle.bundle import Bundle
+from skygen.bundle.tile import Tile, row, walk
 from skygen.formats.encode import encode
 from skygen.output import A_STEP, MOST_WHOLE_BYTES
-from skygen.tile import Tile, row, walk
 from tests.harness.commands import called
 
 N = 2 * A_STEP + 3  # three parts

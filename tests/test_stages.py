@@ -32,4 +32,4 @@ def test_the_download_re_runs_the_frames_alone() -> None:
 
 
 def test_the_report_re_runs_the_comparison_alone() -> None:
-    assert reruns("src/skygen/evaluation/page.html") - {"package"} == {"compare"}
+    assert reruns("src/skygen/report/page.html") - {"package"} == {"compare"}

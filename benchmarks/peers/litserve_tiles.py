@@ -7,7 +7,7 @@ import litserve
 from fastapi import Response
 
 from benchmarks.peers.model import MEDIA_TYPES, Ask, bundle_of, file_of
-from skygen.tile import Tile
+from skygen.bundle.tile import Tile
 
 BATCH_SECONDS = 0.005  # for which a batch that is not full waits
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from pydantic import BaseModel
 
-from skygen.bundle import Bundle
+from skygen.bundle.bundle import Bundle
 from skygen.formats.png import to_image8
 
 BUNDLES = "PEER_BUNDLES"  # environment variable: a folder that holds SET/scene

@@ -13,10 +13,10 @@ from astropy.visualization import make_lupton_rgb
 from numpy.typing import NDArray
 from PIL import Image
 
-from skygen.bundle import Bundle
+from skygen.bundle.bundle import Bundle
+from skygen.bundle.tile import row
 from skygen.sky.frame import read_frame
 from skygen.sky.registration import band_shift
-from skygen.tile import row
 
 SIDE, TILES, SEED, GAP_PX = 128, 3, 42, 12
 CORNER = (900, 600)  # row and column of the real part

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any, ParamSpec
 import click
 from tqdm import tqdm
 
+from skygen.bundle.tile import MAX_INDEX, MAX_SEED, Noise, Seeing, Tile, row, walk
 from skygen.formats.encode import MEDIA_TYPES, Format
 from skygen.output import STDOUT, draw_to
 from skygen.params import load
-from skygen.tile import MAX_INDEX, MAX_SEED, Noise, Seeing, Tile, row, walk
 
 if TYPE_CHECKING:  # torch takes a second to import: commands that draw nothing start without it
-    from skygen.engines import EngineName
+    from skygen.bundle.engines import EngineName
 
 P = ParamSpec("P")
 SEED, INDEX = click.IntRange(0, MAX_SEED), click.IntRange(0, MAX_INDEX)
@@ -185,7 +185,7 @@ def walk_between(
 @_says_errors
 def card(bundle: Path) -> None:
     """Print what a bundle is: set, recipe, data, training, validation metrics and hash."""
-    from skygen.bundle import Bundle
+    from skygen.bundle.bundle import Bundle
 
     loaded = Bundle.load(bundle, engine="eager")
     click.echo(json.dumps(loaded.card.model_dump() | {"sha256": loaded.sha256}, indent=2))

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 import numpy as np
 from tqdm import tqdm
 
+from skygen.bundle.tile import Tile
 from skygen.files import write_atomically
 from skygen.formats.encode import IN_PARTS, MEDIA_TYPES, Format, encode, head, part
-from skygen.tile import Tile
 
 if TYPE_CHECKING:  # torch takes a second to import: a wrong command ends without it
-    from skygen.engines import EngineName
+    from skygen.bundle.engines import EngineName
 
 A_STEP: Final = 64  # tiles that are drawn and written at once: several passes for every core
 MOST_WHOLE_BYTES: Final = 2**27  # of flux, of what is encoded as one
@@ -47,7 +47,7 @@ def draw_to(
     it. Raises `ValueError` for a suffix that names no format, and where more is asked for than fits: before a tile is
     drawn.
     """
-    from skygen.bundle import Bundle
+    from skygen.bundle.bundle import Bundle
     from skygen.provenance import choose_device
 
     name = name or _format_of(output)
@@ -60,7 +60,7 @@ def draw_to(
             f"{n} tiles are {_size(size_bytes)} of flux, and {name} holds at most {_size(MOST_WHOLE_BYTES)} "
             f"({MOST_WHOLE_BYTES * n // size_bytes} tiles of this set); ask for fewer, or for {' or '.join(IN_PARTS)}"
         )
-    bundle.observed_under(tiles(range(1)))  # raises for what it cannot draw
+    bundle.conditions_of(tiles(range(1)))  # raises for what it cannot draw
     with writing(output, size_bytes if name in IN_PARTS else 0) as stream, _progress(n) as progress:
         if name in IN_PARTS:
             stream.write(head(name, shape))

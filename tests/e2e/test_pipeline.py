@@ -12,7 +12,7 @@ import pytest
 from astropy.io import fits
 from mlflow import MlflowClient
 
-from skygen.bundle import Bundle
+from skygen.bundle.bundle import Bundle
 from skygen.evaluation.scoring import entries
 from skygen.files import sha256_folder
 from skygen.measure.table import MEANINGS

@@ -6,8 +6,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from skygen.evaluation.encoder import Encoder
-from skygen.evaluation.encoder_training import train_encoder
+from skygen.encoder.network import Encoder
+from skygen.encoder.training import train_encoder
 from skygen.params import EncoderParams, EncoderScale
 from skygen.tiles.manifest import MANIFEST
 from skygen.tiles.store import Split, TileStore

@@ -9,11 +9,11 @@ from PIL import Image
 from ruamel.yaml import YAML
 
 from pipelines import controls, evaluate
-from skygen import card as cards
-from skygen.bundle import Bundle
-from skygen.evaluation.encoder_training import train_encoder
+from skygen.bundle.bundle import Bundle
+from skygen.encoder.training import train_encoder
 from skygen.evaluation.scoring import entries
 from skygen.files import read_json
+from skygen.gan import card as cards
 from skygen.gan.networks import Discriminator
 from skygen.measure import two_sample_pixels
 from skygen.measure.table import MEANINGS

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from skygen.evaluation.intervals import draws
+from skygen.evaluation.bootstrap import draws
 from skygen.evaluation.scoring import describe, entries, relate, section
 from skygen.measure.metric import Given
 from skygen.measure.score import halves

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from skygen.evaluation.intervals import counted_once, draws
-from skygen.evaluation.judge import judge
+from skygen.evaluation.bootstrap import counted_once, draws
+from skygen.evaluation.discriminator import logits_of
 from skygen.evaluation.scoring import describe, entries, relate, rounded, section, with_accuracy
 from skygen.gan.networks import Discriminator
 from skygen.measure import discriminator
@@ -159,7 +159,7 @@ def test_a_discriminator_that_knows_the_mean_flux_is_always_right(real):
 def test_a_judge_stretches_drops_nothing_and_ignores_the_batch(real):
     torch.manual_seed(0)
     stretch, discriminator = Stretch(0.2, 100.0), Discriminator(32, 1, 4, "batch", 0.2)
-    logits = judge(discriminator, stretch, torch.device("cpu"))
+    logits = logits_of(discriminator, stretch, torch.device("cpu"))
 
     many = logits(np.concatenate([real] * 3))
 

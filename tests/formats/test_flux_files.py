@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from skygen.formats.checksum import encoded_complement, ones_complement_sum
 from skygen.formats.fits import to_fits
-from skygen.formats.json import to_json
+from skygen.formats.json_file import to_json
 from skygen.formats.npy import to_npy
 from skygen.formats.origin import Origin
 from tests.programs import program

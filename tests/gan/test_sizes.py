@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from benchmarks.limits import flop
+from skygen.gan.camera import Conditions, Sky, camera_of, generator_shape
 from skygen.gan.networks import Discriminator, Generator
 from skygen.gan.recipes import Recipe
-from skygen.gan.view import Conditions, Sky, generator_shape, view_of
 from skygen.params import TileSetParams
 from skygen.sky.stretch import Stretch
 from skygen.training.step import Draws, Players, update_discriminator, update_generator
@@ -80,7 +80,7 @@ def cost_of(recipe: Recipe, tile_set: TileSetParams, width: int, batch: int) -> 
         generator = Generator(generator_shape(recipe, size, bands, width))
         discriminator = Discriminator(size, bands, width, recipe.norm, recipe.logit_slope)
         sgd = (torch.optim.SGD(network.parameters()) for network in (generator, discriminator))
-        view = view_of(recipe, Stretch(tile_set.softening_nmgy, tile_set.limit_nmgy))
+        view = camera_of(recipe, Stretch(tile_set.softening_nmgy, tile_set.limit_nmgy))
         players, one = Players(generator, discriminator, *sgd, view), draws_of(recipe, 1, bands, size)
         return Cost(
             flop(lambda: generator.eval()(one.latents)),

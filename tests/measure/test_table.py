@@ -98,7 +98,7 @@ def test_a_resampling_is_what_the_module_makes_of_its_weights(key, module, sky):
 def test_brighter_sources_are_found_by_their_magnitude_alone(sky):
     (measure,) = [measure for measure in physics("r") if measure.keys == ("sources.magnitude",)]
     catalogue = sources.describe(sky[0][:, 1:2], "r")
-    brighter = sources.Catalogue(catalogue.number, {"magnitude": catalogue.quantities["magnitude"] - 0.5})
+    brighter = sources.SourceTable(catalogue.number, {"magnitude": catalogue.quantities["magnitude"] - 0.5})
 
     assert measure.relate(brighter, catalogue)(np.ones((1, 8)), np.ones((1, 8))) == {
         "sources.magnitude": pytest.approx([0.5])

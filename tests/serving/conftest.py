@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from prometheus_client import REGISTRY
 
-from serving.catalogue import Catalogue, RealCard, RealTiles
-from skygen.bundle import Bundle
+from serving.bundles import RealCard, RealTiles, ServedBundles
+from skygen.bundle.bundle import Bundle
 from skygen.files import sha256_file, sha256_folder, write_json
 from tests.harness.served import Service, served
 from tests.serving.samples import Added, all_series, noise_tiles
@@ -57,9 +57,9 @@ def bundle(tmp_path_factory: pytest.TempPathFactory, write_bundle: Callable[...,
 
 
 @pytest.fixture
-def catalogue(bundle: Bundle) -> Catalogue:
+def catalogue(bundle: Bundle) -> ServedBundles:
     real = RealTiles(RealCard(source="simulated", split="test", fields=["a"] * 8), noise_tiles(8, 0.03))
-    return Catalogue({"r64": {"scene": bundle}}, {"r64": "scene"}, {"r64": real})
+    return ServedBundles({"r64": {"scene": bundle}}, {"r64": "scene"}, {"r64": real})
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from prometheus_client import REGISTRY
 
-from skygen.tile import Tile
+from skygen.bundle.tile import Tile
 
 R64 = {"tiles": "r64", "recipe": "scene"}
 Added = Callable[..., float]

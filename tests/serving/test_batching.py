@@ -10,8 +10,8 @@ import pytest
 from numpy.typing import NDArray
 
 from serving.batching import Batcher, QueueFullError
-from skygen.bundle import Bundle
-from skygen.tile import Tile, row
+from skygen.bundle.bundle import Bundle
+from skygen.bundle.tile import Tile, row
 
 
 @pytest.fixture(scope="module")

@@ -16,11 +16,11 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from serving.auth import ApiKeys, Keyring
-from serving.numbers import numbers
-from skygen.bundle import Bundle
+from serving.http.auth import ApiKeys, Keyring
+from serving.measurements import measure_tile
+from skygen.bundle.bundle import Bundle
+from skygen.bundle.tile import Tile, walk
 from skygen.client import Client, SkygenError
-from skygen.tile import Tile, walk
 from tests.serving.answering import MODELS, answering, error
 from tests.serving.local import echo, listening
 
@@ -87,7 +87,7 @@ def test_what_is_measured_is_of_the_tile(sky: Client) -> None:
         "seed": "7",
         "index": 3,
         "recipe": "scene",
-        **json.loads(json.dumps(numbers(flux, ("g", "r", "i"), 0.396))),
+        **json.loads(json.dumps(measure_tile(flux, ("g", "r", "i"), 0.396))),
     }
 
 

@@ -30,7 +30,7 @@ no_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has 
 def test_a_wrong_setting_ends_the_command_with_the_reason(
     bundles: Path, tmp_path: Path, settings: dict[str, str], reason: str
 ) -> None:
-    """What the command's judge finds, and what is wrong before there is a service to judge; the rest by the judge."""
+    """What `check_settings` finds, and what is wrong before there is a service to judge; the rest by it."""
     with pytest.raises(RuntimeError, match="did not get ready") as refused, served(tmp_path, settings, bundles):
         pass
     assert reason in str(refused.value)
@@ -57,7 +57,7 @@ def test_the_judge_of_a_command_ends_it_with_the_reason(
     monkeypatch.setattr(service, "SETTINGS", Settings.of_environment())
     monkeypatch.setattr(service.command, "lead", lambda: pytest.fail("the command goes on"))
     with pytest.raises(SystemExit) as refused:
-        service.Skygen.inner.judge()
+        service.Skygen.inner.check_settings()
     assert str(refused.value).startswith("nothing to serve: ")
     assert reason in str(refused.value)
 
@@ -100,7 +100,7 @@ def test_only_ours_stands_before_bentomls_application() -> None:
     """What is documented is used, and no more: whoever changes BentoML's own middleware shows here."""
     application = service.Skygen.to_asgi(is_main=True)
     outside = [middleware.cls.__name__ for middleware in application.user_middleware]
-    assert outside == ["OpenTelemetryMiddleware", "TimeoutMiddleware", "Front", "ContextMiddleware"]
+    assert outside == ["OpenTelemetryMiddleware", "TimeoutMiddleware", "Mount", "ContextMiddleware"]
     excluded = application.user_middleware[0].kwargs["excluded_urls"]
     assert excluded.url_disabled("http://localhost/v1/generate?x=1")
 

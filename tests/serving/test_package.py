@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from pipelines.package import build, lay_out, serving_requirements
-from serving.auth import LOOK_SECONDS
-from skygen.bundle import Bundle
+from serving.http.auth import LOOK_SECONDS
+from skygen.bundle.bundle import Bundle
 from skygen.files import read_json
 from tests.harness.served import Service, served
 
@@ -57,7 +57,7 @@ def test_the_stage_holds_service_package_and_bundles(stage: Path, bundles: Path)
 
 def test_the_exported_bento_serves_its_own_code_and_bundles(stage: Path, tmp_path: Path) -> None:
     """A word changed in the stage's package comes out of the port: so it is the Bento's package that runs."""
-    source = stage / "skygen/formats/json.py"
+    source = stage / "skygen/formats/json_file.py"
     source.write_text(source.read_text().replace('"nanomaggy"', '"nanomaggy of the stage"'))
     exported = build(stage, tmp_path / "building")
     with tarfile.open(exported) as archive:

@@ -14,7 +14,7 @@ import httpx
 import pytest
 from starlette.types import Receive, Scope, Send
 
-from serving.limits import MAX_BODY_BYTES
+from serving.http.limits import MAX_BODY_BYTES
 from tests.harness.raw import Address, exchange, get, post
 from tests.programs import program
 from tests.serving.local import answer, listening

@@ -11,9 +11,9 @@ from astropy.io import fits
 from numpy.typing import NDArray
 from PIL import Image
 
-from serving.negotiation import choose_format
-from skygen.bundle import Bundle
-from skygen.tile import Tile, row, walk
+from serving.http.negotiation import choose_format
+from skygen.bundle.bundle import Bundle
+from skygen.bundle.tile import Tile, row, walk
 
 SCENE = "?model=scene"
 

@@ -17,8 +17,8 @@ from astropy.io import fits
 from numpy.typing import NDArray
 from PIL import Image
 
-from skygen.bundle import Bundle
-from skygen.tile import row
+from skygen.bundle.bundle import Bundle
+from skygen.bundle.tile import row
 
 
 def generate(client: httpx.Client, **request: Any) -> httpx.Response:
@@ -154,7 +154,7 @@ def test_scenes_are_served_as_asked(client: httpx.Client, bundles: Path, choice:
     asked = {"tiles": "gri128", "model": "scene", "n": 3, "seed": 7, **choice}
     assert flux(client, **asked).tobytes() == loaded.generate(7, 3, **choice).tobytes()
 
-    observed = loaded.observed_under(row(7, 3, **choice))
+    observed = loaded.conditions_of(row(7, 3, **choice))
     assert observed is not None
     with fits.open(io.BytesIO(generate(client, format="fits", **asked).content)) as hdus:
         for hdu, noise in zip(hdus[1:], observed.sky_noise_nmgy, strict=True):

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import torch
 
-from serving.catalogue import Catalogue
-from skygen.bundle import Bundle
+from serving.bundles import ServedBundles
+from skygen.bundle.bundle import Bundle
+from skygen.bundle.tile import Tile, row
 from skygen.measure import diversity, sources
 from skygen.measure.medians import middle_mean
 from skygen.params import Params
 from skygen.sky.noise import sky_noise
-from skygen.tile import Tile, row
 
 SHIPPED = Path(__file__).parents[2] / "bundles"
 MOST_BYTES = 5_000_000
@@ -29,7 +29,7 @@ def bundle(request: pytest.FixtureRequest) -> Bundle:
 
 
 def test_every_tile_set_has_a_scene_for_its_champion(params: Params) -> None:
-    catalogue = Catalogue.load(SHIPPED, torch.device("cpu"))
+    catalogue = ServedBundles.load(SHIPPED, torch.device("cpu"))
 
     assert catalogue.champions == dict.fromkeys(params.tiles.sets, "scene")
 
@@ -56,7 +56,7 @@ def test_the_card_says_where_the_bundle_comes_from(bundle: Bundle, params: Param
 
 def test_its_tiles_differ_hold_sources_and_the_noise_of_their_conditions(bundle: Bundle) -> None:
     tiles, scenes = (bundle.generate(2026, TILES, noise=noise) for noise in ("survey", "none"))
-    observed = bundle.observed_under(row(2026, TILES))
+    observed = bundle.conditions_of(row(2026, TILES))
 
     assert np.isfinite(tiles).all()
     assert len({tile.tobytes() for tile in scenes}) == TILES

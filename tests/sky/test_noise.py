@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from skygen.sky.camera import dark_variance_counts2, gain_e_per_count
+from skygen.sky.ccd import dark_variance_counts2, gain_e_per_count
 from skygen.sky.field import FieldId, frame_name
 from skygen.sky.noise import MAD_TO_SIGMA, pixel_noise, sky_noise
 from skygen.sky.simulation.simulate import DEFERRED, simulate_field

@@ -7,7 +7,7 @@ from astropy.coordinates import SkyCoord
 
 from skygen.files import sha256_folder
 from skygen.params import TilesScale
-from skygen.sky.camera import gain_e_per_count
+from skygen.sky.ccd import gain_e_per_count
 from skygen.sky.field import FieldId, frame_name, sources_name
 from skygen.sky.frame import read_frame
 from skygen.sky.frame_format import write_frame

@@ -17,7 +17,7 @@ import pytest
 from mlflow import MlflowClient
 
 from skygen import tracking
-from skygen.bundle import Bundle
+from skygen.bundle.bundle import Bundle
 from skygen.files import read_json
 from skygen.tracking.record import SUFFIX, read_metrics
 

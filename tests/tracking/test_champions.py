@@ -10,12 +10,12 @@ import torch
 
 from pipelines import package
 from skygen import tracking
-from skygen.bundle import Bundle
-from skygen.evaluation import encoder
-from skygen.evaluation.comparison import flaws
+from skygen.bundle.bundle import Bundle
+from skygen.encoder import network
 from skygen.files import sha256_folder
 from skygen.params import ChampionParams
-from tests.evaluation.altered import altered, brighten, collapse, deal_anew, write_sky
+from skygen.selection.comparison import flaws
+from tests.selection.altered import altered, brighten, collapse, deal_anew, write_sky
 
 CHANGES = {"dealt": deal_anew, "bright": brighten, "flat": collapse}
 GATES = ChampionParams(least_diversity=0.3, most_memorised=0.9, sky_noise=[0.9, 1.1])
@@ -28,7 +28,7 @@ PARAMS = SimpleNamespace(
 def write_encoder(folder, store):
     """An encoder of random weights, which sees as much as any."""
     torch.manual_seed(0)
-    card = encoder.EncoderCard(
+    card = network.EncoderCard(
         tiles="r64",
         size=64,
         bands=["r"],
@@ -42,9 +42,9 @@ def write_encoder(folder, store):
         train_tiles=len(store.split("train")),
         data_hash=store.card.data_hash,
     )
-    encoder.save(folder, encoder.Frozen(encoder.Network(1, 2, 8), 8), card)
-    features = encoder.Encoder.load(folder).encode(store.split("train").array())
-    np.save(folder / encoder.TRAIN_FEATURES, features)
+    network.save(folder, network.Frozen(network.Network(1, 2, 8), 8), card)
+    features = network.Encoder.load(folder).encode(store.split("train").array())
+    np.save(folder / network.TRAIN_FEATURES, features)
 
 
 @pytest.fixture(scope="module")
@@ -69,10 +69,10 @@ def registry(client):
 @pytest.fixture(scope="module")
 def found(project):
     """The hash of the encoder, and by recipe the flaws that the comparison has found."""
-    sha256 = encoder.Encoder.load(project / "models/encoders/r64").sha256
-    arena = package.arena_of("r64", {"encoder": {"r64": sha256}}, PARAMS)
+    sha256 = network.Encoder.load(project / "models/encoders/r64").sha256
+    validation = package.validation_of("r64", {"encoder": {"r64": sha256}}, PARAMS)
     bundles = {recipe: Bundle.load(package.bundle_folder("r64", recipe, 0)) for recipe in ("perfect", *CHANGES)}
-    return sha256, {recipe: flaws(arena.measure(bundle).gates, GATES) for recipe, bundle in bundles.items()}
+    return sha256, {recipe: flaws(validation.measure(bundle).gates, GATES) for recipe, bundle in bundles.items()}
 
 
 @pytest.fixture
@@ -169,7 +169,7 @@ def test_a_standing_one_that_is_damaged_gives_way_to_another_and_to_itself(lost,
     assert champion(registry)[0] == "bright"
 
 
-@pytest.mark.parametrize("step", ["standing_champion", "register", "crown"])
+@pytest.mark.parametrize("step", ["standing_champion", "register", "promote"])
 def test_a_run_that_is_killed_half_way_leaves_the_alias_and_can_be_run_again(step, packaged, registry, monkeypatch):
     packaged("bright")
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
@@ -223,4 +223,4 @@ def test_a_second_stage_at_the_same_time_is_told_and_changes_nothing(packaged, r
 
 def test_a_comparison_made_with_another_encoder_is_refused(project):
     with pytest.raises(ValueError, match=r"made with the encoder blind, models/encoders/r64 is .*; run dvc repro"):
-        package.arena_of("r64", {"encoder": {"r64": "blind"}}, PARAMS)
+        package.validation_of("r64", {"encoder": {"r64": "blind"}}, PARAMS)

@@ -27,7 +27,7 @@ from pathlib import Path
 from skygen import tracking
 from skygen.files import sha256_folder
 folder = Path(sys.argv[1])
-tracking.crown("r64", tracking.register("r64", "gan", 0, folder, sha256_folder(folder), {}), None)
+tracking.promote("r64", tracking.register("r64", "gan", 0, folder, sha256_folder(folder), {}), None)
 """
 PLAIN = """
 import sys, mlflow
@@ -188,7 +188,7 @@ def test_an_experiment_of_dvc_in_a_temporary_copy_writes_to_the_clone(moved, bun
         assert clone() == moved
         assert checkpoints() == moved / ".checkpoints"
         version = tracking.register("r64", "gan", 1, folder, sha256_folder(folder), {})
-        tracking.crown("r64", version, "1")
+        tracking.promote("r64", version, "1")
     shutil.rmtree(copy)
 
     assert tracking.standing_champion("r64", moved / "fetched").sha256 == sha256_folder(folder)
@@ -198,9 +198,9 @@ def test_an_experiment_of_dvc_in_a_temporary_copy_writes_to_the_clone(moved, bun
 
 def test_whoever_finds_champions_being_compared_says_so(moved):
     with tracking.contest():
-        code = "from skygen import tracking\ntry: tracking.crown('r64', '1', '1')\nexcept OSError as e: print(e)"
+        code = "from skygen import tracking\ntry: tracking.promote('r64', '1', '1')\nexcept OSError as e: print(e)"
         assert "mlflow.db.lock): another run, process" in python(code, moved)
-        tracking.crown("r64", "1", "1")  # this process may
+        tracking.promote("r64", "1", "1")  # this process may
     with (moved / "mlflow.db.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
@@ -214,4 +214,4 @@ def test_an_alias_that_another_clone_moves_at_the_same_time_is_noticed(moved, mo
 
     monkeypatch.setattr(mlflow.MlflowClient, "set_registered_model_alias", outdone)
     with pytest.raises(RuntimeError, match="was made champion by another at the same time as version 1"):
-        tracking.crown("r64", "1", "1")
+        tracking.promote("r64", "1", "1")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from skygen import tracking
-from skygen.bundle import Bundle
+from skygen.bundle.bundle import Bundle
 from skygen.files import sha256_folder
 
 SETS = iter(f"set{number}" for number in range(100))
@@ -25,7 +25,7 @@ def register(tiles, folder, **challenge):
 
 def stand(tiles, folder, over=None):
     version = register(tiles, folder)
-    tracking.crown(tiles, version, over)
+    tracking.promote(tiles, version, over)
     return version
 
 
@@ -109,7 +109,7 @@ def test_the_alias_is_not_taken_from_one_that_became_champion_meanwhile(client, 
     late = register(tiles, bundle_of(60))
 
     with pytest.raises(RuntimeError, match=f"version 2 of skygen-{tiles} became champion while version 3"):
-        tracking.crown(tiles, late, over=first)
+        tracking.promote(tiles, late, over=first)
     assert champion(client, tiles) == "2"
 
 
@@ -131,7 +131,7 @@ def test_a_version_whose_files_are_damaged_is_registered_anew(damage, store, cli
         (weights,) = kept.rglob("generator.safetensors")
         weights.write_bytes(weights.read_bytes()[:-4] + b"\0\0\0\0")
     anew = register(tiles, folder)
-    tracking.crown(tiles, anew, over=version)
+    tracking.promote(tiles, anew, over=version)
 
     assert (version, anew) == ("1", "2")
     assert sha256_folder(tracking.standing_champion(tiles, tmp_path / "anew").folder) == sha256_folder(folder)
@@ -156,7 +156,7 @@ def test_a_store_that_does_not_answer_is_said_and_the_alias_stays(
         for call in (
             lambda: tracking.standing_champion(tiles, tmp_path),
             lambda: register(tiles, second),
-            lambda: tracking.crown(tiles, "2", over=version),
+            lambda: tracking.promote(tiles, "2", over=version),
         ):
             with pytest.raises(ConnectionError, match=r"the registry at http://127.* does not answer"):
                 call()

@@ -5,7 +5,7 @@ import pytest
 from mlflow import MlflowClient
 
 from skygen import tracking
-from skygen.bundle import Bundle
+from skygen.bundle.bundle import Bundle
 from skygen.files import write_json
 from tests.tracking.conftest import record, records
 
@@ -83,7 +83,7 @@ def test_a_record_for_a_dead_server_or_a_damaged_one_blocks_no_promotion(
     sha256 = Bundle.load(folder).sha256
     evaluate(sha256, 0.5, seed=82)
     version = tracking.register("blocked", "gan", 82, folder, sha256, {})
-    tracking.crown("blocked", version, None)
+    tracking.promote("blocked", version, None)
 
     assert "damaged-0.run" in caplog.text
     assert runs_named("of-a-dead-server")[0].data.metrics["validation_score"] == 3.0

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from skygen import tracking
-from skygen.bundle import Bundle
+from skygen.bundle.bundle import Bundle
 from skygen.files import read_json
 from tests.tracking.conftest import FLUX, record, records, wait_until_published
 

@@ -7,7 +7,7 @@ import pytest
 from mlflow import MlflowClient
 
 from skygen import tracking
-from skygen.bundle import Bundle
+from skygen.bundle.bundle import Bundle
 from tests.tracking.conftest import FLUX, records, wait_until_published
 
 
@@ -31,7 +31,7 @@ def test_a_server_takes_what_a_file_takes(remote, runs_named, curve, bundle_of, 
         log.bundle(bundle_of(30), sha256, [])
     tracking.log_evaluation("r64", "gan", 0, sha256, {"test.accuracy": 0.5}, [])
     version = tracking.register("r64", "gan", 0, bundle_of(30), sha256, {"decision": "first"})
-    tracking.crown("r64", version, over=None)
+    tracking.promote("r64", version, over=None)
     standing = tracking.standing_champion("r64", tmp_path / "standing")
     (run,) = runs_named("remote", remote)
 
@@ -49,7 +49,7 @@ def test_what_a_server_has_lost_is_told_from_a_server_that_does_not_answer(
     folder = bundle_of(32, "gri128")
     sha256 = Bundle.load(folder).sha256
     version = tracking.register("gri128", "gan", 0, folder, sha256, {})
-    tracking.crown("gri128", version, over=None)
+    tracking.promote("gri128", version, over=None)
     with server.stopped(), pytest.raises(ConnectionError, match=f"registry at {server.uri} does not answer"):
         tracking.standing_champion("gri128", tmp_path / "silent")
     (kept,) = server.folder.glob(f"artifacts/**/data/{folder.name}")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from skygen.training.generations import read_newest
+from skygen.training.checkpoints import read_newest
 from tests.training.tiny import flat, same, scale, train_saving_always
 
 SIZES = scale(iterations=12, measurements=3)

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from skygen.training import loop
-from skygen.training.generations import read_newest
+from skygen.training.checkpoints import read_newest
 from tests.training.tiny import RECIPES, KilledError, Killer, Recorder, content, same, scale
 
 

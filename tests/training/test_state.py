@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from skygen.training.draws import Deck, iteration_rng
+from skygen.training.batches import Batches, iteration_rng
 from skygen.training.state import (
     Checkpoint,
     configuration_hash,
@@ -26,11 +26,11 @@ def after_steps(noise_store):
 
     def make(recipe, seed=0):
         state = new_state(recipe, noise_store.card, 2, seed, CPU)
-        deck = Deck(recipe, noise_store, state.players.view, 4, CPU)
+        batches = Batches(recipe, noise_store, state.players.camera, 4, CPU)
         for _ in range(2):
             rng = iteration_rng(seed, state.images_seen)
-            update_discriminator(state.players, recipe, deck.draw(rng, real=True), 0.0)
-            update_generator(state.players, recipe, deck.draw(rng, real=recipe.needs_real_tiles), 0.0)
+            update_discriminator(state.players, recipe, batches.draw(rng, real=True), 0.0)
+            update_generator(state.players, recipe, batches.draw(rng, real=recipe.needs_real_tiles), 0.0)
             if recipe.ema_half_life:
                 average_weights(state.ema_generator, state.players.generator, 0.5)
             state.iteration, state.images_seen = state.iteration + 1, state.images_seen + 4

@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from skygen.gan.losses import discriminator_loss
-from skygen.training.draws import Deck
+from skygen.training.batches import Batches
 from skygen.training.state import make_optimiser, new_state
 from skygen.training.step import Players, average_weights, ema_decay, update_discriminator, update_generator
 
@@ -26,8 +26,8 @@ def draws(noise_store, players):
     """A function: the draws of an update of either network, real tiles among them."""
 
     def draw(recipe, seed=1):
-        deck = Deck(recipe, noise_store, players(recipe).view, 6, CPU)
-        return deck.draw(torch.Generator().manual_seed(seed), real=True)
+        batches = Batches(recipe, noise_store, players(recipe).camera, 6, CPU)
+        return batches.draw(torch.Generator().manual_seed(seed), real=True)
 
     return draw
 
@@ -101,7 +101,7 @@ def test_a_step_depends_on_its_weights_and_its_draws_alone(recipe, players, draw
 
 def test_the_loss_is_that_of_the_weights_before_the_step_without_the_penalty(recipe, players, draws):
     before, pair, given = players(recipe), players(recipe), draws(recipe)
-    fake = before.view.stretched(before.generator(given.latents), given.sky)
+    fake = before.camera.stretched(before.generator(given.latents), given.sky)
     expected = discriminator_loss(recipe, before.discriminator(given.real, 0.0), before.discriminator(fake, 0.0))
     loss = update_discriminator(pair, recipe, given, 0.0)
 
@@ -128,7 +128,7 @@ def test_the_penalty_moves_a_linear_discriminator_as_its_closed_form_says(recipe
         pair, linear = players(recipe), Linear()
         optimiser = make_optimiser(recipe, linear.parameters(), 1.0)
         given = draws(recipe)
-        update_discriminator(Players(pair.generator, linear, None, optimiser, pair.view), recipe, given, 0.0)
+        update_discriminator(Players(pair.generator, linear, None, optimiser, pair.camera), recipe, given, 0.0)
         return linear.weights.detach()
 
     plain = step(scene.model_copy(update={"penalty": "none", "penalty_weight": None}))
@@ -147,12 +147,12 @@ def test_scenes_are_judged_after_the_psf_and_with_their_noise(recipes, players, 
     update_discriminator(pair, recipe, given, 0.0)
     update_generator(pair, recipe, given, 0.0)
     with torch.no_grad():
-        expected = pair.view.stretched(players(recipe).generator(given.latents), given.sky)
+        expected = pair.camera.stretched(players(recipe).generator(given.latents), given.sky)
 
     assert [tuple(images.shape) for images in seen] == [(6, 1, 64, 64)] * 4
     torch.testing.assert_close(seen[1], expected, atol=1e-6, rtol=0)
     # An untrained generator's scene is dark and flat: the discriminator sees the conditions' noise, tile by tile.
-    noise = pair.view.stretch.unstretch(seen[1]).std((1, 2, 3)) / given.sky.conditions.sky_noise_nmgy[:, 0]
+    noise = pair.camera.stretch.unstretch(seen[1]).std((1, 2, 3)) / given.sky.conditions.sky_noise_nmgy[:, 0]
     assert noise.min() > 0.9
 
 

@@ -13,7 +13,7 @@ def validated(noise_store, recipes):
 
     def make(name):
         state = new_state(recipes[name], noise_store.card, 2, 0, CPU)
-        return Validation(recipes[name], noise_store, state.players.view, CPU), state.players.generator
+        return Validation(recipes[name], noise_store, state.players.camera, CPU), state.players.generator
 
     return make
 

@@ -107,7 +107,7 @@ def service_metrics() -> str:
     """Every number that the service counts for Prometheus."""
     from prometheus_client.metrics import MetricWrapperBase
 
-    from serving import metrics
+    from serving.monitoring import metrics
 
     rows = []
     for its in vars(metrics).values():

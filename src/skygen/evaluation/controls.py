@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from skygen.gan.camera import Conditions, Sky, expose
 from skygen.gan.latents import noise_of
-from skygen.gan.view import Conditions, Sky, expose
 from skygen.measure.score import halves
 from skygen.tiles.store import Split, TileSplit, TileStore
 

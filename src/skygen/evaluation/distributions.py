@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from skygen.evaluation.scoring import Described
 from skygen.measure import pixels, sources
 from skygen.measure.metric import Measure
-from skygen.measure.sources import Catalogue
+from skygen.measure.sources import SourceTable
 
 _WIDER = 16  # bins of the metric in one of flux.BAND: the sky noise is still two and a half of them wide
 _DARKEST = 640  # the metric's bin at a stretched flux of -0.375; what is darker counts as it
@@ -67,7 +67,7 @@ def _of_bands(
         yield f"sky_noise.{band}", _histogram(noise[:, place], _NOISE_EDGES)
 
 
-def _of_sources(catalogue: Catalogue) -> Iterator[tuple[str, Histogram]]:
+def _of_sources(catalogue: SourceTable) -> Iterator[tuple[str, Histogram]]:
     yield "number", _histogram(catalogue.number, _NUMBER_EDGES)
     for name, values in catalogue.quantities.items():
         yield name, _histogram(values, np.linspace(*sources.RANGES[name], _BINS[name] + 1))

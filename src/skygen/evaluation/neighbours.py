@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from skygen.evaluation.figures import GROUND, INK
 from skygen.formats.png import contact_sheet
+from skygen.formats.sheets import GROUND, INK
 from skygen.measure.memorised import nearest
 from skygen.tiles.store import TileSplit
 

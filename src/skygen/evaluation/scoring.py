@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from skygen.evaluation.intervals import interval
+from skygen.evaluation.bootstrap import interval
 from skygen.measure.accuracy import PARTS, accuracy
 from skygen.measure.metric import Measure, Tiles
 from skygen.measure.table import MEANINGS

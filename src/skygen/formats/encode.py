@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skygen.formats.fits import fits_header, fits_images, to_fits
-from skygen.formats.json import to_json
+from skygen.formats.json_file import to_json
 from skygen.formats.npy import npy_header, to_npy
 from skygen.formats.origin import Origin
 from skygen.formats.png import contact_levels, encode_png

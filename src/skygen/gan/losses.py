@@ -8,7 +8,7 @@ from torch.nn.functional import softplus
 
 from skygen.gan.recipes import Recipe
 
-Judge = Callable[[torch.Tensor], torch.Tensor]  # stretched tiles [N, bands, H, W] → logits [N]
+Critic = Callable[[torch.Tensor], torch.Tensor]  # stretched tiles [N, bands, H, W] → logits [N]
 
 
 def discriminator_loss(recipe: Recipe, real: torch.Tensor, fake: torch.Tensor) -> torch.Tensor:
@@ -49,13 +49,13 @@ def mean_square_slope(logits: torch.Tensor, tiles: torch.Tensor) -> torch.Tensor
     return _gradients(logits, tiles).square().sum(1).mean()
 
 
-def gradient_penalty(judge: Judge, real: torch.Tensor, fake: torch.Tensor, mix: torch.Tensor) -> torch.Tensor:
+def gradient_penalty(critic: Critic, real: torch.Tensor, fake: torch.Tensor, mix: torch.Tensor) -> torch.Tensor:
     """The mean of (‖gradient‖ - 1)² between real and fake tiles: (‖w‖ - 1)² for a linear discriminator.
 
     `mix` [N] in [0, 1] says where between the two (Gulrajani et al. 2017, arXiv:1704.00028, eq. 3, without its λ).
     """
     between = torch.lerp(fake, real, mix[:, None, None, None]).requires_grad_(True)
-    norms: torch.Tensor = torch.linalg.vector_norm(_gradients(judge(between), between), dim=1)
+    norms: torch.Tensor = torch.linalg.vector_norm(_gradients(critic(between), between), dim=1)
     return (norms - 1).square().mean()
 
 

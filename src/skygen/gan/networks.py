@@ -1,7 +1,7 @@
 """The generator and the discriminator: a strided convolutional pair (rows P2 and P3 of the paper's description).
 
 Both scale with `width`, the channels next to the image. The discriminator works on stretched tiles [N, bands, size,
-size] in [-1, 1]; what the generator's images are is the recipe's `skygen.gan.view`.
+size] in [-1, 1]; what the generator's images are is the recipe's `skygen.gan.camera`.
 """
 
 import math

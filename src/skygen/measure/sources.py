@@ -34,7 +34,7 @@ _COLOURS = {"g_r": ("g", "r"), "r_i": ("r", "i")}
 
 
 @dataclass(frozen=True)
-class Catalogue:
+class SourceTable:
     """The sources of a set of tiles: how many each tile holds [N], and the quantities of all of them, tile by tile."""
 
     number: NDArray[np.int64]
@@ -54,24 +54,24 @@ def quantities(bands: Sequence[str]) -> tuple[str, ...]:
     return tuple(name for name in RANGES if set(_COLOURS.get(name, ())) <= set(bands))
 
 
-def describe(tiles: NDArray[np.floating], bands: Sequence[str]) -> Catalogue:
+def describe(tiles: NDArray[np.floating], bands: Sequence[str]) -> SourceTable:
     """The catalogue of tiles [N, bands, H, W] in nmgy; `bands` must hold r, in which sources are found."""
     tables = [measure(tile, bands) for tile in tiles]
     number = np.array([len(table["magnitude"]) for table in tables], dtype=np.int64)
-    return Catalogue(number, {name: np.concatenate([table[name] for table in tables]) for name in quantities(bands)})
+    return SourceTable(number, {name: np.concatenate([table[name] for table in tables]) for name in quantities(bands)})
 
 
-def summarise_number(catalogue: Catalogue, weights: NDArray[np.float64]) -> Distribution:
+def summarise_number(catalogue: SourceTable, weights: NDArray[np.float64]) -> Distribution:
     """The distribution of the number of sources a tile; `weights` [N] says how often each tile counts."""
     return Distribution(catalogue.number.astype(np.float64), weights)
 
 
-def summarise_mean(catalogue: Catalogue, weights: NDArray[np.float64]) -> float:
+def summarise_mean(catalogue: SourceTable, weights: NDArray[np.float64]) -> float:
     """The mean number of sources a tile."""
     return float(np.average(catalogue.number, weights=weights))
 
 
-def summarise_quantity(name: str, catalogue: Catalogue, weights: NDArray[np.float64]) -> Distribution:
+def summarise_quantity(name: str, catalogue: SourceTable, weights: NDArray[np.float64]) -> Distribution:
     """The distribution of one quantity over the sources; a source counts as often as its tile."""
     return Distribution(catalogue.quantities[name], np.repeat(weights, catalogue.number))
 
@@ -122,7 +122,7 @@ def _measures(given: Given) -> list[Measure]:
     if given.bands is None:
         return []
     search = partial(describe, bands=given.bands)  # once for all of them
-    rows: dict[str, Callable[[Catalogue, Catalogue], Statistic]] = {
+    rows: dict[str, Callable[[SourceTable, SourceTable], Statistic]] = {
         "sources.per_tile": by_weights("sources.per_tile", summarise_mean, ratio),
         "sources.number": by_weights("sources.number", summarise_number, compare_number),
     }

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from skygen.files import sha256_file, write_atomically
 from skygen.params import Section
-from skygen.sky.camera import gain_e_per_count
+from skygen.sky.ccd import gain_e_per_count
 from skygen.sky.field import FieldId
 from skygen.sky.frame import Frame
 from skygen.sky.inspection.inspect import Inspection

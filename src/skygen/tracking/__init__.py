@@ -7,7 +7,7 @@ a server and nothing is lost without one.
 
 from skygen.tracking.places import LOCAL, checkpoints, keep_relative
 from skygen.tracking.publish import publish
-from skygen.tracking.registry import Standing, contest, crown, register, standing_champion
+from skygen.tracking.registry import Standing, contest, promote, register, standing_champion
 from skygen.tracking.results import log_evaluation
 from skygen.tracking.run import TrainingRun, training_run
 
@@ -17,9 +17,9 @@ __all__ = [
     "TrainingRun",
     "checkpoints",
     "contest",
-    "crown",
     "keep_relative",
     "log_evaluation",
+    "promote",
     "publish",
     "register",
     "standing_champion",

@@ -82,10 +82,10 @@ def register(tiles: str, recipe: str, seed: int, folder: Path, sha256: str, chal
 
 @contextmanager
 def contest() -> Iterator[None]:
-    """Within, no other process of this store challenges, registers or crowns: one is told by `BlockingIOError`.
+    """Within, no other process of this store challenges, registers or promotes: one is told by `BlockingIOError`.
 
     The lock is a file beside a local store. A server's is in this clone: what other clones do meanwhile is found by
-    `crown`, right before and right after it.
+    `promote`, right before and right after it.
     """
     if _contested.get():
         yield
@@ -101,7 +101,7 @@ def contest() -> Iterator[None]:
             _contested.reset(token)
 
 
-def crown(tiles: str, version: str, over: str | None) -> None:
+def promote(tiles: str, version: str, over: str | None) -> None:
     """Give the alias to `version`, in the place of the version `over`, or of none.
 
     Raises `ConnectionError` where the store does not answer, `RuntimeError` where another one stands by now.

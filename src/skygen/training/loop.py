@@ -14,14 +14,14 @@ from skygen.gan.dropout import dropout_rate
 from skygen.gan.recipes import Recipe
 from skygen.params import TrainingScale
 from skygen.tiles.store import TileStore
-from skygen.training.draws import Deck, iteration_rng
-from skygen.training.generations import mend
+from skygen.training.batches import Batches, iteration_rng
+from skygen.training.checkpoints import mend
+from skygen.training.collapse import troubles
+from skygen.training.distributed import ALONE, Team
 from skygen.training.iteration import iterate
 from skygen.training.measurements import Log, Measurements
-from skygen.training.signals import requests_to_end
+from skygen.training.shutdown import requests_to_end
 from skygen.training.state import State, configuration_of, new_state, not_finite, restore_state, save_state
-from skygen.training.team import ALONE, Team
-from skygen.training.watch import troubles
 
 LOOK_EVERY = 50  # iterations between two looks at the losses, for each of which a GPU must be waited for
 SAVE_EVERY_S = 120.0  # what a kill or a power cut costs at most; measurements save too
@@ -57,9 +57,9 @@ def train(
         mend(checkpoint)
     team.barrier()
     restore_state(checkpoint, state, configuration)
-    deck = Deck(recipe, store, state.players.view, scale.batch, device, team)
+    batches = Batches(recipe, store, state.players.camera, scale.batch, device, team)
     measurements = Measurements(recipe, store, state, device, log) if team.writes and log else None
-    _Training(recipe, scale, seed, state, deck, measurements, checkpoint, configuration, team).run()
+    _Training(recipe, scale, seed, state, batches, measurements, checkpoint, configuration, team).run()
     return state
 
 
@@ -69,7 +69,7 @@ class _Training:
     scale: TrainingScale
     seed: int
     state: State
-    deck: Deck
+    batches: Batches
     measurements: Measurements | None  # of the process that has the log
     checkpoint: Path
     configuration: dict[str, Any]
@@ -103,8 +103,8 @@ class _Training:
     def _iterate(self) -> None:
         recipe, state = self.recipe, self.state
         rng = iteration_rng(self.seed, state.images_seen, self.team.rank)
-        self.dropout = dropout_rate(recipe, state.iteration, state.images_seen, len(self.deck.tiles))
-        self.unlooked.append(iterate(state, recipe, self.deck, rng, self.dropout))
+        self.dropout = dropout_rate(recipe, state.iteration, state.images_seen, len(self.batches.tiles))
+        self.unlooked.append(iterate(state, recipe, self.batches, rng, self.dropout))
 
     def _look(self) -> dict[str, float]:
         """The last losses, the team's mean; raises `TrainingError` where one since the last look is not finite."""

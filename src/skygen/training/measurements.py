@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from skygen.gan.recipes import Recipe
 from skygen.tiles.store import TileStore
+from skygen.training.collapse import TROUBLES, troubles
 from skygen.training.state import Checkpoint, State, weights_of
 from skygen.training.validation import Validation
-from skygen.training.watch import TROUBLES, troubles
 
 SAMPLES = 16  # tiles that are reported at a measurement, always of the same latents
 
@@ -36,7 +36,7 @@ class Measurements:
     def __init__(self, recipe: Recipe, store: TileStore, state: State, device: torch.device, log: Log) -> None:
         self.log = log
         self._state, self._least_diversity = state, recipe.least_diversity
-        self._validation = Validation(recipe, store, state.players.view, device)
+        self._validation = Validation(recipe, store, state.players.camera, device)
         self._began, self._seen_before = time.monotonic(), state.images_seen
 
     def take(self, losses: Mapping[str, float]) -> None:

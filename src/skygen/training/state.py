@@ -16,14 +16,14 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
+from skygen.gan.camera import camera_of, generator_shape
 from skygen.gan.networks import Discriminator, Generator, initialise
 from skygen.gan.recipes import Recipe
-from skygen.gan.view import generator_shape, view_of
 from skygen.params import TrainingScale
 from skygen.tiles.store import TileSetCard
-from skygen.training.generations import read_newest, write_generation
+from skygen.training.checkpoints import read_newest, write_checkpoint
+from skygen.training.distributed import ALONE, Team
 from skygen.training.step import Players
-from skygen.training.team import ALONE, Team
 
 Weights = dict[str, torch.Tensor]
 _PLAYERS = ("generator", "discriminator", "generator_optimiser", "discriminator_optimiser")
@@ -68,7 +68,7 @@ def new_state(
         discriminator,
         make_optimiser(recipe, generator.parameters(), recipe.generator_lr),
         make_optimiser(recipe, discriminator.parameters(), recipe.discriminator_lr),
-        view_of(recipe, card.stretch),
+        camera_of(recipe, card.stretch),
         team,
     )
     return State(players, generator if recipe.ema_half_life is None else deepcopy(generator))
@@ -127,7 +127,7 @@ def save_state(path: Path, state: State, configuration: Mapping[str, Any]) -> No
     """
     written = io.BytesIO()
     torch.save({"configuration": dict(configuration), **_content(state)}, written)
-    write_generation(path, written.getbuffer())
+    write_checkpoint(path, written.getbuffer())
 
 
 def restore_state(path: Path, state: State, configuration: Mapping[str, Any]) -> bool:

@@ -7,11 +7,11 @@ from typing import NamedTuple
 import torch
 from torch.optim import Optimizer
 
+from skygen.gan.camera import Camera, Sky
 from skygen.gan.losses import clip_weights, discriminator_loss, generator_loss, gradient_penalty, mean_square_slope
 from skygen.gan.networks import Discriminator, Generator
 from skygen.gan.recipes import Recipe
-from skygen.gan.view import Sky, View
-from skygen.training.team import ALONE, Team
+from skygen.training.distributed import ALONE, Team
 
 EMA_RAMP = 0.1  # the moving average's half-life is at most this share of the images seen
 
@@ -24,7 +24,7 @@ class Players:
     discriminator: Discriminator
     generator_optimiser: Optimizer
     discriminator_optimiser: Optimizer
-    view: View
+    camera: Camera
     team: Team = ALONE
 
 
@@ -45,19 +45,19 @@ def update_discriminator(players: Players, recipe: Recipe, draws: Draws, dropout
     if draws.real is None:
         raise ValueError("a discriminator's update needs real tiles")
     with torch.no_grad():
-        fake = players.view.stretched(players.generator(draws.latents), draws.sky)
+        fake = players.camera.stretched(players.generator(draws.latents), draws.sky)
     slopes = recipe.penalty == "r1_r2"
     real, fake = draws.real.detach().requires_grad_(slopes), fake.requires_grad_(slopes)
     players.discriminator_optimiser.zero_grad(set_to_none=True)
-    judge = partial(players.discriminator, dropout=dropout)
-    logits_real, logits_fake = judge(real), judge(fake)
+    critic = partial(players.discriminator, dropout=dropout)
+    logits_real, logits_fake = critic(real), critic(fake)
     loss = discriminator_loss(recipe, logits_real, logits_fake)
     penalty = torch.zeros_like(loss)
     if slopes and recipe.penalty_weight is not None:
         both = mean_square_slope(logits_real, real) + mean_square_slope(logits_fake, fake)
         penalty = recipe.penalty_weight / 2 * both
     elif draws.mix is not None and recipe.penalty_weight is not None:
-        penalty = recipe.penalty_weight * gradient_penalty(judge, real, fake, draws.mix)
+        penalty = recipe.penalty_weight * gradient_penalty(critic, real, fake, draws.mix)
     (loss + penalty).backward()  # type: ignore[no-untyped-call]
     players.team.average_gradients(players.discriminator)
     players.discriminator_optimiser.step()
@@ -73,7 +73,7 @@ def update_generator(players: Players, recipe: Recipe, draws: Draws, dropout: fl
     """
     players.generator_optimiser.zero_grad(set_to_none=True)
     players.discriminator.requires_grad_(False)
-    fake = players.view.stretched(players.generator(draws.latents), draws.sky)
+    fake = players.camera.stretched(players.generator(draws.latents), draws.sky)
     real = None if draws.real is None else players.discriminator(draws.real, dropout)
     loss = generator_loss(recipe, players.discriminator(fake, dropout), real)
     loss.backward()  # type: ignore[no-untyped-call]

@@ -4,10 +4,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from skygen.gan.camera import Camera, Conditions, Sky
 from skygen.gan.latents import latents_of, noise_of
 from skygen.gan.networks import Generator
 from skygen.gan.recipes import Recipe
-from skygen.gan.view import Conditions, Sky, View
 from skygen.measure import diversity
 from skygen.measure.medians import ratio
 from skygen.measure.score import ValidationScore, halves
@@ -20,16 +20,16 @@ _PASS = 64  # tiles drawn at once
 class Validation:
     """Half of the validation tiles to compare with, and as many generated ones under the other half's conditions."""
 
-    def __init__(self, recipe: Recipe, store: TileStore, view: View, device: torch.device) -> None:
+    def __init__(self, recipe: Recipe, store: TileStore, camera: Camera, device: torch.device) -> None:
         tiles, card = store.split("validation"), store.card
         real, fields = tiles.array(), tiles.fields()
         first, second = halves(fields)
         self._score = ValidationScore(real[first], real[second])
-        self._view, self._device = view, device
+        self._camera, self._device = camera, device
         numbers = range(len(first))
         self._latents = latents_of(recipe.latents, recipe.latent_size, _SEED, numbers)
         self._sky = None
-        if view.noise:
+        if camera.noise:
             shape = (len(card.bands), card.size, card.size)
             observed = [card.conditions[fields[index]] for index in second]
             conditions = Conditions.of_fields(observed, card.pixel_scale_arcsec)
@@ -64,7 +64,7 @@ class Validation:
     def _flux(self, generator: Generator, sky: Sky | None, rows: torch.Tensor) -> NDArray[np.float32]:
         part = None if sky is None else Sky(sky.conditions.take(rows), sky.draws[rows]).to(self._device)
         images = generator(self._latents[rows].to(self._device))
-        return np.asarray(self._view.flux(images, part).cpu().numpy())
+        return np.asarray(self._camera.flux(images, part).cpu().numpy())
 
 
 def _diversity(tiles: NDArray[np.float32]) -> float:

@@ -6,7 +6,7 @@ from astropy.coordinates import SkyCoord
 from scipy.stats import kstest
 
 from benchmarks.field_statistics import measure_field
-from skygen.sky.camera import dark_variance_counts2, gain_e_per_count
+from skygen.sky.ccd import dark_variance_counts2, gain_e_per_count
 from skygen.sky.field import FieldId, frame_name
 from skygen.sky.frame import PIXEL_SCALE_ARCSEC, SHAPE, read_frame
 from skygen.sky.frame_format import write_frame

@@ -4,7 +4,7 @@ import galsim
 import numpy as np
 import pytest
 
-from skygen.sky.camera import dark_variance_counts2, gain_e_per_count
+from skygen.sky.ccd import dark_variance_counts2, gain_e_per_count
 from skygen.sky.frame_format import sky_grid
 from skygen.sky.simulation import light
 from skygen.sky.simulation.artefacts import GROWN_PX, Trail, fill_saturated, saturated_pixels, trail_nmgy

@@ -13,7 +13,7 @@ import numpy as np
 from astropy.wcs import WCS
 from numpy.typing import NDArray
 
-from skygen.sky.camera import dark_variance_counts2, gain_e_per_count
+from skygen.sky.ccd import dark_variance_counts2, gain_e_per_count
 from skygen.sky.field import FieldId
 from skygen.sky.frame import SHAPE
 from skygen.sky.frame_file import keep_significant_bits

@@ -1,0 +1,68 @@
+"""Where requests meet generators: drawing with a deadline, for as long as somebody waits for it."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+from fastapi import Request
+from numpy.typing import NDArray
+from starlette.exceptions import HTTPException
+from starlette.types import Receive
+
+from serving.batching import Batcher
+from serving.bundles import ServedBundles, check
+from serving.monitoring.metrics import REJECTED
+from skygen.bundle.bundle import Bundle
+from skygen.bundle.tile import Tile
+
+T = TypeVar("T")
+CLIENT_LEFT = 499  # nginx's number; nobody reads the answer
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """The loaded bundles, the threads that draw, the seconds that an answer may take, and whether all may have it."""
+
+    catalogue: ServedBundles
+    batcher: Batcher
+    timeout: float
+    is_open: bool  # without keys: a cache may give an answer to another client
+
+    async def draw(
+        self,
+        request: Request,
+        bundle: Bundle,
+        tiles: Sequence[Tile],
+        finish: Callable[[NDArray[np.float32]], T],
+    ) -> T:
+        """`finish` of the flux of `tiles` [n, bands, H, W] in nmgy.
+
+        Ends with 504 past the deadline and with 499 where the client leaves; what has not begun is then not drawn.
+        Raises `RequestError` where the bundle cannot draw such tiles, and `QueueFullError`.
+        """
+        check(bundle, tiles)
+        drawing = asyncio.ensure_future(self.batcher.draw(bundle, tiles, finish))
+        leaving = asyncio.ensure_future(_left(request.receive))
+        try:
+            await asyncio.wait({drawing, leaving}, timeout=self.timeout, return_when=asyncio.FIRST_COMPLETED)
+            if drawing.done():
+                return drawing.result()
+            reason = "disconnected" if leaving.done() else "deadline"
+        finally:
+            for task in (drawing, leaving):
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError, Exception):
+                    await task
+        REJECTED.labels(reason).inc()
+        if reason == "disconnected":
+            raise HTTPException(CLIENT_LEFT, "the client left")
+        raise HTTPException(504, f"not done within {self.timeout:g} s; ask for fewer tiles, or again later")
+
+
+async def _left(receive: Receive) -> None:
+    """Wait until the client has left."""
+    while (await receive())["type"] != "http.disconnect":
+        pass

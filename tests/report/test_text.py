@@ -1,0 +1,166 @@
+import copy
+import re
+
+from skygen.measure.table import MEANINGS
+from skygen.report.text import charts, write_report
+
+SHAPES = {"r64": "64×64×1", "gri128": "128×128×3"}  # noqa: RUF001
+RECIPES = {"gan": 0.4, "improved": 0.3, "scene": 0.2}
+COLOURS = ("sources.g_r", "sources.r_i")
+
+
+def metric(mean: float) -> dict:
+    return {
+        "mean": mean,
+        "spread": None,
+        "interval": [0.9 * mean, 1.1 * mean],
+        "real_real": 0.1,
+        "between_fields": 0.15,
+        "collapsed": 0.7,
+    }
+
+
+def section(mean: float, tiles: str) -> dict:
+    return {key: metric(mean) for key in MEANINGS if tiles == "gri128" or key not in COLOURS}
+
+
+def comparison(seeds: int = 1) -> dict:
+    runs = list(range(seeds))
+    sets = {
+        tiles: {
+            recipe: {
+                "seeds": runs,
+                "hashes": [f"{seed}{recipe}".ljust(64, "0") for seed in runs],
+                "frechet": [mean + seed for seed in runs],
+                "flaws": [[] for _ in runs],
+                "validation": section(mean, tiles),
+                "test": section(mean, tiles),
+            }
+            for recipe, mean in RECIPES.items()
+        }
+        for tiles in SHAPES
+    }
+    pairs = ("improved - gan", "scene - gan", "scene - improved")
+    entry = {"mean": -0.1, "interval": [-0.2, -0.05] if seeds > 1 else None, "seeds": runs}
+    champion = {"recipe": "scene", "seed": 0, "frechet": 0.2, "interval": [0.1, 0.3], "flaws": []}
+    return {
+        "rule": "The least `frechet` is first.",
+        "champions": {tiles: copy.deepcopy(champion) for tiles in sets},
+        "bundles": {tiles: {"gan": 0, "improved": seeds - 1, "scene": 0} for tiles in sets},
+        "encoder": dict.fromkeys(sets, "e" * 64),
+        "data": dict.fromkeys(sets, "d" * 64),
+        "tiles": {tiles: {"validation": 90, "test": 80} for tiles in sets},
+        "sets": sets,
+        "differences": {
+            tiles: {pair: {key: dict(entry) for key in sets[tiles]["gan"]["test"]} for pair in pairs} for tiles in sets
+        },
+    }
+
+
+def row_of(text: str, first: str, title: str) -> list[str]:
+    """The cells of the row of a table that begins with `first`, in the section whose heading is `title`."""
+    _, _, below = text.partition(f"# {title}\n")
+    (line,) = re.findall(rf"^\| {re.escape(first)} \|.*$", re.split(r"^##", below, flags=re.MULTILINE)[0], re.MULTILINE)
+    return [cell.strip().replace("\u00a0", " ") for cell in line.strip("|").split("|")]
+
+
+def test_every_metric_of_every_set_is_shown_and_said_how_to_read():
+    text = write_report(comparison(), SHAPES)
+
+    for tiles in SHAPES:
+        for key in section(1, tiles):
+            assert MEANINGS[key].caption in row_of(text, f"`{key}`", f"{tiles}: metrics")
+    for key in MEANINGS:
+        assert row_of(text, f"`{key}`", "How to read each metric")[1] == MEANINGS[key].reading
+
+
+def test_all_rows_of_a_table_have_as_many_cells():
+    for block in re.findall(r"(?:^\|.*\n)+", write_report(comparison(2), SHAPES), re.MULTILINE):
+        assert len({line.count("|") for line in block.splitlines()}) == 1
+
+
+def test_table_4_has_the_papers_figures_beside_ours():
+    text = write_report(comparison(), SHAPES)
+    rows = [
+        row_of(text, name, "Table 4 of the paper")
+        for name in ("original GAN, `gan`", "the paper's, `improved`", "ours, `scene`")
+    ]
+
+    assert [row[1::2] for row in rows] == [["0.73", "0.86"], ["0.84", "0.97"], ["–", "–"]]  # noqa: RUF001
+    assert [row[2] for row in rows] == ["0.4 [0.36, 0.44]", "0.3 [0.27, 0.33]", "0.2 [0.18, 0.22]"]
+
+
+def test_the_parts_of_table_4_are_over_real_and_the_share_that_passes_a_classifier():
+    found = comparison()
+    found["sets"]["r64"]["scene"]["test"] |= {
+        "precision": metric(0.3) | {"real_real": 0.6},
+        "recall": metric(0.2) | {"real_real": 0.8},
+        "coverage": metric(0.2) | {"real_real": 0.0},
+        "c2st.features": metric(0.75),
+        "c2st.pixels": metric(0.95),
+    }
+    text = write_report(found, SHAPES)
+
+    assert "| `r64` | `scene` | – | 0.2 [0.18,\u00a00.22] | 0.5 | 0.25 | 0 | 0.5 | 0.1 | 0.2 |" in text  # noqa: RUF001
+
+
+def test_the_champion_its_rule_and_every_training_are_named():
+    text = write_report(comparison(2), SHAPES)
+
+    assert "The least `frechet` is first." in text
+    for shape in SHAPES.values():
+        assert f"**{shape}**" in text
+    assert text.count("the champion is **`scene`**, seed 0.") == 2
+    assert text.count(", champion**") == 2
+    for recipe, mean in RECIPES.items():
+        assert f"`{recipe}`, seed 1 | {mean + 1:.3g} | none |" in text
+
+
+def test_flaws_are_told_and_a_champion_that_has_one_is_no_secret():
+    found = comparison()
+    found["sets"]["r64"]["gan"]["flaws"] = [["collapsed (diversity 0.1, under 0.3)"]]
+    found["champions"]["r64"]["flaws"] = ["has 1.5 times the real sky noise (outside 0.9 to 1.1)"]
+    text = write_report(found, SHAPES)
+
+    assert "| collapsed (diversity 0.1, under 0.3) |" in text
+    assert "seed 0, though it has 1.5 times the real sky noise (outside 0.9 to 1.1): every run fails a gate." in text
+
+
+def test_one_training_a_recipe_is_said_to_say_nothing_of_luck():
+    assert "One training a recipe" in write_report(comparison(1), SHAPES)
+    assert "which says nothing of luck" in write_report(comparison(1), SHAPES)
+    assert "One training a recipe" not in write_report(comparison(2), SHAPES)
+
+
+def test_differences_are_bold_where_their_interval_leaves_out_zero():
+    found = comparison(2)
+    found["differences"]["r64"]["scene - gan"]["frechet"]["interval"] = [-0.3, 0.1]
+    row = row_of(write_report(found, SHAPES), "`frechet`", "r64: differences between recipes")
+
+    assert row[1:] == ["**-0.1** [-0.2, -0.05]", "-0.1 [-0.3, 0.1]", "**-0.1** [-0.2, -0.05]"]
+
+
+def test_one_recipe_alone_has_nothing_to_differ_from():
+    found = comparison()
+    for tiles in SHAPES:
+        found["sets"][tiles] = {"scene": found["sets"][tiles]["scene"]}
+        found["differences"][tiles] = {}
+    text = write_report(found, SHAPES)
+
+    assert text.count("There is one recipe.") == 2
+    assert "`gan`" not in text
+
+
+def test_pictures_are_of_the_best_seed_and_colours_of_several_bands_alone():
+    found = comparison(2)
+    links = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", write_report(found, SHAPES))
+
+    assert "r64/improved/1/neighbours.png" in links
+    assert "r64/gan/0/neighbours.png" in links
+    assert "figures/gri128-colours.svg" in links
+    assert "figures/r64-colours.svg" not in links
+    assert [charts(recipes) for recipes in found["sets"].values()] == [
+        ["histograms", "spectra", "curves"],
+        ["histograms", "spectra", "colours", "curves"],
+    ]
+    assert len(links) == len(set(links)) == 2 * (1 + 1 + 3 + 3) + 1
