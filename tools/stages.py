@@ -23,7 +23,7 @@ _GROUND = {
         "locks.py",
         "params.py",
         "provenance.py",
-        "proxies.py",
+        "web.py",
         "tracking",
         "workers.py",
     )

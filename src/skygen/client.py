@@ -1,4 +1,4 @@
-"""A client of the service: arrays of flux by seed. It needs httpx and numpy, and of skygen the file proxies alone."""
+"""A client of the service: arrays of flux by seed. It needs httpx and numpy, and of skygen the file web alone."""
 
 import io
 import json
@@ -7,8 +7,6 @@ import operator
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from time import sleep
 from typing import Any, Literal, Self
 from urllib.parse import quote
@@ -17,7 +15,7 @@ import httpx
 import numpy as np
 from numpy.typing import NDArray
 
-from skygen.proxies import Proxy, ProxyError, masked, proxy_for
+from skygen.web import Proxy, ProxyError, asked_pause_s, masked, proxy_for
 
 CHAMPION = "champion"
 SURVEY = "survey"
@@ -260,7 +258,7 @@ class Client:
             return answer
         if answer.status_code not in _BUSY:
             raise _problem(answer, self._through)
-        return _problem(answer, self._through), _asked_s(answer)
+        return _problem(answer, self._through), asked_pause_s(answer.headers)
 
 
 def _address(url: str) -> httpx.URL:
@@ -348,14 +346,3 @@ def _problem(answer: httpx.Response, through: str) -> SkygenError:
             else " ".join(answer.text.split())[:200]
         )
         return SkygenError(f"{answer.status_code} {answer.reason_phrase}: {text}{through}", answer.status_code)
-
-
-def _asked_s(answer: httpx.Response) -> float:
-    """The seconds to wait that an answer asks for by Retry-After, a number or a date (RFC 9110, 10.2.3); 0 for none."""
-    said = answer.headers.get("Retry-After", "")
-    if said.isdecimal():
-        return float(said)
-    try:
-        return max(0.0, (parsedate_to_datetime(said) - datetime.now(UTC)).total_seconds())
-    except (ValueError, TypeError):
-        return 0.0

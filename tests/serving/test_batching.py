@@ -110,6 +110,6 @@ def test_an_error_is_its_requests_alone_and_the_threads_go_on(batcher: Batcher, 
     assert isinstance(failed, ZeroDivisionError)
     assert len(drawn) == 2
     (refused,) = asyncio.run(ask([Tile(1, noise="none")] * 20, as_it_is))
-    assert "noise must be 'survey'" in str(refused)
+    assert "recipe gan paints its noise; it takes 'survey' alone" in str(refused)
     assert len(asyncio.run(batcher.draw(gan, row(1, 2), as_it_is))) == 2
     assert batcher.wanted == 0

@@ -232,7 +232,7 @@ def test_it_needs_httpx_and_numpy_alone() -> None:
 import sys
 class Blocked:
     def find_spec(self, name, path=None, target=None):
-        ours = {"skygen.client", "skygen.proxies"}
+        ours = {"skygen.client", "skygen.web"}
         if name in {"torch", "pydantic", "astropy"} or name.startswith("skygen.") and name not in ours:
             raise ImportError(f"{name} is blocked")
 sys.meta_path.insert(0, Blocked())

@@ -8,8 +8,9 @@ import pytest
 from tenacity import Future, RetryCallState
 
 from skygen.sky.archive.download import download_field_list
-from skygen.sky.archive.transfer import PassingError, asked_pause_s, pause_s
+from skygen.sky.archive.transfer import PassingError, pause_s
 from skygen.sky.field import frame_name
+from skygen.web import asked_pause_s
 from tests.sky.archive.survey_server import (
     CONTENT,
     FIELD,
@@ -185,8 +186,8 @@ def test_a_server_that_asks_to_wait_is_obeyed_within_reason():
     [("12", 12.0), ("", 0.0), ("soon", 0.0), ("Wed, 21 Oct 2015 07:28:00 GMT", 0.0), ("-5", 0.0)],
 )
 def test_retry_after_is_seconds_or_a_date(stated, seconds):
-    assert asked_pause_s(httpx.Response(429, headers={"Retry-After": stated})) == seconds
+    assert asked_pause_s(httpx.Response(429, headers={"Retry-After": stated}).headers) == seconds
 
 
 def test_retry_after_may_be_a_coming_date():
-    assert asked_pause_s(httpx.Response(503, headers={"Retry-After": "Fri, 01 Jan 2999 00:00:00 GMT"})) > 1e9
+    assert asked_pause_s(httpx.Response(503, headers={"Retry-After": "Fri, 01 Jan 2999 00:00:00 GMT"}).headers) > 1e9

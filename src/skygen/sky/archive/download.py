@@ -21,7 +21,6 @@ from tqdm import tqdm
 from skygen.files import make_folder
 from skygen.locks import alone
 from skygen.params import SurveyParams
-from skygen.proxies import ProxyError, proxy_for
 from skygen.sky.archive.sums import Sums
 from skygen.sky.archive.transfer import (
     MEBIBYTE,
@@ -35,6 +34,7 @@ from skygen.sky.archive.transfer import (
     fetch,
 )
 from skygen.sky.field import FieldId, frame_name
+from skygen.web import ProxyError, proxy_for
 
 FIELD_LIST = "window_flist.fits"
 LOCK = ".skygen-lock"  # held in the folder of downloads by the run that fills it; DVC ignores such names

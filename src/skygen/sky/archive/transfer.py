@@ -4,8 +4,6 @@ import asyncio
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Protocol
 
@@ -15,6 +13,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, sto
 from tenacity.wait import wait_exponential, wait_random
 
 from skygen.files import make_folder, move, sha256_file, write_json
+from skygen.web import asked_pause_s
 
 MEBIBYTE = 1 << 20
 PAUSE_S = 1.0  # after the first failure; it doubles with each further one, to LONGEST_PAUSES times this
@@ -164,7 +163,7 @@ def _open_body(response: httpx.Response, part: Path, memo: _Memo | None, offset:
     if status in _ABSENT_STATUS:
         raise AbsentError(f"the server has no such file (HTTP {status})")
     if status in _PASSING_STATUS or status >= 500:
-        raise PassingError(f"the server answers HTTP {status}", asked_pause_s(response))
+        raise PassingError(f"the server answers HTTP {status}", asked_pause_s(response.headers))
     if status not in (200, 206, 416):
         raise RefusedError(f"the server answers HTTP {status}")
     part.unlink(missing_ok=True)
@@ -238,17 +237,6 @@ def part_of(path: Path) -> Path:
 def memo_of(part: Path) -> Path:
     """Where it is noted of which file on the server `part` is a part."""
     return part.with_name(f"{part.name}.json")
-
-
-def asked_pause_s(response: httpx.Response) -> float:
-    """Seconds that the server asks to wait: Retry-After, in seconds or as a date; 0 without."""
-    asked = response.headers.get("Retry-After", "")
-    if asked.isascii() and asked.isdigit():
-        return float(asked)
-    try:
-        return max(0.0, (parsedate_to_datetime(asked) - datetime.now(UTC)).total_seconds())
-    except (ValueError, TypeError):  # no date, or one without a zone
-        return 0.0
 
 
 def _words(error: BaseException) -> str:

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from skygen.proxies import ProxyError, proxy_for
+from skygen.web import ProxyError, proxy_for
 
 PROXY = "http://proxy.example:3128"
 VARIABLES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy", "REQUEST_METHOD")

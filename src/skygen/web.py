@@ -1,10 +1,16 @@
-"""The proxy that the environment names for an address. httpx fails on variables that other programs accept."""
+"""What our two clients of HTTP share: the proxy that the environment names for an address, and the pause asked for.
+
+httpx fails on variables of proxies that other programs accept.
+"""
 
 import importlib.util
 import ipaddress
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
 from urllib.request import getproxies
 
@@ -55,6 +61,17 @@ def proxy_for(url: str) -> Proxy | None:
 def masked(url: str) -> str:
     """`url` without the user and the password in it."""
     return re.sub(r"^([^/]*//)?.*@", lambda found: found[1] or "", url)
+
+
+def asked_pause_s(headers: Mapping[str, str]) -> float:
+    """Seconds that an answer's `headers` ask to wait by Retry-After, a number or a date (RFC 9110, 10.2.3); 0 without."""
+    asked = headers.get("Retry-After", "")
+    if asked.isascii() and asked.isdigit():
+        return float(asked)
+    try:
+        return max(0.0, (parsedate_to_datetime(asked) - datetime.now(UTC)).total_seconds())
+    except (ValueError, TypeError):  # no date, or one without a zone
+        return 0.0
 
 
 def _is_sound(url: str) -> bool:
