@@ -20,11 +20,9 @@ from packaging.utils import canonicalize_name
 import skygen
 from skygen import tracking
 from skygen.bundle.bundle import Bundle
-from skygen.encoder.network import load_encoder
 from skygen.files import read_json, sha256_file, sha256_folder, write_atomically, write_json
 from skygen.params import Params, load_or_end
-from skygen.provenance import choose_device
-from skygen.selection.challenge import Contender, ValidationTiles, challenge
+from skygen.selection.promotion import bundle_folder, challenge_champion
 from skygen.tiles.store import TileStore
 
 BENTO = Path("dist/skygen.bento")
@@ -57,50 +55,9 @@ def register_all(comparison: dict[str, Any], hashes: dict[str, str], params: Par
         name, sha256 = f"skygen-{tiles}@champion", hashes[f"{tiles}.{champion['recipe']}"]
         try:
             with tracking.contest():
-                print(f"{name}: {register(tiles, comparison, sha256, params)}")
+                print(f"{name}: {challenge_champion(tiles, comparison, sha256, params)}")
         except (ConnectionError, BlockingIOError) as error:
             sys.exit(f"{name} stays as it was: {error}; then run the stage package again")
-
-
-def register(tiles: str, comparison: dict[str, Any], sha256: str, params: Params) -> str:
-    """Register the champion of a tile set, whose bundle's hash is `sha256`; what became of its challenge, in words.
-
-    Raises `ConnectionError` where the registry does not answer: then the alias is where it was.
-    """
-    champion = comparison["champions"][tiles]
-    recipe, seed = champion["recipe"], champion["seed"]
-    folder = bundle_folder(tiles, recipe, seed)
-    with TemporaryDirectory(prefix="skygen-standing-") as temporary:
-        standing = tracking.standing_champion(tiles, Path(temporary))
-        over = standing.version if standing else None
-        challenger = Contender(f"{recipe}, seed {seed}", sha256, folder)
-        other = Contender(f"version {over} ({standing.name})", standing.sha256, standing.folder) if standing else None
-        validation = validation_of(tiles, comparison, params)
-        verdict = challenge(challenger, champion["flaws"], other, validation, params.evaluation.champion)
-    if standing and standing.sha256 == sha256 and not verdict.replaces:
-        return verdict.reason
-    tags = {"decision": verdict.reason, "standing_version": over or "none", **verdict.numbers}
-    version = tracking.register(tiles, recipe, seed, folder, sha256, tags)
-    if verdict.replaces:
-        tracking.promote(tiles, version, over)
-    return f"{verdict.reason} (version {version})"
-
-
-def validation_of(tiles: str, comparison: dict[str, Any], params: Params) -> ValidationTiles:
-    """Where bundles of a tile set meet; raises `ValueError` where the comparison was made with another encoder."""
-    store = TileStore.open(Path("data/tiles") / tiles)
-    encoder = load_encoder(Path("models/encoders") / tiles, store, choose_device())
-    if encoder.sha256 != comparison["encoder"][tiles]:
-        raise ValueError(
-            f"reports/comparison.json was made with the encoder {comparison['encoder'][tiles]}, "
-            f"models/encoders/{tiles} is {encoder.sha256}; run dvc repro"
-        )
-    return ValidationTiles(store, encoder, params.evaluation.seed, params.chosen.evaluation.bootstrap)
-
-
-def bundle_folder(tiles: str, recipe: str, seed: int) -> Path:
-    """Where the training of a tile set, recipe and seed left its bundle."""
-    return Path("models") / tiles / recipe / str(seed) / "bundle"
 
 
 def lay_out(stage: Path, champions: dict[str, str], seeds: dict[str, dict[str, int]], source: str) -> dict[str, str]:

@@ -64,7 +64,7 @@ def masked(url: str) -> str:
 
 
 def asked_pause_s(headers: Mapping[str, str]) -> float:
-    """Seconds that an answer's `headers` ask to wait by Retry-After, a number or a date (RFC 9110, 10.2.3); 0 without."""
+    """Seconds that an answer's headers ask to wait: Retry-After, a number or a date (RFC 9110, 10.2.3); 0 without."""
     asked = headers.get("Retry-After", "")
     if asked.isascii() and asked.isdigit():
         return float(asked)
