@@ -14,12 +14,12 @@ from starlette.types import Receive
 
 from serving.batching import Batcher
 from serving.bundles import ServedBundles, check
+from serving.http.instrumentation import LEFT
 from serving.monitoring.metrics import REJECTED
 from skygen.bundle.bundle import Bundle
 from skygen.bundle.tile import Tile
 
 T = TypeVar("T")
-CLIENT_LEFT = 499  # nginx's number; nobody reads the answer
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Drawing:
                     await task
         REJECTED.labels(reason).inc()
         if reason == "disconnected":
-            raise HTTPException(CLIENT_LEFT, "the client left")
+            raise HTTPException(LEFT, "the client left")
         raise HTTPException(504, f"not done within {self.timeout:g} s; ask for fewer tiles, or again later")
 
 

@@ -7,8 +7,10 @@ and routes can be served, whatever goes wrong with ours.
 
 from dataclasses import dataclass
 
-from starlette.responses import JSONResponse
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.responses import JSONResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from serving.http.instrumentation import LEFT
 
 
 async def not_started(scope: Scope, receive: Receive, send: Send) -> None:
@@ -24,7 +26,11 @@ class Ours:
 
 
 class Mount:
-    """Middleware that has `ours` answer HTTP, and passes the lifespan on to `app`, BentoML's."""
+    """Middleware that has `ours` answer HTTP, and passes the lifespan on to `app`, BentoML's.
+
+    An answer is begun whatever happens, for one to a client that left too: BentoML's `TimeoutMiddleware` waits for
+    that, and a stopping service would wait for the middleware.
+    """
 
     def __init__(self, app: ASGIApp, ours: Ours) -> None:
         self.app, self.ours = app, ours
@@ -34,7 +40,18 @@ class Mount:
         if scope["type"] == "lifespan":
             await self.app(scope, receive, send)
         elif scope["type"] == "http":
-            await self.ours.app(scope, receive, send)
+            begun = False
+
+            async def noted(message: Message) -> None:
+                nonlocal begun
+                begun = True
+                await send(message)
+
+            try:
+                await self.ours.app(scope, receive, noted)
+            finally:
+                if not begun:
+                    await Response(status_code=LEFT)(scope, receive, send)
 
 
 class HeadAsGet:

@@ -66,18 +66,17 @@ def served(
     port: int = 0,
     target: str = "serving.service:Skygen",
     typed_in: Path = ROOT,
-    grace_seconds: int = GRACE_SECONDS,
 ) -> Iterator[Service]:
     """A ready service over `bundles` that logs into `folder`; `settings` are its environment. None: over its own.
 
     `target` is what `bentoml serve` is given, in the folder `typed_in`. It is asked to stop at the end where it still
-    runs, with `grace_seconds` for the calls in flight, and killed where it does not. Raises `RuntimeError` with its
+    runs, with GRACE_SECONDS for the calls in flight, and killed where it does not. Raises `RuntimeError` with its
     log where it never gets ready.
     """
     log = folder / "service.log"
     address = ("127.0.0.1", port or free_port())
     command = [sys.executable, "-m", "bentoml", "serve", target, "--host", address[0]]
-    command += ["--port", str(address[1]), "--timeout-graceful-shutdown", str(grace_seconds)]
+    command += ["--port", str(address[1]), "--timeout-graceful-shutdown", str(GRACE_SECONDS)]
     own = {"HOME": str(folder), "BENTOML_HOME": str(folder / "bentoml"), "BENTOML_DO_NOT_TRACK": "True"}
     own |= {"SKYGEN_DEVICE": "cpu"} | ({} if bundles is None else {"SKYGEN_BUNDLES": str(bundles)})
     variables = os.environ | own | dict(settings)

@@ -19,9 +19,11 @@ LARGE = json.dumps({"tiles": "gri128", "n": 64, "format": "npy"}).encode()
 @pytest.fixture(scope="module")
 def service(bundles: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A service of this module's own, since what is looked at is its log, its processes and its metrics."""
-    with served(tmp_path_factory.mktemp("service"), HURRY, bundles, grace_seconds=5) as running:
+    with served(tmp_path_factory.mktemp("service"), HURRY, bundles) as running:
         yield running
-        assert running.traces() == 0, running.log.read_text()
+    log = running.log.read_text()
+    assert running.traces() == 0, log
+    assert "graceful shutdown exceeded" not in log  # a stopping service waits for nobody who has left
 
 
 def test_no_case_hurts_the_service_and_unknown_paths_add_nothing_to_its_metrics(service: Service) -> None:
