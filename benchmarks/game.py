@@ -12,7 +12,7 @@ from skygen.sky.conditions import BandConditions
 from skygen.tiles.store import SPLITS, Survival, TileSetCard, TileStore
 from skygen.tiles.writer import describe_shard, write_shard
 from skygen.training.batches import Batches, iteration_rng
-from skygen.training.iteration import iterate
+from skygen.training.loop import iterate
 from skygen.training.state import State, new_state
 
 CPU = torch.device("cpu")

@@ -14,8 +14,7 @@ from skygen.evaluation.scoring import Described, Found, describe, relate, rounde
 from skygen.files import read_json
 from skygen.measure import memorised
 from skygen.measure.accuracy import PARTS
-from skygen.measure.metric import Measure
-from skygen.measure.weights import Weights
+from skygen.measure.metric import Measure, Weights
 from skygen.params import Section, validate
 from skygen.tiles.store import Split, TileStore
 

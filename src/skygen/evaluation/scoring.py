@@ -9,9 +9,8 @@ from threadpoolctl import threadpool_limits
 
 from skygen.evaluation.bootstrap import interval
 from skygen.measure.accuracy import PARTS, accuracy
-from skygen.measure.metric import Measure, Tiles
+from skygen.measure.metric import Measure, Tiles, Values, Weights
 from skygen.measure.table import MEANINGS
-from skygen.measure.weights import Values, Weights
 
 CONTROLS = ("real_real", "between_fields", "collapsed")  # beside a metric's value
 Described = dict[Callable[[Tiles], Any], Any]  # what each measure's `describe` made of a set of tiles

@@ -8,8 +8,7 @@ only values of equal numbers of tiles compare.
 import numpy as np
 from numpy.typing import NDArray
 
-from skygen.measure.metric import Given, Meaning, Measure, Metric
-from skygen.measure.weights import Statistic, Values, Weights, average
+from skygen.measure.metric import Given, Meaning, Measure, Metric, Statistic, Values, Weights, average
 
 
 def relate(fake: NDArray[np.floating], real: NDArray[np.floating]) -> Statistic:

@@ -8,8 +8,7 @@ a little below 0.
 import numpy as np
 from numpy.typing import NDArray
 
-from skygen.measure.metric import Given, Meaning, Measure, Metric
-from skygen.measure.weights import Statistic, Values, Weights
+from skygen.measure.metric import Given, Meaning, Measure, Metric, Statistic, Values, Weights
 
 _ROWS = 500  # of a kernel matrix at once: it is made anew for each call, which is cheaper than keeping it
 

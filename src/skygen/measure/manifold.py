@@ -12,8 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 
-from skygen.measure.metric import Given, Meaning, Measure, Metric
-from skygen.measure.weights import Statistic, Values, Weights
+from skygen.measure.metric import Given, Meaning, Measure, Metric, Statistic, Values, Weights
 
 NEIGHBOURS_OF_PRECISION = 3  # k of precision and recall
 NEIGHBOURS_OF_DENSITY = 5  # k of density and coverage

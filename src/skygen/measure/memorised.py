@@ -12,8 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import pairwise_distances_argmin
 
-from skygen.measure.metric import Encode, Given, Meaning, Measure, Metric
-from skygen.measure.weights import Statistic, Values, Weights
+from skygen.measure.metric import Encode, Given, Meaning, Measure, Metric, Statistic, Values, Weights
 
 
 class Nearest(NamedTuple):

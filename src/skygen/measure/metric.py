@@ -1,6 +1,7 @@
 """What a metric is: an object at the end of its module, which the table finds there.
 
-A metric says what each of its keys in metrics.json means, and how it is measured of what is given.
+A metric says what each of its keys in metrics.json means, and how it is measured of what is given. Tiles count with
+weights, many weightings at once: a row of them is a resampling of a bootstrap.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -10,12 +11,14 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from skygen.measure.weights import Statistic, Values, Weights, average
-
+Weights = NDArray[np.float64]  # [R, N]: how often each tile counts; rows of ones give the value itself
+Values = NDArray[np.float64]  # [R]: of one metric, a row of the weights each
+Statistic = Callable[[Weights, Weights], dict[str, Values]]  # of the generated and the real set's weights, by key
 Tiles = NDArray[np.floating]  # [N, bands, H, W] in nmgy
 Encode = Callable[[Tiles], NDArray[np.float32]]  # tiles to features [N, D], standardised over training tiles
 Described = TypeVar("Described")
 Summed = TypeVar("Summed")
+_COLUMNS = 4096  # averaged at once, so that a large description is not copied whole
 GROUPS = ("perceptual", "physics", "game")  # as reports show them
 
 
@@ -96,3 +99,12 @@ def by_means(
         return statistic
 
     return relate
+
+
+def average(values: NDArray[np.floating], weights: Weights) -> NDArray[np.float64]:
+    """The weighted mean over tiles of `values` [N, ...] for each row of `weights` [R, N]: [R, ...]."""
+    flat = values.reshape(len(values), -1)
+    starts = range(0, flat.shape[1], _COLUMNS)
+    sums = [weights @ flat[:, start : start + _COLUMNS].astype(np.float64) for start in starts]
+    means = np.concatenate(sums, axis=1) / weights.sum(axis=1, keepdims=True)
+    return np.asarray(means.reshape(len(weights), *values.shape[1:]))

@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter, uniform_filter
 
-from skygen.measure.metric import Given, Meaning, Measure, Metric
-from skygen.measure.weights import Statistic, Values, Weights, average
+from skygen.measure.metric import Given, Meaning, Measure, Metric, Statistic, Values, Weights, average
 from skygen.sky.noise import sky_noise
 
 Scalar = TypeVar("Scalar", bound=np.generic)

@@ -14,8 +14,7 @@ import sep
 from numpy.typing import NDArray
 
 from skygen.measure.medians import ratio
-from skygen.measure.metric import Given, Meaning, Measure, Metric, by_weights
-from skygen.measure.weights import Statistic
+from skygen.measure.metric import Given, Meaning, Measure, Metric, Statistic, by_weights
 from skygen.sky.inspection.detection import detect
 from skygen.sky.noise import sky_noise
 

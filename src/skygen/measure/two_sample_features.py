@@ -14,8 +14,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from threadpoolctl import threadpool_limits
 
-from skygen.measure.metric import Given, Meaning, Measure, Metric
-from skygen.measure.weights import Statistic, Values, Weights, average
+from skygen.measure.metric import Given, Meaning, Measure, Metric, Statistic, Values, Weights, average
 
 FOLDS = 5
 _TREES = {"max_iter": 60, "max_leaf_nodes": 8, "min_samples_leaf": 10, "early_stopping": False}

@@ -16,9 +16,8 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from skygen.measure.metric import Given, Meaning, Measure, Metric
+from skygen.measure.metric import Given, Meaning, Measure, Metric, Statistic
 from skygen.measure.two_sample_features import balanced
-from skygen.measure.weights import Statistic
 
 MOST_TILES = 1000  # of each set
 SOFTENING_NMGY = 0.03  # of the asinh stretch: the survey's sky noise, which so gets a spread of about 1

@@ -18,10 +18,10 @@ from skygen.training.batches import Batches, iteration_rng
 from skygen.training.checkpoints import mend
 from skygen.training.collapse import troubles
 from skygen.training.distributed import ALONE, Team
-from skygen.training.iteration import iterate
 from skygen.training.measurements import Log, Measurements
 from skygen.training.shutdown import requests_to_end
 from skygen.training.state import State, configuration_of, new_state, not_finite, restore_state, save_state
+from skygen.training.step import average_weights, ema_decay, update_discriminator, update_generator
 
 LOOK_EVERY = 50  # iterations between two looks at the losses, for each of which a GPU must be waited for
 SAVE_EVERY_S = 120.0  # what a kill or a power cut costs at most; measurements save too
@@ -61,6 +61,24 @@ def train(
     measurements = Measurements(recipe, store, state, device, log) if team.writes and log else None
     _Training(recipe, scale, seed, state, batches, measurements, checkpoint, configuration, team).run()
     return state
+
+
+def iterate(state: State, recipe: Recipe, batches: Batches, rng: torch.Generator, dropout: float) -> torch.Tensor:
+    """Play one iteration, which changes `state`; the losses [2] of the last critic step and of the generator's.
+
+    What chance decides comes from `rng` alone, but for dropout, which draws from torch's own generator.
+    """
+    losses = []
+    for _ in range(recipe.critic_steps):
+        losses.append(update_discriminator(state.players, recipe, batches.draw(rng, real=True), dropout))
+        state.images_seen += batches.batch
+    draws = batches.draw(rng, real=recipe.needs_real_tiles)
+    losses.append(update_generator(state.players, recipe, draws, dropout))
+    if recipe.ema_half_life is not None:
+        decay = ema_decay(recipe.ema_half_life, batches.batch * recipe.critic_steps, state.images_seen)
+        average_weights(state.ema_generator, state.players.generator, decay)
+    state.iteration += 1
+    return torch.stack(losses[-2:])
 
 
 @dataclass

@@ -1,20 +1,20 @@
 import numpy as np
 import pytest
 
-from skygen.measure import weights
+from skygen.measure import metric
 
 
 def test_each_row_of_weights_gives_its_own_mean():
     values = np.array([[1.0, 10.0], [2.0, 20.0], [6.0, 60.0]])
     rows = np.array([[1.0, 1, 1], [0, 2, 0], [3, 0, 1]])
 
-    assert weights.average(values, rows) == pytest.approx(np.array([[3, 30], [2, 20], [2.25, 22.5]]))
+    assert metric.average(values, rows) == pytest.approx(np.array([[3, 30], [2, 20], [2.25, 22.5]]))
 
 
 def test_a_large_description_is_averaged_in_pieces(monkeypatch):
     values = np.random.default_rng(0).normal(size=(4, 3, 5)).astype(np.float32)
-    whole = weights.average(values, np.ones((2, 4)))
-    monkeypatch.setattr(weights, "_COLUMNS", 4)
+    whole = metric.average(values, np.ones((2, 4)))
+    monkeypatch.setattr(metric, "_COLUMNS", 4)
 
-    assert weights.average(values, np.ones((2, 4))) == pytest.approx(whole)
+    assert metric.average(values, np.ones((2, 4))) == pytest.approx(whole)
     assert whole[1] == pytest.approx(values.mean(axis=0), rel=1e-5)
