@@ -25,22 +25,31 @@ class Settings(BaseSettings):
         env_prefix="SKYGEN_", env_ignore_empty=True, frozen=True, extra="ignore", allow_inf_nan=False
     )
 
-    bundles: Path | None = Field(default=None, description="folder of bundles, in place of the Bento's own")
+    bundles: Path | None = Field(default=None, description="folder of bundles to serve, in place of the Bento's own")
     engine: EngineName = Field(default="auto", description="what computes the networks")
     workers: int = Field(default=1, ge=1, le=64, description="processes, each with bundles and a queue of its own")
-    threads: int = Field(default=0, ge=0, le=1024, description="that draw tiles, in each process; 0: one a core")
-    queue_tiles: int = Field(default=1024, ge=MAX_TILES, description="asked for and not drawn yet; beyond it 429")
-    timeout_seconds: float = Field(default=60, gt=0, le=3600, description="for an answer; after it 504")
-    head_seconds: float = Field(default=10, gt=0, le=3600, description="for a request's headers; after it 408")
-    body_seconds: float = Field(default=10, gt=0, le=3600, description="for a request's body; after it 408")
-    api_keys: Words = Field(default=(), description="any of which a client must send, with commas between them")
-    api_keys_file: Path | None = Field(default=None, description="more of them, one a line")
-    cors_origins: Words = Field(default=(), description="whose pages may call the service, with commas between them")
-    page: Literal["on", "off"] = Field(default="on", description="the page at /")
-    metrics: Literal["on", "off", "keys", "open"] = Field(
-        default="on", description="/metrics; on: behind keys where there are some; keys: there must be; open: to all"
+    threads: int = Field(
+        default=0, ge=0, le=1024, description="threads that draw tiles in each process; 0 is one a core"
     )
-    access_log: Literal["on", "off"] = Field(default="on", description="a line of JSON for each request")
+    queue_tiles: int = Field(
+        default=1024, ge=MAX_TILES, description="most tiles that wait to be drawn; more are answered 429"
+    )
+    timeout_seconds: float = Field(default=60, gt=0, le=3600, description="seconds an answer may take; after that 504")
+    head_seconds: float = Field(
+        default=10, gt=0, le=3600, description="seconds a request's headers may take; after that 408"
+    )
+    body_seconds: float = Field(
+        default=10, gt=0, le=3600, description="seconds a request's body may take; after that 408"
+    )
+    api_keys: Words = Field(default=(), description="keys, separated by commas; a client must send one of them")
+    api_keys_file: Path | None = Field(default=None, description="file of more keys, one a line")
+    cors_origins: Words = Field(default=(), description="origins whose pages may call the service, separated by commas")
+    page: Literal["on", "off"] = Field(default="on", description="whether there is a page at /")
+    metrics: Literal["on", "off", "keys", "open"] = Field(
+        default="on",
+        description="/metrics: on asks for a key where keys are set, keys refuses to start without any, open asks for none",
+    )
+    access_log: Literal["on", "off"] = Field(default="on", description="whether each request leaves a line of JSON")
 
     @field_validator("api_keys", "cors_origins", mode="before")
     @classmethod
