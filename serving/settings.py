@@ -47,7 +47,7 @@ class Settings(BaseSettings):
     page: Literal["on", "off"] = Field(default="on", description="whether there is a page at /")
     metrics: Literal["on", "off", "keys", "open"] = Field(
         default="on",
-        description="/metrics: on asks for a key where there are keys, keys does not start without any, open never asks",
+        description="/metrics: on asks for a key where keys exist, keys does not start without any, open never asks",
     )
     access_log: Literal["on", "off"] = Field(default="on", description="whether each request leaves a line of JSON")
 
