@@ -5,10 +5,13 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from ruamel.yaml import YAML
+
+from tests.harness.warm import warm_python
 
 ROOT = Path(__file__).parents[2]
 PARTS = (".dvc/config", ".dvcignore", "dvc.yaml", "params.yaml", "pyproject.toml", "requirements.lock")
@@ -22,15 +25,18 @@ class Project:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        binaries = Path(sys.executable).parent
         self.environment = {
             **os.environ,
-            "PATH": f"{binaries}{os.pathsep}{os.environ['PATH']}",
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
             "PYTHONPATH": str(folder / "src"),
             "BENTOML_DO_NOT_TRACK": "True",
             "MLFLOW_DISABLE_TELEMETRY": "true",
             "MLFLOW_TRACKING_URI": "",
         }
+
+    def run_first(self, binaries: Path) -> None:
+        """Let commands be looked for in `binaries` first."""
+        self.environment["PATH"] = f"{binaries}{os.pathsep}{self.environment['PATH']}"
 
     @property
     def first_champions(self) -> Path:
@@ -63,7 +69,7 @@ class Project:
 
 
 @pytest.fixture(scope="session")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     """The tiny project after a whole `dvc repro`."""
     folder = tmp_path_factory.mktemp("project")
     for name in PARTS:
@@ -87,8 +93,10 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
             project.set_param(value, *laptop, "training", tiles, key)
         for key, value in {"iterations": 4, "batch": 4, "width": 2}.items():
             project.set_param(value, *laptop, "encoder", tiles, key)
-    project.run("dvc", "repro")
-    for tiles, champion in json.loads((folder / "reports/comparison.json").read_text())["champions"].items():
-        models = folder / "models" / tiles / champion["recipe"] / str(champion["seed"])
-        shutil.copytree(models / "bundle", project.first_champions / tiles)
-    return project
+    with warm_python(tmp_path_factory.mktemp("warm"), project.environment) as binaries:
+        project.run_first(binaries)
+        project.run("dvc", "repro")
+        for tiles, champion in json.loads((folder / "reports/comparison.json").read_text())["champions"].items():
+            models = folder / "models" / tiles / champion["recipe"] / str(champion["seed"])
+            shutil.copytree(models / "bundle", project.first_champions / tiles)
+        yield project

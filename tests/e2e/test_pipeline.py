@@ -2,8 +2,10 @@
 
 import io
 import json
+import shutil
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import mlflow
@@ -51,9 +53,12 @@ def test_frames_folder_is_what_dvc_compares(project: Project) -> None:
 
 
 def test_a_stage_that_refuses_leaves_what_was_there(project: Project) -> None:
-    frames = project.folder / "data/frames"
+    """One field of the folder, which is read and inspected, where three are asked for."""
+    frames, local = project.folder / "data/frames", project.folder / "data/local"
     before = sha256_folder(frames)
-    project.set_param(9, "frames", "min_fields")
+    some = [shutil.copy(path, local) for path in frames.glob("frame-?-900001-*")]
+    assert len(some) == 3
+    project.set_param("local", "frames", "source")
     refused = subprocess.run(
         ["dvc", "repro", "frames"],
         cwd=project.folder,
@@ -63,9 +68,11 @@ def test_a_stage_that_refuses_leaves_what_was_there(project: Project) -> None:
         check=False,
     )
     assert refused.returncode != 0
-    assert "frames.min_fields asks for 9" in refused.stderr
+    assert "1 fields are usable in g, i, r, but frames.min_fields asks for 3" in refused.stderr
     assert sha256_folder(frames) == before
-    project.set_param(3, "frames", "min_fields")
+    project.set_param("simulated", "frames", "source")
+    for path in some:
+        Path(path).unlink()
     assert project.repro("--dry") == set()
 
 

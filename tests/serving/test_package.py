@@ -25,21 +25,41 @@ CHAMPIONS = {"r64": "improved", "gri128": "gan"}
 SEEDS = {"r64": {"gan": 3, "improved": 0}, "gri128": {"gan": 0, "scene": 1}}
 
 
-@pytest.fixture
-def stage(bundles: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write_store: Callable[..., object]) -> Path:
-    """A stage laid out in an empty project, which holds models and links to the source."""
-    monkeypatch.chdir(tmp_path)
-    for name in ("serving", "requirements.lock"):
-        (tmp_path / name).symlink_to(ROOT / name)
-    for tiles, recipes in SEEDS.items():
-        for recipe, seed in recipes.items():
-            shutil.copytree(bundles / tiles / recipe, tmp_path / "models" / tiles / recipe / str(seed) / "bundle")
-    for tiles, shape in {"r64": (30, 1, 64, 64), "gri128": (4, 3, 128, 128)}.items():
-        flux = np.random.default_rng(0).normal(0, 0.03, shape).astype(np.float32)
-        write_store(tmp_path / "data/tiles" / tiles, dict.fromkeys(("train", "validation", "test"), flux))
-    hashes = lay_out(tmp_path / "stage", CHAMPIONS, SEEDS, "simulated")
-    assert hashes["gri128.scene"] == Bundle.load(bundles / "gri128/scene").sha256
-    return tmp_path / "stage"
+@pytest.fixture(scope="module")
+def stage(
+    bundles: Path, tmp_path_factory: pytest.TempPathFactory, write_store: Callable[..., object]
+) -> Iterator[Path]:
+    """A stage laid out in an empty project, which holds models and links to the source; none of its tests changes it.
+
+    A word is changed in its package alone, to tell that from the checkout's.
+    """
+    project = tmp_path_factory.mktemp("project")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(project)
+        for name in ("serving", "requirements.lock"):
+            (project / name).symlink_to(ROOT / name)
+        for tiles, recipes in SEEDS.items():
+            for recipe, seed in recipes.items():
+                shutil.copytree(bundles / tiles / recipe, project / "models" / tiles / recipe / str(seed) / "bundle")
+        for tiles, shape in {"r64": (30, 1, 64, 64), "gri128": (4, 3, 128, 128)}.items():
+            flux = np.random.default_rng(0).normal(0, 0.03, shape).astype(np.float32)
+            write_store(project / "data/tiles" / tiles, dict.fromkeys(("train", "validation", "test"), flux))
+        hashes = lay_out(project / "stage", CHAMPIONS, SEEDS, "simulated")
+        assert hashes["gri128.scene"] == Bundle.load(bundles / "gri128/scene").sha256
+        source = project / "stage/skygen/formats/json_file.py"
+        source.write_text(source.read_text().replace('"nanomaggy"', '"nanomaggy of the stage"'))
+        yield project / "stage"
+
+
+@pytest.fixture(scope="module")
+def bento(stage: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The Bento of that stage, exported and unpacked, when the stage is gone from where it was built."""
+    folder = tmp_path_factory.mktemp("bento")
+    moved = stage.rename(stage.with_name("moved"))
+    with tarfile.open(build(moved, folder / "building")) as archive:
+        archive.extractall(folder / ".bento", filter="data")
+    moved.rename(stage)
+    return folder / ".bento"
 
 
 def test_the_stage_holds_service_package_and_bundles(stage: Path, bundles: Path) -> None:

@@ -13,7 +13,7 @@ from tests.training.tiny import flat, same, scale, train_saving_always
 
 SIZES = scale(iterations=12, measurements=3)
 processes = get_context("forkserver")  # whose server imports torch once, and computes nothing
-processes.set_forkserver_preload(["skygen.training.loop"])
+processes.set_forkserver_preload(["skygen.training.loop", "torch._dynamo"])  # the latter comes with an optimiser
 
 
 def last_state(checkpoint):
