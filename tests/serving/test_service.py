@@ -71,6 +71,15 @@ def test_files_are_named_after_what_they_hold(client: httpx.Client) -> None:
     assert name(client.post("/v1/interpolate", json=asked)) == "skygen-r64-improved-7-5-to-9-4.npy"
 
 
+def test_unless_set_there_is_neither_key_nor_cors(client: httpx.Client) -> None:
+    page = {"Origin": "https://observatory.example"}
+    answer = client.post("/v1/generate", json={"tiles": "r64", "format": "npy"}, headers=page)
+    assert answer.status_code == 200
+    assert not [name for name in answer.headers if name.startswith("access-control")]
+    assert client.options("/v1/generate", headers=page | {"Access-Control-Request-Method": "POST"}).is_error
+    assert client.get("/metrics").status_code == 200
+
+
 def test_a_search_for_garbage_leaves_out_what_is_loaded(bundles: Path) -> None:
     count = "print(gc.get_freeze_count(), len(gc.get_objects()))"
     run = subprocess.run(

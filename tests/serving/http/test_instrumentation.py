@@ -1,4 +1,4 @@
-"""What an operator sees of requests, and what every answer carries, through the port of the whole service."""
+"""What an operator sets and sees, through the port of the whole service: keys, CORS, metrics, and a line a request."""
 
 import json
 import time
@@ -15,6 +15,9 @@ from tests.harness.served import Service, served
 
 OLD, NEW, LISTED = "an-old-key-of-alice-0123456", "a-new-key-of-alice-0123456", "a-key-of-the-list-0123456789"
 IN_QUERY = "a-word-of-the-query"
+WRONG = "a-key-of-nobody-0123456789"
+PAGE = "https://observatory.example"
+TILE = {"tiles": "r64", "format": "npy"}
 
 
 @pytest.fixture(scope="module")
@@ -26,14 +29,23 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def service(bundles: Path, keys: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    settings = {"SKYGEN_API_KEYS_FILE": str(keys), "SKYGEN_API_KEYS": LISTED}
+    settings = {
+        "SKYGEN_API_KEYS_FILE": str(keys),
+        "SKYGEN_API_KEYS": LISTED,
+        "SKYGEN_CORS_ORIGINS": PAGE,
+        "SKYGEN_METRICS": "keys",
+    }
     with served(tmp_path_factory.mktemp("service"), settings, bundles) as started:
         yield started
 
 
+def bearer(key: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {key}"}
+
+
 def get(service: Service, path: str, key: str | None = None, **headers: str) -> httpx.Response:
-    bearer = {"Authorization": f"Bearer {key}"} if key else {}
-    return httpx.get(service.url + path, headers=bearer | {name.replace("_", "-"): it for name, it in headers.items()})
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return httpx.get(service.url + path, headers=named | (bearer(key) if key else {}))
 
 
 def lines(service: Service) -> list[dict[str, Any]]:
@@ -53,7 +65,7 @@ def test_a_request_leaves_a_line_of_json_without_secrets(service: Service) -> No
 
 
 def test_a_key_of_the_list_is_named_by_its_place_and_a_wrong_one_not_at_all(service: Service) -> None:
-    named, refused = get(service, "/v1/models", LISTED), get(service, "/v1/models", "a-key-of-nobody-0123456789")
+    named, refused = get(service, "/v1/models", LISTED), get(service, "/v1/models", WRONG)
     by_id = {line["id"]: line for line in lines(service)}
     assert by_id[named.headers["X-Request-ID"]]["key"] == "key 1 of SKYGEN_API_KEYS"
     assert (by_id[refused.headers["X-Request-ID"]]["key"], refused.status_code) == (None, 401)
@@ -80,6 +92,56 @@ def test_probes_that_are_answered_well_are_not_logged(service: Service) -> None:
 @pytest.mark.parametrize("key", [LISTED, None])
 def test_every_answer_forbids_to_guess_its_type(service: Service, path: str, key: str | None) -> None:
     assert get(service, path, key).headers.get_list("X-Content-Type-Options") == ["nosniff"]
+
+
+@pytest.mark.parametrize("key", [LISTED, OLD])
+def test_a_key_opens_what_the_service_has(service: Service, key: str) -> None:
+    answer = httpx.post(f"{service.url}/v1/generate", json=TILE, headers=bearer(key))
+    assert answer.status_code == 200
+    for path in ("/v1/models", "/docs.json", "/metrics"):
+        assert httpx.get(service.url + path, headers=bearer(key)).status_code == 200
+
+
+@pytest.mark.parametrize("headers", [{}, bearer(WRONG), {"Authorization": f"Basic {LISTED}"}])
+def test_without_one_only_health_and_the_page_answer(service: Service, headers: dict[str, str]) -> None:
+    refused = httpx.post(f"{service.url}/v1/generate", json=TILE, headers=headers)
+    assert (refused.status_code, refused.headers["WWW-Authenticate"]) == (401, "Bearer")
+    assert refused.json() == {"error": "send a valid key: Authorization: Bearer KEY"}
+    for path in ("/v1/models", "/v1/tile/r64/7.png", "/docs.json", "/metrics", "/nowhere"):
+        assert httpx.get(service.url + path, headers=headers).status_code == 401
+    for path in ("/livez", "/readyz", "/", "/page/page.css"):
+        assert httpx.get(service.url + path, headers=headers).status_code == 200
+
+
+def test_a_cache_keeps_what_took_a_key_for_its_client_alone(service: Service) -> None:
+    with httpx.Client(base_url=service.url, headers=bearer(LISTED)) as keyed:
+        version = next(card["sha256"] for card in keyed.get("/v1/models").json()["models"] if card["tiles"] == "r64")
+        kept = keyed.get(f"/v1/tile/r64/7.png?version={version}")
+    assert kept.headers["Cache-Control"] == "private, max-age=31536000, immutable"
+
+
+def test_no_key_is_ever_logged(service: Service) -> None:
+    for key in (LISTED, WRONG):
+        httpx.get(f"{service.url}/v1/models", headers=bearer(key))
+        httpx.get(f"{service.url}/v1/tile/r64/7.png?model=nobody", headers=bearer(key))
+    log = service.log.read_text()
+    assert log
+    assert not [key for key in (LISTED, OLD, WRONG) if key in log]
+
+
+def test_pages_of_the_named_site_may_call_and_others_not(service: Service) -> None:
+    """A preflight carries no key and needs none; the call itself does."""
+    wants = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization,content-type"}
+    for origin, allowed in ((PAGE, PAGE), ("https://elsewhere.example", None)):
+        url = f"{service.url}/v1/generate"
+        preflight = httpx.options(url, headers={"Origin": origin, **wants})
+        assert (preflight.status_code == 200) == (origin == PAGE)
+        assert preflight.headers.get("Access-Control-Allow-Origin") == allowed
+        call = httpx.post(url, json=TILE, headers={"Origin": origin, **bearer(LISTED)})
+        assert call.status_code == 200
+        assert call.headers.get("Access-Control-Allow-Origin") == allowed
+        unknown = httpx.post(url, json=TILE, headers={"Origin": origin})
+        assert (unknown.status_code, unknown.headers.get("Access-Control-Allow-Origin")) == (401, allowed)
 
 
 def test_keys_are_read_again_when_their_file_changes(service: Service, keys: Path) -> None:
