@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tarfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
@@ -29,10 +29,7 @@ SEEDS = {"r64": {"gan": 3, "improved": 0}, "gri128": {"gan": 0, "scene": 1}}
 def stage(
     bundles: Path, tmp_path_factory: pytest.TempPathFactory, write_store: Callable[..., object]
 ) -> Iterator[Path]:
-    """A stage laid out in an empty project, which holds models and links to the source; none of its tests changes it.
-
-    A word is changed in its package alone, to tell that from the checkout's.
-    """
+    """A stage laid out in an empty project, which holds models and links to the source."""
     project = tmp_path_factory.mktemp("project")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(project)
@@ -46,19 +43,19 @@ def stage(
             write_store(project / "data/tiles" / tiles, dict.fromkeys(("train", "validation", "test"), flux))
         hashes = lay_out(project / "stage", CHAMPIONS, SEEDS, "simulated")
         assert hashes["gri128.scene"] == Bundle.load(bundles / "gri128/scene").sha256
-        source = project / "stage/skygen/formats/json_file.py"
-        source.write_text(source.read_text().replace('"nanomaggy"', '"nanomaggy of the stage"'))
         yield project / "stage"
 
 
 @pytest.fixture(scope="module")
 def bento(stage: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The Bento of that stage, exported and unpacked, when the stage is gone from where it was built."""
+    """The Bento of a stage that is gone, exported and unpacked; a word of the stage's package was its own."""
     folder = tmp_path_factory.mktemp("bento")
-    moved = stage.rename(stage.with_name("moved"))
-    with tarfile.open(build(moved, folder / "building")) as archive:
+    changed = shutil.copytree(stage, folder / "stage")
+    source = changed / "skygen/formats/json_file.py"
+    source.write_text(source.read_text().replace('"nanomaggy"', '"nanomaggy of the stage"'))
+    with tarfile.open(build(changed, folder / "building")) as archive:
         archive.extractall(folder / ".bento", filter="data")
-    moved.rename(stage)
+    shutil.rmtree(changed)
     return folder / ".bento"
 
 
@@ -75,34 +72,25 @@ def test_the_stage_holds_service_package_and_bundles(stage: Path, bundles: Path)
     assert not list(stage.rglob("__pycache__"))
 
 
-def test_the_exported_bento_serves_its_own_code_and_bundles(stage: Path, tmp_path: Path) -> None:
+def test_the_exported_bento_serves_its_own_code_and_bundles(bento: Path, tmp_path: Path) -> None:
     """A word changed in the stage's package comes out of the port: so it is the Bento's package that runs."""
-    source = stage / "skygen/formats/json_file.py"
-    source.write_text(source.read_text().replace('"nanomaggy"', '"nanomaggy of the stage"'))
-    exported = build(stage, tmp_path / "building")
-    with tarfile.open(exported) as archive:
-        archive.extractall(tmp_path / ".bento", filter="data")
-    shutil.rmtree(stage)
     # An absolute path: BentoML 1.4.39 joins a relative one to itself and finds nothing.
-    target = str(tmp_path / ".bento")
-    with served(tmp_path, {}, None, target=target, typed_in=tmp_path) as service, service.client() as client:
+    with served(tmp_path, {}, None, target=str(bento), typed_in=tmp_path) as service, service.client() as client:
         response = client.post("/v1/generate", json={"tiles": "gri128", "n": 2, "seed": 7, "format": "json"})
         models = client.get("/v1/models").json()["models"]
     assert response.json()["unit"] == "nanomaggy of the stage"
     assert {(model["tiles"], model["recipe"]) for model in models if model["champion"]} == set(CHAMPIONS.items())
 
 
-def test_a_bento_keeps_its_locks_whatever_becomes_of_their_file(stage: Path, tmp_path: Path) -> None:
+def test_a_bento_keeps_its_locks_whatever_becomes_of_their_file(bento: Path, tmp_path: Path) -> None:
     """Files are named where the command is typed, which is not where workers run; without them nothing answers."""
-    with tarfile.open(build(stage, tmp_path / "building")) as archive:
-        archive.extractall(tmp_path / ".bento", filter="data")
     typed_in = tmp_path / "operator"
-    shutil.copytree(tmp_path / ".bento/src/bundles", typed_in / "mine")
+    shutil.copytree(bento / "src/bundles", typed_in / "mine")
     keys = typed_in / "keys.txt"
     keys.write_text(f"{KEY} # the observatory\n")
     settings = {"SKYGEN_API_KEYS_FILE": "keys.txt"}
     bearer = {"Authorization": f"Bearer {KEY}"}
-    with served(tmp_path, settings, "mine", target=str(tmp_path / ".bento"), typed_in=typed_in) as service:
+    with served(tmp_path, settings, "mine", target=str(bento), typed_in=typed_in) as service:
         for path in ("/v1/models", "/docs.json", "/metrics", "/schema.json", "/static_content/none.js"):
             assert httpx.get(service.url + path).status_code == 401
         assert "Synthetic tiles of the SDSS sky" in httpx.get(service.url).text
