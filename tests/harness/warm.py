@@ -4,6 +4,7 @@ A stage of the tiny pipeline computes for a second, and imports for five. Script
 environment are as where a new process starts; what is spared is the import of other people's packages.
 """
 
+import gc
 import json
 import os
 import runpy
@@ -94,6 +95,7 @@ if __name__ == "__main__":
     del sys.path[0]
     for module in IMPORTED:
         import_module(module)
+    gc.freeze()  # or every fork would look through all of it for garbage, and copy it by that
     sys.argv = next_script(socket.socket(fileno=int(sys.argv[1])))
     sys.path.insert(0, str(Path(sys.argv[0]).resolve().parent))
     runpy.run_path(sys.argv[0], run_name="__main__")
