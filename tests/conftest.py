@@ -1,5 +1,6 @@
 """What tests of several rooms are made of: the shipped recipes, frames on disk, tile stores and bundles."""
 
+import gc
 import io
 import json
 import math
@@ -65,6 +66,12 @@ def pytest_collection_modifyitems(items):
         return next((place for place, name in enumerate(LONGEST) if path.startswith(name)), len(LONGEST))
 
     items.sort(key=place)
+
+
+def pytest_collection_finish():
+    """What was imported to collect all tests stays: no search for garbage need go through it, again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)
