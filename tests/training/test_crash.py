@@ -11,7 +11,7 @@ import torch
 from skygen.training.checkpoints import read_newest
 from tests.training.tiny import flat, same, scale, train_saving_always
 
-SIZES = scale(iterations=12, measurements=3)
+SIZES = scale(iterations=8, measurements=2)
 processes = get_context("forkserver")  # whose server imports torch once, and computes nothing
 processes.set_forkserver_preload(["skygen.training.loop", "torch._dynamo"])  # the latter comes with an optimiser
 
@@ -57,7 +57,7 @@ def train_under_fire(start_in, folder, kills, rng):
 
 
 @pytest.mark.parametrize("name", ["scene", "improved"])
-@pytest.mark.parametrize("kills", [4, pytest.param(50, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kills", [3, pytest.param(50, marks=pytest.mark.slow)])
 def test_killed_at_random_moments_a_training_ends_as_if_it_had_been_left_in_peace(
     tmp_path, noise_store, recipes, name, kills
 ):
