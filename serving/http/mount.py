@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from serving.http.instrumentation import LEFT
+from serving.http.instrumentation import FAILED, LEFT
 
 
 async def not_started(scope: Scope, receive: Receive, send: Send) -> None:
@@ -40,7 +40,7 @@ class Mount:
         if scope["type"] == "lifespan":
             await self.app(scope, receive, send)
         elif scope["type"] == "http":
-            begun = False
+            begun, status = False, LEFT
 
             async def noted(message: Message) -> None:
                 nonlocal begun
@@ -49,9 +49,12 @@ class Mount:
 
             try:
                 await self.ours.app(scope, receive, noted)
+            except Exception:
+                status = FAILED
+                raise
             finally:
                 if not begun:
-                    await Response(status_code=LEFT)(scope, receive, send)
+                    await Response(status_code=status)(scope, receive, send)
 
 
 class HeadAsGet:

@@ -9,13 +9,17 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
+class NoLockError(BlockingIOError):
+    """Nobody can have a lock: the message says why, and what to do."""
+
+
 @contextmanager
 def alone(path: Path, what: str, *, wait: bool = False) -> Iterator[None]:
     """Hold the lock file `path`, which is there while it is held: no other run then makes `what`.
 
     However this process ends, another can have the lock at once. Raises `BlockingIOError`, which names the process that
-    has it, or says so on stderr and waits for its end. The same error says why nobody can have the lock, and what to
-    do: another user left the file, or the file system knows no locks.
+    has it, or says so on stderr and waits for its end; `NoLockError` where another user left the file, or the file
+    system knows no locks.
     """
     lock = _take(path, what, wait)
     try:
@@ -60,7 +64,7 @@ def _open(path: Path, what: str) -> int:
             if os.path.lexists(path)
             else f"see to the permissions of {path.parent}"
         )
-        raise BlockingIOError(f"{what}: the lock {path} cannot be opened ({error.strerror}); {remedy}") from error
+        raise NoLockError(f"{what}: the lock {path} cannot be opened ({error.strerror}); {remedy}") from error
 
 
 def _lock(lock: int, path: Path, what: str, wait: bool) -> None:
@@ -74,7 +78,7 @@ def _lock(lock: int, path: Path, what: str, wait: bool) -> None:
         sys.stderr.write(f"{said}: waiting for its end\n")
         fcntl.flock(lock, fcntl.LOCK_EX)
     except OSError as error:
-        raise BlockingIOError(
+        raise NoLockError(
             f"{what}: the file system of {path.parent} cannot lock files ({error.strerror}), so that two runs could "
             "spoil each other's work; move the project to a local disk, or mount this one with locks"
         ) from error

@@ -201,4 +201,4 @@ def published(folder, key):
     """Whether the store has all lines of metrics that the record of a training holds."""
     path = record(folder, key)
     done = read_json(path / "published.json")["done"] if (path / "published.json").is_file() else {}
-    return int(done.get("metrics", 0)) >= len(read_metrics(path))
+    return int(done.get("metrics", 0)) >= read_metrics(path)[1] > 0

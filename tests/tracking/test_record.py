@@ -14,7 +14,7 @@ def record(tmp_path):
 
 
 def steps(folder):
-    return [row["step"] for row in read_metrics(folder)]
+    return [row["step"] for row in read_metrics(folder)[0]]
 
 
 def test_a_record_holds_what_was_reported(record):
@@ -25,7 +25,7 @@ def test_a_record_holds_what_was_reported(record):
     record.end(KILLED, "SIGTERM")
     run = read_run(record.folder)
 
-    assert [row["values"] for row in read_metrics(record.folder)] == [{"score": 0.5}]
+    assert [row["values"] for row in read_metrics(record.folder)[0]] == [{"score": 0.5}]
     assert (record.folder / "artifacts/samples/1.png").read_bytes() == b"second"
     assert (run.tags, run.status, run.error) == ({"collapsed": "é\n"}, "KILLED", "SIGTERM")
 
@@ -81,7 +81,7 @@ with tracking.training_run(checkpoint, "full-disk", {}, {}, Path(), "f" * 64, ["
     full(resource.RLIM_INFINITY)
     log.metrics({"validation_score": 2.0}, 4)
     (record,) = checkpoint.parent.glob("*.run")
-    steps = [row["step"] for row in read_metrics(record) if "validation_score" in row["values"]]
+    steps = [row["step"] for row in read_metrics(record)[0] if "validation_score" in row["values"]]
     print("trained", steps)
 """
 

@@ -7,6 +7,7 @@ from mlflow import MlflowClient
 from skygen import tracking
 from skygen.bundle.bundle import Bundle
 from skygen.files import write_json
+from skygen.locks import alone
 from tests.tracking.conftest import record, records
 
 
@@ -107,3 +108,33 @@ def test_what_was_published_can_be_published_to_another_store_too(client, traini
     ]
 
     assert points[0] == points[1] != []
+
+
+def test_an_evaluation_while_the_one_before_waits_is_not_lost_with_it(runs_named, bundle_of, nobody, little_patience):
+    sha256 = Bundle.load(bundle_of(83)).sha256
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_TRACKING_URI", nobody)
+        for value in (0.25, 0.5):
+            evaluate(sha256, value, seed=83)
+    assert len(records(tracking.checkpoints())) == 2
+    evaluate(sha256, 0.75, seed=83)
+
+    assert records(tracking.checkpoints()) == []
+    assert runs_named("r64-gan-83")[0].data.metrics["test/accuracy"] == 0.75
+
+
+def test_an_evaluation_waits_while_its_training_is_published_by_another(
+    runs_named, bundle_of, training, nobody, little_patience, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    checkpoints, folder = tmp_path / ".checkpoints", bundle_of(84)
+    sha256 = Bundle.load(folder).sha256
+    with monkeypatch.context() as patch, training("e1", "slow-upload", folder=checkpoints) as log:
+        patch.setenv("MLFLOW_TRACKING_URI", nobody)
+        log.bundle(folder, sha256, [])
+    with alone(record(checkpoints, "e1") / "publish.lock", "a test"):
+        evaluate(sha256, 0.5, seed=84)
+    assert not runs_named("r64-gan-84")
+    tracking.publish(checkpoints)
+
+    assert runs_named("slow-upload")[0].data.metrics["test/accuracy"] == 0.5

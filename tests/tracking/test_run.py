@@ -1,7 +1,9 @@
+import errno
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import mlflow.cli
@@ -12,6 +14,8 @@ from click.testing import CliRunner
 from skygen import tracking
 from skygen.bundle.bundle import Bundle
 from skygen.files import read_json
+from skygen.locks import alone
+from skygen.tracking.store import Store
 from tests.tracking.conftest import FLUX, record, records, wait_until_published
 
 
@@ -40,6 +44,17 @@ def test_a_record_that_is_published_is_gone(training, tmp_path):
         log.metrics({"validation_score": 3.0}, 32)
 
     assert list((tmp_path / "checkpoints").iterdir()) == []
+
+
+@pytest.fixture
+def kept(tmp_path):
+    """A function: have a checkpoint of `key`, from which a training goes on."""
+
+    def touch(key):
+        (tmp_path / "checkpoints").mkdir(exist_ok=True)
+        (tmp_path / f"checkpoints/{key}.pt").touch()
+
+    return touch
 
 
 def test_a_run_names_its_data(runs_named, training, tmp_path):
@@ -84,7 +99,8 @@ def test_sigterm_ends_the_training_and_its_run(runs_named, training):
     assert signal.getsignal(signal.SIGTERM) == former
 
 
-def test_a_resumed_training_continues_its_run_and_its_curve(runs_named, curve, training):
+def test_a_resumed_training_continues_its_run_and_its_curve(runs_named, curve, training, kept):
+    kept("a7")
     with pytest.raises(KeyboardInterrupt), training("a7", "resumed", tags={"device": "one"}) as log:
         for step in (32, 64, 96):
             log.metrics({"validation_score": float(step)}, step)
@@ -215,7 +231,8 @@ def remove(run_id, client):
     assert removed.exit_code == 0, removed.output
 
 
-def test_a_run_that_the_store_lost_is_told_again_when_it_goes_on(client, runs_named, curve, training):
+def test_a_run_that_the_store_lost_is_told_again_when_it_goes_on(client, runs_named, curve, training, kept):
+    kept("c1")
     with pytest.raises(KeyboardInterrupt), training("c1", "lost") as log:
         log.metrics({"validation_score": 3.0}, 32)
         log.samples(FLUX, 32)
@@ -281,3 +298,77 @@ def test_points_seen_live_are_the_points_at_the_end(client, runs_named, training
         assert runs_named("live")[0].info.status == "RUNNING"
 
     assert live == points() != []
+
+
+def test_a_training_again_without_its_checkpoint_is_a_new_run(runs_named, curve, training):
+    for value in (1.0, 2.0):
+        with pytest.raises(KeyboardInterrupt), training("d1", "from-the-start") as log:
+            for step in (32, 64):
+                log.metrics({"validation_score": value * step}, step)
+            raise KeyboardInterrupt
+
+    assert [curve(run) for run in runs_named("from-the-start")] == [[(32, 64.0), (64, 128.0)], [(32, 32.0), (64, 64.0)]]
+
+
+def test_an_interrupt_while_a_server_is_waited_for_undoes_no_training(training, silent, monkeypatch, caplog):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", silent)
+    signal.signal(signal.SIGALRM, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+    with training("d2", "waiting"):
+        signal.setitimer(signal.ITIMER_REAL, 0.5)
+
+    assert "interrupted; not published to the end" in caplog.text
+
+
+def test_the_end_waits_for_another_process_that_publishes_the_record(runs_named, training, tmp_path):
+    with training("d3", "published-by-another"):
+        holder = threading.Thread(target=hold_for_a_second, args=(record(tmp_path / "checkpoints", "d3"),))
+        holder.start()
+        time.sleep(0.2)
+    holder.join()
+
+    assert runs_named("published-by-another")[0].info.status == "FINISHED"
+
+
+def hold_for_a_second(folder):
+    with alone(folder / "publish.lock", "a test", wait=True):
+        time.sleep(1)
+
+
+def test_a_run_deleted_while_it_is_published_is_told_again(client, runs_named, curve, training, tmp_path, monkeypatch):
+    deleted = []
+
+    def delete_first(store, run_id, path, folder):
+        if not deleted:
+            deleted.append(client.delete_run(run_id))
+        store.client.log_artifact(run_id, str(path), str(folder))
+
+    with monkeypatch.context() as patch, training("d4", "deleted-meanwhile") as log:
+        patch.setattr(Store, "log_file", delete_first)
+        log.metrics({"validation_score": 3.0}, 32)
+        log.samples(FLUX, 32)
+        while not deleted:
+            time.sleep(0.05)
+    (run,) = runs_named("deleted-meanwhile")
+
+    assert curve(run) == [(32, 3.0)]
+    assert [file.path for file in client.list_artifacts(run.info.run_id, "samples")] == ["samples/000000032.png"]
+    assert records(tmp_path / "checkpoints") == []
+
+
+def test_of_many_params_the_store_refuses_only_the_bad_one(runs_named, training):
+    with training("d5", "bad-param", {"good": 1, "b" * 300: 0, "other": 2}):
+        pass
+
+    assert runs_named("bad-param")[0].data.params == {"good": "1", "other": "2"}
+
+
+def test_a_disk_that_stays_full_makes_no_killed_run_of_a_finished_training(runs_named, training, tmp_path, monkeypatch):
+    def full(path, content):
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    with monkeypatch.context() as patch, training("d6", "full-to-the-end") as log:
+        log.metrics({"validation_score": 3.0}, 32)
+        patch.setattr("skygen.tracking.record.write_json", full)
+
+    assert runs_named("full-to-the-end")[0].info.status == "FINISHED"
+    assert records(tmp_path / "checkpoints") == []

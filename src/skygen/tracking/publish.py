@@ -6,19 +6,21 @@ import shutil
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 
 from mlflow.exceptions import MlflowException
 
 from skygen.files import read_json, write_json
-from skygen.locks import alone
+from skygen.locks import NoLockError, alone
 from skygen.tracking.record import FINISHED, KILLED, RUNNING, SUFFIX, Record, Run, read_metrics, read_run
 from skygen.tracking.store import Store, chosen_store, is_refused
 
 EVALUATION = "evaluation-"  # begins the names of records that add to a training's run
 PATIENCE_S = 120.0  # for the last of a run to be taken by a store that answers; a request of its own has 10 s
+_SILENT_S = 3.0  # of which it is waited without a word
+_PUBLISHED = ".published"  # ends the names of records that are being removed
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 60.0  # between two tries
 _logger = logging.getLogger(__name__)
 
@@ -35,17 +37,21 @@ def publish(folder: Path, uri: str | None = None) -> int:
     run; all others go on. Raises `ConnectionError` at the end, which names each with the cause.
     """
     store, waited, failed, held = uri or chosen_store(), 0, list[str](), set[str]()
+    for left in folder.glob(f"*{_PUBLISHED}"):
+        shutil.rmtree(left, ignore_errors=True)
     for path in sorted(folder.glob(f"*{SUFFIX}"), key=lambda path: (path.name.startswith(EVALUATION), path.name)):
         bundle = ""
         try:
             bundle = read_run(path).bundle
             if not (path.name.startswith(EVALUATION) and bundle in held):
                 waited += publish_record(path, store)
-        except (BlockingIOError, FileNotFoundError):  # another process publishes it, or has done so and removed it
-            continue
         except Exception as error:  # whatever a store, the way to it, or a damaged record comes up with
-            failed.append(f"{store}: {error}; not published: {path}")
+            if isinstance(error, FileNotFoundError) and not path.exists():  # another process published and removed it
+                continue
             held.add(bundle)
+            if isinstance(error, BlockingIOError) and not isinstance(error, NoLockError):  # another has it at hand
+                continue
+            failed.append(f"{store}: {error}; not published: {path}")
             if isinstance(error, UnreachableStoreError):
                 break
     if failed:
@@ -53,19 +59,22 @@ def publish(folder: Path, uri: str | None = None) -> int:
     return waited
 
 
-def publish_record(folder: Path, uri: str) -> bool:
+def publish_record(folder: Path, uri: str, run: Run | None = None, *, wait: bool = False) -> bool:
     """Bring the record in `folder` to the store at `uri`; whether anything waited. One that has ended well is removed.
 
-    Raises `BlockingIOError` where another process does the same, and whatever the store comes up with.
+    `run` is what its training knows of it, where it still goes on. Raises `BlockingIOError` where another process does
+    the same, or waits for its end; and whatever the store comes up with.
     """
-    with alone(folder / "publish.lock", f"{uri} with what lies in {folder}"):
-        run = _ended_if_abandoned(folder)
+    with alone(folder / "publish.lock", f"{uri} with what lies in {folder}", wait=wait):
+        run = run or _ended_if_abandoned(folder)
         published = _read_published(folder, uri)
-        waited = _waits(folder, run, published)
+        waited = any(published.done.get(part) != state for part, state, _ in _parts(folder, run, published))
         if waited:
             published = _bring(folder, run, published)
         if run.status == FINISHED and not published.refused:
-            shutil.rmtree(folder)
+            gone = folder.with_suffix(_PUBLISHED)
+            folder.rename(gone)  # in one step, whatever ends this process in the next
+            shutil.rmtree(gone)
         return waited
 
 
@@ -80,8 +89,8 @@ def publish_and_say(folder: Path) -> None:
 class Publisher:
     """A thread that publishes a run as it goes on, and once what others left beside it."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder, self._failing = folder, False
+    def __init__(self, record: Record) -> None:
+        self._record, self._failing = record, False
         self._woken, self._ending = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._work, name="publisher", daemon=True)  # a server holds no stage
         self._thread.start()
@@ -91,15 +100,24 @@ class Publisher:
         self._woken.set()
 
     def finish(self) -> None:
-        """Publish the rest; where the store does not answer, or takes too long, that waits for the next stage."""
+        """Publish the rest; where the store does not answer, or takes too long, that waits for the next stage.
+
+        So does what an interrupt leaves: a training that is done is not undone by the wait for a server.
+        """
         self._ending.set()
         self._woken.set()
-        self._thread.join(PATIENCE_S)
-        if self._thread.is_alive():
-            _say(f"{chosen_store()} is slow; not published to the end: {self._folder}")
+        try:
+            self._thread.join(_SILENT_S)
+            if self._thread.is_alive():
+                _logger.warning("waiting for %s, for %g s at most", chosen_store(), PATIENCE_S)
+                self._thread.join(PATIENCE_S)
+            if self._thread.is_alive():
+                _say(f"{chosen_store()} is slow; not published to the end: {self._record.folder}")
+        except (KeyboardInterrupt, SystemExit):
+            _say(f"interrupted; not published to the end: {self._record.folder}")
 
     def _work(self) -> None:
-        publish_and_say(self._folder.parent)
+        publish_and_say(self._record.folder.parent)
         pause, ending = _FIRST_PAUSE_S, False
         while not ending:
             ending = self._ending.is_set()
@@ -113,13 +131,14 @@ class Publisher:
                 pause = min(2 * pause, _LONGEST_PAUSE_S)
 
     def _publish(self, last: bool) -> bool:
+        folder = self._record.folder
         try:
-            publish_record(self._folder, chosen_store())
-        except FileNotFoundError:  # another process has published and removed it
-            self._failing = False
+            publish_record(folder, chosen_store(), self._record.run, wait=last)
         except Exception as error:  # as in `publish`
+            if isinstance(error, FileNotFoundError) and not folder.exists():
+                return True
             if last or not self._failing:
-                _say(f"{error}; not published: {self._folder}")
+                _say(f"{error}; not published: {folder}")
             self._failing = True
         else:
             self._failing = False
@@ -150,10 +169,6 @@ def _read_published(folder: Path, uri: str) -> _Published:
     return _Published(uri)
 
 
-def _waits(folder: Path, run: Run, published: _Published) -> bool:
-    return any(published.done.get(part) != state for part, state, _ in _parts(folder, run, published))
-
-
 def _ended_if_abandoned(folder: Path) -> Run:
     """The run of a record; that of a training which was killed before it could say so has ended."""
     run = read_run(folder)
@@ -172,17 +187,20 @@ def _bring(folder: Path, run: Run, published: _Published) -> _Published:
     except Exception as error:
         raise UnreachableStoreError(error) from error
     if not run.id:
-        published.run_id = store.run_of(run.bundle, run.name).info.run_id
+        run_id = store.run_of(run.bundle, run.name).info.run_id
+        if run_id != published.run_id:
+            published = _Published(published.store, run_id)
     elif not store.has(published.run_id):  # it is new there, or was lost and is told again
         run_id, last_step = store.begin(run)
-        published = replace(published, run_id=run_id, last_step=last_step, done={}, refused=[])
+        published = _Published(published.store, run_id, last_step)
     for part, state, send in _parts(folder, run, published):
         if published.done.get(part) == state:
             continue
+        published.refused = [one for one in published.refused if one != part]
         try:
             send(store)
         except MlflowException as error:
-            if not is_refused(error):
+            if not is_refused(error) or not store.has(published.run_id):  # it was deleted: told again the next time
                 raise
             _logger.warning("MLflow refuses %s of %s, which stays there: %s", part, folder, error)
             published.refused.append(part)
@@ -199,11 +217,10 @@ def _parts(folder: Path, run: Run, published: _Published) -> Iterator[tuple[str,
         yield "params", json.dumps(run.params), lambda store: store.log_params(run_id, run.params)
     if run.data:
         yield "data", json.dumps(run.data), lambda store: store.log_data(run_id, run.data)
-    for name, value in run.tags.items():
+    for name, value in list(run.tags.items()):
         yield f"tag {name}", value, partial(Store.log_tag, run_id=run_id, name=name, value=value)
-    rows = read_metrics(folder)
-    new = rows[int(published.done.get("metrics", 0)) :]
-    yield "metrics", str(len(rows)), lambda store: store.log_metrics(run_id, new, published.last_step)
+    new, end = read_metrics(folder, int(published.done.get("metrics", 0)))
+    yield "metrics", str(end), lambda store: store.log_metrics(run_id, new, published.last_step)
     artifacts = folder / "artifacts"
     for path in sorted(artifacts.rglob("*")):
         if path.is_file() and not path.name.startswith("."):  # which is still being written

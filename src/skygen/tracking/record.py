@@ -119,20 +119,30 @@ def read_run(folder: Path) -> Run:
         raise ValueError(f"{path}: not the record of a run: {error}") from error
 
 
-def read_metrics(folder: Path) -> list[dict[str, Any]]:
-    """The lines of `metrics.jsonl` in a record's folder, but for those that a crash or a full disk cut short."""
+def read_metrics(folder: Path, start: int = 0) -> tuple[list[dict[str, Any]], int]:
+    """The whole lines of `metrics.jsonl` in a record's folder from byte `start` on, and where they end.
+
+    Those that a crash or a full disk cut short are left out.
+    """
     path, lines = folder / "metrics.jsonl", list[dict[str, Any]]()
-    for line in path.read_bytes().splitlines() if path.is_file() else []:
+    if not path.is_file():
+        return lines, start
+    with path.open("rb") as stream:
+        stream.seek(start)
+        content = stream.read()
+    whole = content[: content.rfind(b"\n") + 1]
+    for line in whole.splitlines():
         with suppress(ValueError):
             lines.append(json.loads(line))
-    return lines
+    return lines, start + len(whole)
 
 
 def unfinished(folder: Path, key: str) -> Record | None:
-    """The record in `folder` of a training of `key` that was begun and did not finish."""
-    for path in sorted(folder.glob(f"{key}-*{SUFFIX}")):
+    """The newest record in `folder` of a training of `key` that was begun and did not finish."""
+    found = list[tuple[int, Record]]()
+    for path in folder.glob(f"{key}-*{SUFFIX}"):
         with suppress(ValueError, OSError):  # one that cannot be read is named by publishing
             run = read_run(path)
             if run.status != FINISHED:
-                return Record(path, run)
-    return None
+                found.append((run.began_ms, Record(path, run)))
+    return max(found, key=lambda one: one[0])[1] if found else None

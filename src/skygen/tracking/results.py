@@ -1,11 +1,14 @@
 """What comes after a training: the evaluation of its bundle."""
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
+from skygen.files import make_folder, move
 from skygen.tracking.places import checkpoints
 from skygen.tracking.publish import EVALUATION, publish_and_say
-from skygen.tracking.record import FINISHED, SUFFIX, Record, Run
+from skygen.tracking.record import FINISHED, SUFFIX, Record, Run, now_ms
 
 _NAMED_BY = 16  # characters of a bundle's hash
 
@@ -18,10 +21,15 @@ def log_evaluation(
     As a training does: through a record, so that a store that does not answer is none of the evaluation's business.
     """
     folder = checkpoints()
-    record = Record(folder / f"{EVALUATION}{sha256[:_NAMED_BY]}{SUFFIX}", Run(f"{tiles}-{recipe}-{seed}", sha256))
-    record.begin()
-    record.metrics({key.replace(".", "/"): value for key, value in metrics.items()}, step=0)
-    for artifact in artifacts:
-        record.artifact(artifact.read_bytes(), artifact.name)
-    record.end(FINISHED)
+    make_folder(folder)
+    named = f"{EVALUATION}{sha256[:_NAMED_BY]}-{now_ms():013d}-{os.getpid()}{SUFFIX}"  # in their order, none alike
+    with TemporaryDirectory(prefix=".skygen-", dir=folder) as temporary:
+        record = Record(Path(temporary) / "record", Run(f"{tiles}-{recipe}-{seed}", sha256))
+        record.begin()
+        record.metrics({key.replace(".", "/"): value for key, value in metrics.items()}, step=0)
+        for artifact in artifacts:
+            record.artifact(artifact.read_bytes(), artifact.name)
+        record.end(FINISHED)
+        if record.folder.is_dir():
+            move(record.folder, folder / named)
     publish_and_say(folder)

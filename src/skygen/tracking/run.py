@@ -4,9 +4,10 @@ import io
 import signal
 import sys
 import threading
+import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 
 from skygen.files import make_folder
 from skygen.formats.png import contact_sheet, encode_png
-from skygen.locks import alone
+from skygen.locks import NoLockError, alone
 from skygen.tracking.curves import draw_curves
 from skygen.tracking.machine import Machine
 from skygen.tracking.publish import Publisher
@@ -26,6 +27,7 @@ from skygen.tracking.record import (
     FAILED,
     FINISHED,
     KILLED,
+    RUNNING,
     SUFFIX,
     Record,
     Run,
@@ -36,6 +38,7 @@ from skygen.tracking.record import (
 from skygen.tracking.store import SYSTEM
 
 _LONGEST_ERROR = 1000  # characters of a tag
+_MOMENT_S = 2.0
 
 
 class TrainingRun:
@@ -43,7 +46,7 @@ class TrainingRun:
 
     def __init__(self, record: Record, bands: Sequence[str], publisher: Publisher) -> None:
         self._record, self._bands, self._publisher = record, bands, publisher
-        known = read_metrics(record.folder)
+        known, _ = read_metrics(record.folder)
         steps = (row["step"] for row in known if not any(key.startswith(SYSTEM) for key in row["values"]))
         self._reported = max(steps, default=-1)
 
@@ -93,15 +96,14 @@ def training_run(
     by an interrupt or SIGTERM as KILLED. Raises `BlockingIOError` where another process trains the same.
     """
     make_folder(checkpoint.parent)
-    with alone(checkpoint.with_suffix(".lock"), str(checkpoint)):
+    with _owned(checkpoint), _sigterm_as_exit():
         record = _record(checkpoint, name)
         record.begin(
-            resumed=checkpoint.is_file(),
             params={key: str(value) for key, value in params.items()},
             tags=resolve_tags(dict(tags)),
             data=_dataset(data, data_hash),
         )
-        publisher = Publisher(record.folder)
+        publisher = Publisher(record)
 
         def report(values: Mapping[str, float], step: int) -> None:
             record.metrics(values, step)
@@ -109,10 +111,9 @@ def training_run(
 
         machine = Machine(record.run.began_ms, report)
         try:
-            with _sigterm_as_exit():
-                yield TrainingRun(record, bands, publisher)
-                machine.stop()
-                record.end(FINISHED)
+            yield TrainingRun(record, bands, publisher)
+            machine.stop()
+            record.end(FINISHED)
         except BaseException as error:
             machine.stop()
             record.end(FAILED if isinstance(error, Exception) else KILLED, _reason(error))
@@ -121,11 +122,35 @@ def training_run(
             publisher.finish()
 
 
+@contextmanager
+def _owned(checkpoint: Path) -> Iterator[None]:
+    """Hold the training of `checkpoint`: who ends an abandoned record has it for a moment, a training for hours."""
+    deadline = time.monotonic() + _MOMENT_S
+    with ExitStack() as stack:
+        while True:
+            try:
+                stack.enter_context(alone(checkpoint.with_suffix(".lock"), str(checkpoint)))
+                break
+            except NoLockError:
+                raise
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.05)
+        yield
+
+
 def _record(checkpoint: Path, name: str) -> Record:
+    """The record that goes on with the checkpoint; a new one where there is none, whatever was begun before."""
     key, folder = checkpoint.stem, checkpoint.parent
+    kept = any(path.is_file() for path in (checkpoint, checkpoint.with_suffix(f".previous{checkpoint.suffix}")))
     begun, identity = unfinished(folder, key), uuid.uuid4().hex
-    run = Run(name, id=identity, key=key, began_ms=now_ms())
-    return begun or Record(folder / f"{key}-{identity[:8]}{SUFFIX}", run)
+    if begun and kept:
+        return begun
+    if begun and begun.run.status == RUNNING:
+        begun.end(KILLED, "the process ended without a word")
+    run = Run(name, id=identity, key=key, began_ms=now_ms(), resumed=kept)
+    return Record(folder / f"{key}-{identity[:8]}{SUFFIX}", run)
 
 
 def _dataset(data: Path, data_hash: str) -> dict[str, Any]:

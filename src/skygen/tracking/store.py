@@ -1,11 +1,11 @@
 """An MLflow store: what it takes of a record, each part of which may come twice and shows once."""
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import mlflow
 from mlflow import MlflowClient
@@ -35,12 +35,15 @@ BUNDLE_TAG = "skygen.bundle_sha256"
 RESTORED_TAG = "skygen.restored"  # the run was trained elsewhere, and its bundle came through DVC
 KEY_TAG = "skygen.training"  # the hash of what was trained on what: names the checkpoint
 RUN_TAG = "skygen.run"  # the id in the record that the run was reported through
+LAST_STEP_TAG = "skygen.last_step"  # that the run had before the record that goes on with it
 ERROR_TAG = "skygen.error"
 SYSTEM = "system/"  # begins the names of what the machine did
 _MODEL = "bundle"
-_MOST_METRICS = 1000  # of a call
+_MOST_METRICS, _MOST_PARAMS = 1000, 100  # of a call
 # MLflow's own limits keep a call waiting for a quarter of an hour. Publishing tries again by itself.
 _REQUEST_LIMITS = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "10", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
+
+EntryT = TypeVar("EntryT")
 
 
 def chosen_store() -> str:
@@ -86,19 +89,21 @@ class Store:
         """
         found = self._search(f"tags.`{RUN_TAG}` = '{run.id}'")
         if found:
-            return str(found[0].info.run_id), -1
+            return str(found[0].info.run_id), int(found[0].data.tags.get(LAST_STEP_TAG, -1))
         if run.resumed:
             found = self._search(f"tags.`{KEY_TAG}` = '{run.key}' AND attributes.status != '{FINISHED}'")
         tags = {KEY_TAG: run.key, RUN_TAG: run.id}
         if not found:
             return str(self.client.create_run(self.experiment, run.began_ms, tags, run.name).info.run_id), -1
         last_step = self._last_step(found[0])
+        tags[LAST_STEP_TAG] = str(last_step)
         self.client.log_batch(found[0].info.run_id, tags=[RunTag(name, value) for name, value in tags.items()])
         return str(found[0].info.run_id), last_step
 
     def log_params(self, run_id: str, params: Mapping[str, str]) -> None:
         """Give a run its parameters."""
-        self.client.log_batch(run_id, params=[Param(key, value) for key, value in params.items()])
+        entries = [Param(key, value) for key, value in params.items()]
+        self._log_all(run_id, entries, _MOST_PARAMS, lambda some: self.client.log_batch(run_id, params=some))
 
     def log_data(self, run_id: str, data: Mapping[str, Any]) -> None:
         """Name the data set that a run was trained on."""
@@ -117,8 +122,7 @@ class Store:
             for key, value in row["values"].items()
             if row["step"] > last_step or key.startswith(SYSTEM)
         ]
-        for start in range(0, len(metrics), _MOST_METRICS):
-            self.client.log_batch(run_id, metrics=metrics[start : start + _MOST_METRICS])
+        self._log_all(run_id, metrics, _MOST_METRICS, lambda some: self.client.log_batch(run_id, metrics=some))
 
     def log_file(self, run_id: str, path: Path, folder: Path) -> None:
         """Add a file to the `folder` of a run's artifacts."""
@@ -195,6 +199,29 @@ class Store:
 
     def _search(self, condition: str) -> list[Run]:
         return list(self.client.search_runs([self.experiment], condition))
+
+    def _log_all(
+        self, run_id: str, entries: Sequence[EntryT], most: int, log: Callable[[Sequence[EntryT]], object]
+    ) -> None:
+        """`log` the entries, `most` in a call; where the store refuses some of them, all others, and raise why."""
+        if len(entries) <= most:
+            try:
+                log(entries)
+            except MlflowException as error:
+                if not is_refused(error) or len(entries) == 1 or not self.has(run_id):
+                    raise
+            else:
+                return
+        refused: MlflowException | None = None
+        for half in (entries[: len(entries) // 2], entries[len(entries) // 2 :]):
+            try:
+                self._log_all(run_id, half, most, log)
+            except MlflowException as error:
+                if not is_refused(error):
+                    raise
+                refused = error
+        if refused:
+            raise refused
 
     def _last_step(self, run: Run) -> int:
         keys = [key for key in run.data.metrics if not key.startswith(SYSTEM)]
