@@ -400,7 +400,7 @@ def test_a_lock_that_another_user_left_is_named_with_the_remedy(open_to_all):
     status, said = by_nobody(open_to_all, "with replace_folder(Path('out')): pass")
     assert status == 1
     assert said == (
-        f"BlockingIOError: out: the lock {open_to_all}/.skygen-lock-out cannot be opened (Permission denied); "
+        f"skygen.locks.NoLockError: out: the lock {open_to_all}/.skygen-lock-out cannot be opened (Permission denied); "
         "another user's run left it, such as root's in a container: remove it when that run has ended"
     )
 

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from skygen.training import iteration, loop
+from skygen.training import loop
 from skygen.training.loop import TrainingError
 from skygen.training.state import new_state
 from tests.training.tiny import KilledError, Killer, Recorder, scale, scored
@@ -36,13 +36,13 @@ def test_what_is_not_finite_stops_the_training_and_names_what_is_left(
 
 
 def test_a_loss_that_is_not_finite_names_its_iteration_when_it_is_looked_at(run, recipes, made, monkeypatch):
-    seen, update = [], iteration.update_generator
+    seen, update = [], loop.update_generator
 
     def spoiled(*arguments):
         seen.append(update(*arguments))
         return seen[-1] * (math.nan if len(seen) == 3 else 1)
 
-    monkeypatch.setattr(iteration, "update_generator", spoiled)
+    monkeypatch.setattr(loop, "update_generator", spoiled)
     with pytest.raises(TrainingError, match=r"losses of iteration 3: discriminator \d.*, generator nan"):
         run(recipes["gan"], scale(8, 1))
     assert made[0].iteration == 8  # no look, no waiting before
