@@ -36,9 +36,7 @@ def code_of(stage: str) -> list[str]:
     script = ROOT / "pipelines" / f"{stage}.py"
     whole = _WHOLE.get(stage, ())
     used = {path for path in _closure(script) if not any(path.is_relative_to(folder) for folder in whole)}
-    used |= {beside for path in used for beside in path.parent.glob(f"{path.stem}.*")} - {
-        script
-    }  # such as its template
+    used |= {beside for path in used for beside in path.parent.glob(f"{path.stem}.*")}  # such as its template
     return [path.relative_to(ROOT).as_posix() for path in sorted({*_folded(used), *whole} - {script})]
 
 
@@ -83,19 +81,14 @@ def _closure(script: Path) -> set[Path]:
 
 def _imported(path: Path) -> set[Path]:
     text = path.read_text(encoding="utf-8")
-    if "iter_modules(" in text:  # it imports whatever lies beside it
-        return set(path.parent.glob("*.py")) | _imported_by(text)
-    return _imported_by(text)
-
-
-def _imported_by(text: str) -> set[Path]:
     names = set[str]()
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
             names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
-    return {file for name in names for file in _files_of(name)}
+    beside = path.parent.glob("*.py") if "iter_modules(" in text else ()  # a table imports whatever lies beside it
+    return {*beside, *(file for name in names for file in _files_of(name))}
 
 
 def _files_of(module: str) -> Iterator[Path]:

@@ -34,11 +34,7 @@ def exchange(address: Address, steps: Iterable[Step], patience: float = 5.0, hal
     """
     with socket.create_connection(address, timeout=patience) as connection:
         try:
-            for step in steps:
-                if isinstance(step, bytes):
-                    connection.sendall(step)
-                else:
-                    time.sleep(step)
+            _take(connection, steps)
             if half_close:
                 connection.shutdown(socket.SHUT_WR)
         except OSError:
@@ -49,11 +45,7 @@ def exchange(address: Address, steps: Iterable[Step], patience: float = 5.0, hal
 def leave(address: Address, steps: Iterable[Step], reading: int = 0, reset: bool = False) -> None:
     """Take `steps`, read `reading` bytes of the answer, and leave: in order, or by a reset."""
     with socket.create_connection(address, timeout=5) as connection, suppress(OSError):
-        for step in steps:
-            if isinstance(step, bytes):
-                connection.sendall(step)
-            else:
-                time.sleep(step)
+        _take(connection, steps)
         if reading:
             connection.recv(reading)
         if reset:
@@ -71,6 +63,14 @@ def post(body: bytes, *headers: str, path: str = "/v1/generate") -> bytes:
 def get(path: str, *headers: str, method: str = "GET") -> bytes:
     """A request without a body."""
     return "\r\n".join([f"{method} {path} HTTP/1.1", "Host: localhost", *headers, "", ""]).encode()
+
+
+def _take(connection: socket.socket, steps: Iterable[Step]) -> None:
+    for step in steps:
+        if isinstance(step, bytes):
+            connection.sendall(step)
+        else:
+            time.sleep(step)
 
 
 def _hear(connection: socket.socket) -> Heard:
