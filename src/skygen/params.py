@@ -186,9 +186,9 @@ class EncoderScale(Section):
 
 
 class EvaluationScale(Section):
-    """How often the bootstrap resamples."""
+    """How often the held-out tiles are halved."""
 
-    bootstrap: Annotated[int, Field(ge=10)]
+    halvings: Annotated[int, Field(ge=10)]
 
 
 class Scale(Section):
