@@ -79,7 +79,7 @@ def test_the_chosen_section_follows_the_switch():
         ("scales.laptop.training.r64.iterations", 1.5, "valid integer"),
         ("scales.laptop.training.r64.dropout_factor", 1.1, "less than or equal to 1"),
         ("scales.laptop.encoder.r64.batch", 1, "greater than or equal to 2"),
-        ("scales.laptop.evaluation.bootstrap", 9, "greater than or equal to 10"),
+        ("scales.laptop.evaluation.halvings", 9, "greater than or equal to 10"),
         ("encoder.features", 4, "greater than or equal to 8"),
         ("evaluation.champion.most_memorised", 0.4, "greater than or equal to 0.5"),
         ("evaluation.champion.sky_noise", [1.1, 1.2], "it must be two bounds around 1"),

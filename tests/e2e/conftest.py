@@ -85,7 +85,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     project.run("dvc", "config", "--local", "core.site_cache_dir", str(folder / ".dvc/tmp/site-cache"))
     laptop = ("scales", "laptop")
     project.set_param(3, *laptop, "frames", "fields")
-    project.set_param(10, *laptop, "evaluation", "bootstrap")
+    project.set_param(10, *laptop, "evaluation", "halvings")
     for tiles in ("r64", "gri128"):
         project.set_param(16, *laptop, "tiles", tiles, "train_a_field")
         project.set_param(16, *laptop, "tiles", tiles, "held_out_a_field")

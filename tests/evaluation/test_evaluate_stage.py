@@ -36,7 +36,7 @@ def made(tmp_path_factory, write_store, write_bundle, sky) -> Path:
     """A project with tiles, an encoder and the controls of every set, and an untrained bundle of two recipes."""
     folder = tmp_path_factory.mktemp("project")
     params = YAML().load(Path(__file__).parents[2] / "params.yaml")
-    params["scales"]["laptop"]["evaluation"]["bootstrap"] = 20
+    params["scales"]["laptop"]["evaluation"]["halvings"] = 20
     YAML().dump(params, folder / "params.yaml")
     for tiles, (size, bands) in SETS.items():
         flux = [{run: sky(run, count, size, len(bands))} for run, count in ((94, 24), (1035, 20), (1043, 20))]
@@ -89,8 +89,9 @@ def test_evaluate_writes_both_sections_with_their_origin_and_logs_the_same_value
     content = read_json(project / "reports" / tiles / recipe / "0/metrics.json")
     keys = [key for key in MEANINGS if tiles == "gri128" or key not in COLOURS]
     [(*name, sha256, values, artifacts)] = logged
-    assert list(content) == ["encoder", "bundle", "data", "tiles", "validation", "test"]
-    assert content["tiles"] == {"validation": 10, "test": 10}
+    assert list(content) == ["encoder", "bundle", "data", "tiles", "fields", "validation", "test"]
+    assert content["tiles"] == {"validation": 20, "test": 20}
+    assert content["fields"] == {"validation": 1, "test": 1}
     assert content["bundle"] == sha256 == Bundle.load(Path("models") / tiles / recipe / "0/bundle").sha256
     assert content["data"] == read_json(project / "data/tiles" / tiles / "tiles.json")["data_hash"]
     for split in ("validation", "test"):
@@ -114,7 +115,8 @@ def test_controls_stand_beside_the_values_and_are_measured_once(project, logged)
     for split in ("validation", "test"):
         for key, metric in entries(content[split]):
             if key != "discriminator_accuracy":
-                assert {name: metric[name] for name in measured[split][key]} == measured[split][key], key
+                controls = measured[split]["values"][key]
+                assert {name: metric[name] for name in controls} == controls, key
 
 
 def test_generated_and_real_tiles_have_the_same_histograms_to_be_drawn_over_each_other(project, logged):

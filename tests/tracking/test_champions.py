@@ -22,7 +22,7 @@ CHANGES = {"dealt": deal_anew, "bright": brighten, "flat": collapse}
 GATES = ChampionParams(least_diversity=0.3, most_memorised=0.9, sky_noise=[0.9, 1.1])
 PARAMS = SimpleNamespace(
     evaluation=SimpleNamespace(seed=0, champion=GATES),
-    chosen=SimpleNamespace(evaluation=SimpleNamespace(bootstrap=100)),
+    chosen=SimpleNamespace(evaluation=SimpleNamespace(halvings=100)),
 )
 
 
@@ -52,7 +52,7 @@ def write_encoder(folder, store):
 def project(store, write_bundle, write_fields):
     """A project's folder, where the store is too: a sky, an encoder that knows it, and bundles in `models`."""
     write_bundle(store / "models/r64/perfect/0/bundle")
-    sky, _ = write_sky(store / "data/tiles/r64", store / "models/r64/perfect/0/bundle", write_fields)
+    sky, *_ = write_sky(store / "data/tiles/r64", store / "models/r64/perfect/0/bundle", write_fields)
     write_encoder(store / "models/encoders/r64", sky)
     for name, change in CHANGES.items():
         altered(store / "models/r64/perfect/0/bundle", store / f"models/r64/{name}/0/bundle", change)
