@@ -3,17 +3,14 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import torch
 
-from skygen.encoder.network import load_encoder
-from skygen.evaluation import control_values
 from skygen.evaluation.control_values import ControlValues, read_control_values, weights_of
 from skygen.evaluation.controls import held
 from skygen.files import write_json
 from skygen.measure.accuracy import PARTS
 from skygen.params import ParamsError
 
-FOLDER = Path("models/encoders/r64")
+FOLDER = Path("encoders/r64")
 
 
 def encoder_of(data_hash: str, sha256: str = "e" * 64) -> SimpleNamespace:
@@ -83,15 +80,6 @@ def test_a_file_that_is_no_yardstick_names_the_key(tmp_path, sky_store, content)
 
     with pytest.raises(ParamsError, match=r"controls.json: replicates: missing"):
         read(tmp_path, sky_store, content)
-
-
-def test_an_encoder_of_other_tiles_names_both_and_the_stage(sky_store, monkeypatch):
-    monkeypatch.setattr(control_values.Encoder, "load", lambda folder, device: encoder_of("0123456789abcdef"))
-
-    with pytest.raises(
-        ValueError, match=r"r64 was trained on the tiles 0123456789ab, .*tiles.json is of .* encoder@r64"
-    ):
-        load_encoder(FOLDER, sky_store, torch.device("cpu"))
 
 
 def test_splits_and_evaluations_are_resampled_each_in_their_own_way(sky_store):
