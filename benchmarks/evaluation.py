@@ -180,23 +180,24 @@ def make_store(folder: Path, tiles: str, count: int) -> TileStore:
 def make_encoder(folder: Path, store: TileStore) -> None:
     """An encoder of the pipeline's size with random weights, which take as long as trained ones."""
     params, card = load(Path("params.yaml")), store.card
-    scale, features = params.chosen.encoder[card.name], params.encoder.features
+    training, features = params.encoder.sets[card.name], params.encoder.features
     torch.manual_seed(0)
     made = EncoderCard(
         tiles=card.name,
         size=card.size,
         bands=card.bands,
         features=features,
-        width=scale.width,
-        iterations=scale.iterations,
-        batch=scale.batch,
+        width=training.width,
+        iterations=training.iterations,
+        batch=training.batch,
         lr=params.encoder.lr,
         seed=0,
         properties=[],
+        train_fields=card.fields["train"],
         train_tiles=len(store.split("train")),
         data_hash=card.data_hash,
     )
-    save(folder, Frozen(Network(len(card.bands), scale.width, features), features), made)
+    save(folder, Frozen(Network(len(card.bands), training.width, features), features), made)
 
 
 if __name__ == "__main__":
