@@ -36,7 +36,8 @@ def main() -> None:
     _write(REPORTS / "comparison.md", report)
     _write(REPORTS / "comparison.html", write_page(report, REPORTS))
     for tiles, champion in comparison["champions"].items():
-        print(f"{tiles}: champion {champion['recipe']}, seed {champion['seed']}, frechet {champion['frechet']:.3g}")
+        value = f"{comparison['ranked_by']} {champion['value']:.3g}"
+        print(f"{tiles}: champion {champion['recipe']}, seed {champion['seed']}, {value}")
 
 
 def _show(
