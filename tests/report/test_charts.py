@@ -147,9 +147,18 @@ def test_intervals_are_over_the_matched_control_for_distances_and_as_they_are_fo
 def test_intervals_show_three_controls_of_every_metric():
     above, below = draw_intervals({"gan": {"test": rows(0.3)}}).axes
 
-    for label, value in {"real-real": 0.1, "real, other fields": 0.2, "the same, matched": 0.15}.items():
+    for label, value in {"real-real": 0.1, "between fields": 0.2, "matched": 0.15}.items():
         assert points(above, label) == pytest.approx([value / 0.15] * len(names(above)))
         assert points(below, label) == pytest.approx([value] * len(names(below)))
+
+
+def test_the_legend_of_many_recipes_lies_within_the_figure():
+    figure = draw_intervals({f"recipe {number}": {"test": rows(0.3)} for number in range(9)})
+    figure.draw_without_rendering()
+    (legend,) = figure.legends
+    box = legend.get_window_extent().transformed(figure.transFigure.inverted())
+
+    assert 0 <= box.x0 < box.x1 <= 1
 
 
 def test_an_interval_beyond_the_chart_is_drawn_at_its_edge_and_no_ratio_is_made_with_zero():

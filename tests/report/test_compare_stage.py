@@ -76,7 +76,7 @@ def test_compare_writes_one_report_as_text_and_as_a_page_with_every_picture(whol
     text, page = ((reports / f"comparison.{kind}").read_text() for kind in ("md", "html"))
     assert {tiles: champion["recipe"] for tiles, champion in champions.items()} == dict.fromkeys(SETS, "scene")
     assert text.count("the champion is **`scene`**, seed 0.") == 2
-    assert "`gri128`: 6 tiles of 1 field (validation: 6 tiles of 1 field)" in text
+    assert "of `gri128` on 6 tiles of 1 field (validation: 6 tiles of 1 field)" in text
     links = re.findall(r"\]\(([^)]+)\)", text)
     assert all((reports / link).is_file() for link in links)
     assert page.count('src="data:image/') == len(links) == 17

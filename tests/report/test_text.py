@@ -74,7 +74,7 @@ def test_the_top_says_how_many_tiles_and_fields_the_intervals_rest_on():
     top, _, _ = write_report(comparison(), SHAPES).partition("## In short")
 
     for tiles in SHAPES:
-        assert f"`{tiles}`: 80 tiles of 2 fields (validation: 90 tiles of 1 field)" in top
+        assert f"of `{tiles}` on 80 tiles of 2 fields (validation: 90 tiles of 1 field)" in top
     assert "They count tiles, not fields" in top
 
 

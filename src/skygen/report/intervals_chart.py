@@ -17,8 +17,8 @@ _RATIOS = (0.01, 200.0)  # distances over the matched control are drawn within, 
 _SHARES = (0.0, 2.0)
 _CONTROLS = {  # marker, colour, size, width and label
     "real_real": ("|", INK, 17, 2.2, "real-real"),
-    "between_fields": ("|", FAINT, 17, 1.4, "real, other fields"),
-    "matched": ("x", INK, 7, 1.4, "the same, matched"),
+    "between_fields": ("|", FAINT, 17, 1.4, "between fields"),
+    "matched": ("x", INK, 7, 1.4, "matched"),
 }
 _SPREAD = 0.66  # of a row's height: the recipes' marks
 

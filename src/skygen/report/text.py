@@ -112,13 +112,13 @@ def charts(recipes: Recipes) -> list[str]:
 
 def _rests_on(comparison: Mapping[str, Any]) -> str:
     """How much sky the intervals rest on, and what they do not count."""
-    of_sets = [
-        f"`{tiles}`: {_counted(comparison, tiles, 'test')} (validation: {_counted(comparison, tiles, 'validation')})"
-        for tiles in comparison["sets"]
-    ]
+    of_sets = []
+    for tiles in comparison["sets"]:
+        test, validation = (_counted(comparison, tiles, split) for split in ("test", "validation"))
+        of_sets.append(f"of `{tiles}` on {test} (validation: {validation})")
     return (
-        f"Intervals rest on the test tiles, {'; '.join(of_sets)}. They count tiles, not fields: how much the numbers "
-        "change from field to field is measured by folds (`skygen folds`).\n"
+        f"**Intervals** rest {', '.join(of_sets)}. They count tiles, not fields: how much numbers change from field to "
+        "field is measured by folds (`skygen folds`).\n"
     )
 
 
