@@ -29,9 +29,7 @@ def main(tiles: str) -> None:
     train_features = read_features(features_path(tiles), encoder, store)
     measures = measures_of(Given(store.card.bands, encoder.encode, seed))
     measured = {
-        split: measure_controls(
-            store, held_out(store, split, seed, halvings), measures, encoder, train_features, seed
-        )
+        split: measure_controls(store, held_out(store, split, seed, halvings), measures, encoder, train_features, seed)
         for split in HELD_OUT
     }
     content = ControlValues(

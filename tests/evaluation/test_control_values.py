@@ -43,7 +43,10 @@ def test_what_was_written_is_read(tmp_path, sky_store, content):
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"sha256": "f" * 64}, r"controls.json was measured with eeeeeeeeeeee, but the encoder of the set is ffffffffffff"),
+        (
+            {"sha256": "f" * 64},
+            r"controls.json was measured with eeeeeeeeeeee, but the encoder of the set is ffffffffffff",
+        ),
         ({"seed": 4}, r"controls.json was measured with 3, but evaluation.seed is 4"),
         ({"halvings": 5}, r"controls.json was measured with 2, but scales.SCALE.evaluation.halvings is 5"),
     ],

@@ -108,9 +108,7 @@ def test_a_description_that_measures_share_is_made_once(real):
 
     once = np.ones((1, TILES))
     assert calls == [TILES]
-    np.testing.assert_allclose(
-        relate(described, described, [first], (once, once))["frechet"], real.mean(), rtol=1e-5
-    )
+    np.testing.assert_allclose(relate(described, described, [first], (once, once))["frechet"], real.mean(), rtol=1e-5)
 
 
 def test_values_are_written_to_six_digits_in_which_threads_cannot_matter():

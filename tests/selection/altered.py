@@ -64,7 +64,9 @@ def altered(original: Path, folder: Path, change: Change = lambda _: None, **car
     return folder
 
 
-def write_sky(folder: Path, bundle: Path, write_fields: Callable[..., TileStore]) -> tuple[TileStore, Eye, NDArray[np.float32]]:
+def write_sky(
+    folder: Path, bundle: Path, write_fields: Callable[..., TileStore]
+) -> tuple[TileStore, Eye, NDArray[np.float32]]:
     """A store in `folder` of tiles of the `bundle`, 80 of validation, an encoder, and the training tiles' features."""
     sky = Bundle.load(bundle)
     store = write_fields(folder, "r", {split: {f"94-1-{seed}": sky.generate(seed, n)} for split, seed, n in SKY})

@@ -189,9 +189,7 @@ def test_bundles_are_measured_as_the_stage_evaluate_measures_them(
     card = write_bundle(tmp_path / "scene", recipe="scene")
     bundle, held = Bundle.load(tmp_path / "scene"), held_out(sky_store, "validation", 3, 20)
     measures = [
-        row
-        for row in measures_of(Given(card.bands, encoder.encode, 3, train_features))
-        if row.keys != ("c2st.pixels",)
+        row for row in measures_of(Given(card.bands, encoder.encode, 3, train_features)) if row.keys != ("c2st.pixels",)
     ]
     controls = measure_controls(sky_store, held, measures, encoder, train_features, 3).controls
     control_values = ControlValues(

@@ -42,7 +42,9 @@ class SplitControls(Section):
         nested: dict[str, Any] = {}
         for key in sorted(found, key=list(MEANINGS).index):
             if not np.isfinite(found[key]).all():
-                raise ValueError(f"{key} is not a finite number for these tiles; that is a fault of the metric: report it")
+                raise ValueError(
+                    f"{key} is not a finite number for these tiles; that is a fault of the metric: report it"
+                )
             place, (*groups, name) = nested, key.split(".")
             for group in groups:
                 place = place.setdefault(group, {})

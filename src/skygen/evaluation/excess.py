@@ -24,7 +24,7 @@ def margin(meaning: Meaning, values: Values, real_real: Values) -> Values:
     """How much worse than real tiles `values` are, halving by halving: above 0 where they are worse, [R]."""
     if meaning.excess:
         return squared(meaning, values) - squared(meaning, real_real)
-    if meaning.is_share:
+    if meaning.more_is_better:
         return real_real - values
     return np.abs(values - meaning.ideal) - np.abs(real_real - meaning.ideal)
 

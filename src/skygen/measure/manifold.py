@@ -103,6 +103,7 @@ METRIC = Metric(
             "How many generated tiles look real; a generator that repeats one good tile is perfect here, so read it "
             "with recall, and beside its real-real value, which is below 1.",
             "Kynkäänniemi et al. 2019, arXiv:1904.06991",
+            more_is_better=True,
         ),
         "recall": Meaning(
             1,
@@ -110,6 +111,7 @@ METRIC = Metric(
             "How much of the sky the generator can paint; 0 is collapse, and tiles spread too widely reach the whole "
             "sky.",
             "Kynkäänniemi et al. 2019, arXiv:1904.06991",
+            more_is_better=True,
         ),
         "density": Meaning(
             1,
@@ -117,12 +119,14 @@ METRIC = Metric(
             "Like precision, but no single odd real tile can lift it; above 1, generated tiles crowd where real tiles "
             "are most common.",
             "Naeem et al. 2020, arXiv:2002.09797",
+            more_is_better=True,
         ),
         "coverage": Meaning(
             1,
             "share of real neighbourhoods with a generated tile in them",
             "Like recall, but tiles spread too widely do not lift it; two sets of the same sky reach 0.97.",
             "Naeem et al. 2020, arXiv:2002.09797",
+            more_is_better=True,
         ),
     },
     _measures,

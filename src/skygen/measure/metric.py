@@ -35,6 +35,7 @@ class Meaning(NamedTuple):
     reading: str
     source: str = ""
     excess: Literal["", "square", "itself"] = ""
+    more_is_better: bool = False  # also above the ideal, where chance takes it
 
 
 def squared(meaning: Meaning, values: NDArray[np.floating]) -> NDArray[np.float64]:

@@ -47,9 +47,7 @@ def validation_of(tiles: str, comparison: dict[str, Any], params: Params) -> Val
             f"{encoder.sha256}; run dvc repro"
         )
     train_features = read_features(features_path(tiles), encoder, store)
-    return ValidationTiles(
-        store, encoder, train_features, params.evaluation.seed, params.chosen.evaluation.halvings
-    )
+    return ValidationTiles(store, encoder, train_features, params.evaluation.seed, params.chosen.evaluation.halvings)
 
 
 def bundle_folder(tiles: str, recipe: str, seed: int) -> Path:
