@@ -49,6 +49,18 @@ class _Output(click.Path):
         return STDOUT if value == "-" else super().convert(value, param, ctx)
 
 
+class _Several(click.ParamType[list[Any]]):
+    """Some of a kind, with commas between them."""
+
+    def __init__(self, kind: click.ParamType[Any]) -> None:
+        self.name = f"{kind.name.removesuffix(' range')},…"
+        self._kind = kind
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[Any]:
+        """Each of them; ends the command where one is none of the kind."""
+        return [self._kind.convert(part.strip(), param, ctx) for part in str(value).split(",")]
+
+
 def _says_errors(command: Callable[P, None]) -> Callable[P, None]:
     """The command with our own errors as one line on stderr and exit status 1, in place of a traceback."""
 
@@ -238,3 +250,40 @@ def publish(to: str | None) -> None:
     from skygen import tracking
 
     click.echo(f"{tracking.publish(tracking.checkpoints(), to)} runs and evaluations published")
+
+
+@main.command()
+@click.option("--sets", type=_Several(click.STRING), help="Tile sets.  [default: all of params.yaml]")
+@click.option("--recipes", type=_Several(click.STRING), help="Recipes to train.  [default: `compared` of params.yaml]")
+@click.option("--seeds", type=_Several(SEED), help="Trainings a recipe and fold.  [default: `seeds` of params.yaml]")
+@click.option(
+    "--fields", type=_Several(click.STRING), help="Fields that test, a fold each.  [default: all]"
+)
+@click.option("--bundle", type=click.Path(path_type=Path), help="Evaluate this training in each fold; train nothing.")
+@click.option("--list", "--dry-run", "only_list", is_flag=True, help="Say what would be run, and run nothing.")
+@_says_errors
+def folds(
+    sets: Sequence[str] | None,
+    recipes: Sequence[str] | None,
+    seeds: Sequence[int] | None,
+    fields: Sequence[str] | None,
+    bundle: Path | None,
+    only_list: bool,
+) -> None:
+    """Train and evaluate as many times as there are fields: each tests once, the next one chooses, the others train.
+
+    Takes the frames in data/frames and the scale of params.yaml. What was finished is not repeated when the command is
+    given again, by DVC's rules; what failed is said, the other folds go on, and the exit status is 1. Writes
+    reports/folds.md and reports/folds/SET/RECIPE.json: mean, spread and interval of every test metric over the fields.
+    """
+    from skygen.folds.plan import Plan
+    from skygen.folds.run import run_folds
+
+    plan = Plan.of(load(Path("params.yaml")), sets or (), recipes or (), seeds or (), fields or (), bundle)
+    if only_list:
+        for line in plan.describe():
+            click.echo(line)
+        return
+    failed = run_folds(plan, click.echo)
+    if failed:
+        raise ValueError(f"{failed} folds failed; give the command again once the cause is mended")

@@ -5,18 +5,24 @@ on a machine whose MLflow store has never seen them. What is reported goes to a 
 a server and nothing is lost without one.
 """
 
-from skygen.tracking.places import LOCAL, checkpoints, keep_relative
+from skygen.tracking.folds import VARIABLE, Fold
+from skygen.tracking.places import FOLDS, LOCAL, checkpoints, keep_relative
 from skygen.tracking.publish import publish
 from skygen.tracking.registry import Standing, contest, promote, register, standing_champion
 from skygen.tracking.results import log_evaluation
-from skygen.tracking.run import TrainingRun, training_run
+from skygen.tracking.run import FoldsRun, TrainingRun, folds_run, training_run
 
 __all__ = [
+    "FOLDS",
     "LOCAL",
+    "VARIABLE",
+    "Fold",
+    "FoldsRun",
     "Standing",
     "TrainingRun",
     "checkpoints",
     "contest",
+    "folds_run",
     "keep_relative",
     "log_evaluation",
     "promote",

@@ -14,13 +14,14 @@ from urllib.parse import unquote, urlsplit
 
 LOCAL = "sqlite:///mlflow.db"
 ARTIFACTS = "mlartifacts"
+FOLDS = Path(".folds")  # a folder a fold, in which stages run on the clone's frames
 PLACES = {  # the columns of MLflow's tables that hold places
     "experiments": "artifact_location",
     "runs": "artifact_uri",
     "logged_models": "artifact_location",
     "model_versions": "storage_location",
 }
-_EXPERIMENTS_OF_DVC = re.compile(r"(.*)/\.dvc/tmp/exps/.+")
+_COPIES = re.compile(rf"(.*)/(?:\.dvc/tmp/exps/.+|{re.escape(str(FOLDS))}/[^/]+)")
 _SQLITE = "sqlite:///"
 _LOCAL_PLACE = re.compile(rf"(.*/)?((?:{ARTIFACTS}|mlruns)(?:/.*)?)")
 _FIND, _CHANGE = (
@@ -31,12 +32,13 @@ _PATIENCE_S = 30.0  # for another process that writes the store
 
 
 def clone() -> Path:
-    """The clone that the current folder is: `dvc exp run --temp` and `--queue` run in a copy below its `.dvc`.
+    """The clone that the current folder is, or is made of: a copy of an experiment of DVC's, or the folder of a fold.
 
-    The copy is removed at its end: what must last is written to the clone.
+    `dvc exp run --temp` and `--queue` run in a copy below `.dvc`, which is removed at its end, and `skygen folds` in
+    folders below `.folds`: what must last is written to the clone.
     """
     here = Path.cwd()
-    copy = _EXPERIMENTS_OF_DVC.fullmatch(here.as_posix())
+    copy = _COPIES.fullmatch(here.as_posix())
     return Path(copy[1]) if copy else here
 
 
@@ -52,7 +54,7 @@ def sqlite_file(uri: str) -> Path | None:
 
 
 def in_clone(uri: str) -> str:
-    """`uri`; that of a local store in the current folder, as the copy of an experiment sees the clone's."""
+    """`uri`; that of a local store in the current folder, as such a copy sees the clone's."""
     file = sqlite_file(uri)
     if file is None or clone() == Path.cwd():
         return uri

@@ -15,9 +15,10 @@ from mlflow.exceptions import MlflowException
 from skygen.files import read_json, write_json
 from skygen.locks import NoLockError, alone
 from skygen.tracking.record import FINISHED, KILLED, RUNNING, SUFFIX, Record, Run, read_metrics, read_run
-from skygen.tracking.store import Store, chosen_store, is_refused
+from skygen.tracking.store import FOLD_TAG, Store, chosen_store, is_refused
 
 EVALUATION = "evaluation-"  # begins the names of records that add to a training's run
+PARENT = "folds-"  # and of those that others belong to
 PATIENCE_S = 120.0  # for the last of a run to be taken by a store that answers; a request of its own has 10 s
 _SILENT_S = 3.0  # of which it is waited without a word
 _PUBLISHED = ".published"  # ends the names of records that are being removed
@@ -39,7 +40,7 @@ def publish(folder: Path, uri: str | None = None) -> int:
     store, waited, failed, held = uri or chosen_store(), 0, list[str](), set[str]()
     for left in folder.glob(f"*{_PUBLISHED}"):
         shutil.rmtree(left, ignore_errors=True)
-    for path in sorted(folder.glob(f"*{SUFFIX}"), key=lambda path: (path.name.startswith(EVALUATION), path.name)):
+    for path in sorted(folder.glob(f"*{SUFFIX}"), key=_turn):
         bundle = ""
         try:
             bundle = read_run(path).bundle
@@ -57,6 +58,11 @@ def publish(folder: Path, uri: str | None = None) -> int:
     if failed:
         raise ConnectionError("\n".join(failed))
     return waited
+
+
+def _turn(record: Path) -> tuple[bool, bool, str]:
+    """Parents first, evaluations last."""
+    return record.name.startswith(EVALUATION), not record.name.startswith(PARENT), record.name
 
 
 def publish_record(folder: Path, uri: str, run: Run | None = None, *, wait: bool = False) -> bool:
@@ -187,7 +193,7 @@ def _bring(folder: Path, run: Run, published: _Published) -> _Published:
     except Exception as error:
         raise UnreachableStoreError(error) from error
     if not run.id:
-        run_id = store.run_of(run.bundle, run.name).info.run_id
+        run_id = store.run_of(run.bundle, run.name, run.tags.get(FOLD_TAG, "")).info.run_id
         if run_id != published.run_id:
             published = _Published(published.store, run_id)
     elif not store.has(published.run_id):  # it is new there, or was lost and is told again
@@ -227,6 +233,8 @@ def _parts(folder: Path, run: Run, published: _Published) -> Iterator[tuple[str,
             place = path.relative_to(artifacts)
             send = partial(Store.log_file, run_id=run_id, path=path, folder=place.parent)
             yield f"artifact {place}", str(path.stat().st_mtime_ns), send
+    if run.parent:
+        yield "parent", run.parent, lambda store: store.log_parent(run_id, run.parent)
     if run.id:
         if run.bundle:
             yield "bundle", run.bundle, lambda store: store.log_bundle(run_id, folder / "bundle", run.bundle)

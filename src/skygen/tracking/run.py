@@ -21,8 +21,10 @@ from skygen.files import make_folder
 from skygen.formats.png import contact_sheet, encode_png
 from skygen.locks import NoLockError, alone
 from skygen.tracking.curves import draw_curves
+from skygen.tracking.folds import current_fold
 from skygen.tracking.machine import Machine
-from skygen.tracking.publish import Publisher
+from skygen.tracking.places import checkpoints
+from skygen.tracking.publish import PARENT, Publisher
 from skygen.tracking.record import (
     FAILED,
     FINISHED,
@@ -35,7 +37,7 @@ from skygen.tracking.record import (
     read_metrics,
     unfinished,
 )
-from skygen.tracking.store import SYSTEM
+from skygen.tracking.store import FOLD_TAG, SYSTEM
 
 _LONGEST_ERROR = 1000  # characters of a tag
 _MOMENT_S = 2.0
@@ -97,29 +99,67 @@ def training_run(
     """
     make_folder(checkpoint.parent)
     with _owned(checkpoint), _sigterm_as_exit():
-        record = _record(checkpoint, name)
+        record, fold = _record(checkpoint, name), current_fold()
+        of_fold = {FOLD_TAG: fold.field} if fold else {}
         record.begin(
             params={key: str(value) for key, value in params.items()},
-            tags=resolve_tags(dict(tags)),
+            tags=resolve_tags({**tags, **of_fold}),
             data=_dataset(data, data_hash),
+            parent=fold.parent if fold else "",
         )
-        publisher = Publisher(record)
+        with _published(record) as publisher:
 
-        def report(values: Mapping[str, float], step: int) -> None:
-            record.metrics(values, step)
-            publisher.wake()
+            def report(values: Mapping[str, float], step: int) -> None:
+                record.metrics(values, step)
+                publisher.wake()
 
-        machine = Machine(record.run.began_ms, report)
-        try:
-            yield TrainingRun(record, bands, publisher)
-            machine.stop()
-            record.end(FINISHED)
-        except BaseException as error:
-            machine.stop()
-            record.end(FAILED if isinstance(error, Exception) else KILLED, _reason(error))
-            raise
-        finally:
-            publisher.finish()
+            machine = Machine(record.run.began_ms, report)
+            try:
+                yield TrainingRun(record, bands, publisher)
+            finally:
+                machine.stop()
+
+
+class FoldsRun:
+    """What the folds of a tile set and recipe report together: a call writes to disk and returns."""
+
+    def __init__(self, record: Record, publisher: Publisher) -> None:
+        self._record, self._publisher = record, publisher
+
+    def summary(self, values: Mapping[str, float], file: Path) -> None:
+        """Log what the folds say together, and the file that says it whole; a later summary is the newer one."""
+        self._record.metrics(values, step=0)
+        self._record.artifact(file.read_bytes(), file.name)
+        self._publisher.wake()
+
+
+@contextmanager
+def folds_run(identity: str, name: str, params: Mapping[str, Any]) -> Iterator[FoldsRun]:
+    """The MLflow run that those of folds belong to: `identity`, a hash, names it, and the same goes on with it.
+
+    Its end is as a training's. Raises `BlockingIOError` where another process makes the same folds.
+    """
+    folder, key = checkpoints(), f"{PARENT}{identity[:16]}"
+    make_folder(folder)
+    with _owned(folder / key), _sigterm_as_exit():
+        record = Record(folder / f"{key}{SUFFIX}", Run(name, id=identity, key=key, began_ms=now_ms()))
+        record.begin(params={key: str(value) for key, value in params.items()}, tags=resolve_tags())
+        with _published(record) as publisher:
+            yield FoldsRun(record, publisher)
+
+
+@contextmanager
+def _published(record: Record) -> Iterator[Publisher]:
+    """Publish a record while the block goes on, say in it how that ended, and publish the rest."""
+    publisher = Publisher(record)
+    try:
+        yield publisher
+        record.end(FINISHED)
+    except BaseException as error:
+        record.end(FAILED if isinstance(error, Exception) else KILLED, _reason(error))
+        raise
+    finally:
+        publisher.finish()
 
 
 @contextmanager

@@ -23,6 +23,7 @@ from mlflow.entities import (
 from mlflow.exceptions import MlflowException
 from mlflow.models import Model
 from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE, RESOURCE_DOES_NOT_EXIST, ErrorCode
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 from packaging.requirements import Requirement
 
 import skygen
@@ -34,6 +35,7 @@ EXPERIMENT = "skygen"
 BUNDLE_TAG = "skygen.bundle_sha256"
 RESTORED_TAG = "skygen.restored"  # the run was trained elsewhere, and its bundle came through DVC
 KEY_TAG = "skygen.training"  # the hash of what was trained on what: names the checkpoint
+FOLD_TAG = "skygen.fold"  # the field that tests, of a run that is one of folds
 RUN_TAG = "skygen.run"  # the id in the record that the run was reported through
 LAST_STEP_TAG = "skygen.last_step"  # that the run had before the record that goes on with it
 ERROR_TAG = "skygen.error"
@@ -114,6 +116,13 @@ class Store:
         """Tag a run."""
         self.client.set_tag(run_id, name, value)
 
+    def log_parent(self, run_id: str, parent: str) -> None:
+        """Put a run under that of the record with the id `parent`; raises `LookupError` where that is not there yet."""
+        found = self._search(f"tags.`{RUN_TAG}` = '{parent}'")
+        if not found:
+            raise LookupError(f"the run of the folds that it belongs to, {parent}, is not published yet")
+        self.client.set_tag(run_id, MLFLOW_PARENT_RUN_ID, found[0].info.run_id)
+
     def log_metrics(self, run_id: str, rows: Sequence[Mapping[str, Any]], last_step: int) -> None:
         """Add the lines of `metrics.jsonl` to a run that has all steps up to `last_step`."""
         metrics = [
@@ -144,15 +153,17 @@ class Store:
         else:
             self.client.set_terminated(run_id, run.status, run.ended_ms)
 
-    def run_of(self, sha256: str, name: str) -> Run:
+    def run_of(self, sha256: str, name: str, fold: str = "") -> Run:
         """The run that trained the bundle `sha256`; where the store holds none, a run of its own, tagged as restored.
 
-        A training that was reported after that is found in its place.
+        A training that was reported after that is found in its place. In a `fold`, named by the field that tests, a
+        bundle has another run than outside, so that one that is measured in several keeps its own values.
         """
         found = self._search(f"tags.`{BUNDLE_TAG}` = '{sha256}'")
+        found = [run for run in found if run.data.tags.get(FOLD_TAG, "") == fold]
         if found:
             return min(found, key=lambda run: RESTORED_TAG in run.data.tags)
-        tags = {BUNDLE_TAG: sha256, RESTORED_TAG: "true"}
+        tags = {BUNDLE_TAG: sha256, RESTORED_TAG: "true"} | ({FOLD_TAG: fold} if fold else {})
         run = self.client.create_run(self.experiment, tags=tags, run_name=name)
         self.client.set_terminated(run.info.run_id)
         return run

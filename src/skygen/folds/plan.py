@@ -1,0 +1,117 @@
+"""What `skygen folds` is asked for: which folds, of which tile sets, recipes and seeds, or with which bundle."""
+
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from skygen.bundle.bundle import Bundle
+from skygen.files import copy_folder
+from skygen.folds.workplace import OF_TRAININGS, Fold, folds_of, stages_of
+from skygen.params import Params
+from skygen.sky.manifest import Manifest
+
+DISCRIMINATOR = "discriminator.safetensors"  # beside a training's bundle
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A bundle that every fold evaluates in the place of trainings, and the name that it has there as a recipe."""
+
+    folder: Path
+    discriminator: Path
+    sha256: str
+    tiles: str
+    recipe: str
+    seed: int
+
+    @classmethod
+    def find(cls, folder: Path) -> "Finished":
+        """The bundle in the folder of a training, or in `folder` itself; raises `FileNotFoundError` without either."""
+        place = folder / "bundle" if (folder / "bundle").is_dir() else folder
+        bundle, discriminator = Bundle.load(place, engine="eager"), place.parent / DISCRIMINATOR
+        if not discriminator.is_file():
+            raise FileNotFoundError(
+                f"{discriminator}: missing; the stage evaluate measures its accuracy: give the folder that a training "
+                "left, such as models/r64/scene/0"
+            )
+        card, sha256 = bundle.card, bundle.sha256
+        return cls(place, discriminator, sha256, card.tiles, f"{card.recipe}-{sha256[:8]}", card.seed)
+
+    def place(self, fold: Fold) -> None:
+        """Lay it where a training of the fold would have left it."""
+        place = fold.folder / "models" / self.tiles / self.recipe / str(self.seed)
+        copy_folder(self.folder, place / "bundle")
+        shutil.copyfile(self.discriminator, place / DISCRIMINATOR)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is asked for: tile sets, recipes and seeds in each of some folds; or a finished bundle in each."""
+
+    params: Params
+    folds: Sequence[Fold]
+    sets: Sequence[str]
+    recipes: Sequence[str]
+    seeds: Sequence[int]
+    finished: Finished | None = None
+
+    @classmethod
+    def of(
+        cls,
+        params: Params,
+        sets: Sequence[str] = (),
+        recipes: Sequence[str] = (),
+        seeds: Sequence[int] = (),
+        fields: Sequence[str] = (),
+        bundle: Path | None = None,
+    ) -> "Plan":
+        """The plan of what is named, and of all that params.yaml compares where nothing is.
+
+        Raises `ValueError`, with what there is, for a name that there is not, and `FileNotFoundError` without frames.
+        """
+        frames = Manifest.read(Path("data/frames")).frames
+        folds = folds_of([str(field) for field in sorted({row.field_id for row in frames})])
+        by_field = {fold.test: fold for fold in folds}
+        chosen = [by_field[name] for name in known("field", fields, list(by_field))]
+        if bundle is not None:
+            if sets or recipes or seeds:
+                raise ValueError("a bundle says itself of which set, recipe and seed it is: give none of them with it")
+            finished = Finished.find(bundle)
+            known("set of the bundle", [finished.tiles], list(params.tiles.sets))
+            return cls(params, chosen, [finished.tiles], [finished.recipe], [finished.seed], finished)
+        named = list(recipes) or params.compared
+        return cls(
+            params,
+            chosen,
+            known("tile set", sets, list(params.tiles.sets)),
+            known("recipe", named, list(params.recipes)),
+            list(dict.fromkeys(seeds)) or params.seeds,
+        )
+
+    def stages(self) -> dict[str, Any]:
+        """The stages of the folds' dvc.yaml."""
+        matrix = {"set": self.sets, "recipe": self.recipes, "seed": self.seeds}
+        return stages_of(matrix, without=["train"] if self.finished else [])
+
+    def describe(self) -> Iterator[str]:
+        """What would be run, a line a fold and one for its stages."""
+        for fold in self.folds:
+            yield f"{fold.test} tests, {fold.validation} chooses, the other fields train"
+        stages, of_set = self.stages(), list[str]()
+        for tiles in self.sets:
+            of_set += [f"{name}@{tiles}" for name in stages if name not in OF_TRAININGS]
+            for recipe in self.recipes:
+                of_set += [
+                    f"{name}@{tiles}-{recipe}-{seed}" for seed in self.seeds for name in stages if name in OF_TRAININGS
+                ]
+        yield f"in each fold: {', '.join(of_set)}"
+
+
+def known(what: str, named: Sequence[str], there_are: Sequence[str]) -> list[str]:
+    """The names `named`, each once, or all that there are; raises `ValueError`, which lists them, for another."""
+    unknown = [name for name in named if name not in there_are]
+    if unknown:
+        raise ValueError(f"no {what} is called {', '.join(unknown)}; there are: {', '.join(there_are)}")
+    return list(dict.fromkeys(named)) or list(there_are)

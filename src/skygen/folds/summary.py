@@ -1,0 +1,108 @@
+"""What the folds say together: mean and spread of every number over the fields, and how far the mean is luck."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from skygen.evaluation.scoring import entries, rounded
+from skygen.files import read_json, write_atomically, write_json
+from skygen.report.tables import interval, markdown_table, number
+
+REPORTS = Path("reports/folds")
+RESAMPLINGS = 10_000
+CONFIDENCE = 0.95
+_FIRST = ("value", "excess")  # columns of the table; the others follow as they come
+_INTRODUCTION = f"""\
+# As many folds as there are fields
+
+Every field tested once generators that were trained without it. A cell is the mean over the fields ± their spread (the
+standard deviation of a field), with the 95 % interval of the mean by a bootstrap that resamples fields ({RESAMPLINGS:,}
+times). A field's number is the mean over its seeds; `exceeds` is the share of the fields on which a metric sees more
+than chance.
+"""
+
+Section = Mapping[str, Any]  # of metrics.json, groups nested
+Numbers = dict[str, dict[str, float]]  # by metric and quantity
+
+
+def numbers(sections: Iterable[Section]) -> Numbers:
+    """Every number of a fold's metrics, the mean over the `sections` of its seeds; what is null in all is left out."""
+    found: dict[tuple[str, str], list[float]] = {}
+    for section in sections:
+        for key, metric in entries(section):
+            for quantity, value in metric.items():
+                if isinstance(value, int | float):
+                    found.setdefault((key, quantity), []).append(float(value))
+    nested: Numbers = {}
+    for (key, quantity), values in found.items():
+        nested.setdefault(key, {})[quantity] = float(np.mean(values))
+    return nested
+
+
+def over_fields(fields: Mapping[str, Numbers]) -> dict[str, dict[str, Any]]:
+    """By metric and quantity: mean, spread and interval over the `fields` that have a number, and these numbers."""
+    keys = list(dict.fromkeys(key for found in fields.values() for key in found))
+    together: dict[str, dict[str, Any]] = {}
+    for key in keys:
+        quantities = list(dict.fromkeys(name for found in fields.values() for name in found.get(key, {})))
+        for quantity in quantities:
+            values = {
+                field: rounded(found[key][quantity])
+                for field, found in fields.items()
+                if quantity in found.get(key, {})
+            }
+            together.setdefault(key, {})[quantity] = spread(list(values.values())) | {"fields": values}
+    return together
+
+
+def spread(values: Sequence[float]) -> dict[str, Any]:
+    """Mean, standard deviation (n - 1) and the 95 % bootstrap interval of the mean; of one value neither of these."""
+    mean, count = rounded(float(np.mean(values))), len(values)
+    if count == 1:
+        return {"mean": mean, "spread": None, "interval": None}
+    drawn = np.random.default_rng(0).choice(np.asarray(values), (RESAMPLINGS, count)).mean(axis=1)
+    low, high = np.quantile(drawn, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    bounds = [rounded(float(low)), rounded(float(high))]
+    return {"mean": mean, "spread": rounded(float(np.std(values, ddof=1))), "interval": bounds}
+
+
+def write_summary(tiles: str, recipe: str, content: Mapping[str, Any]) -> Path:
+    """Write the summary of a tile set and recipe, and the page of all that there are; the summary's path."""
+    path = REPORTS / tiles / f"{recipe}.json"
+    write_json(path, {"tiles": tiles, "recipe": recipe, **content})
+    text = "\n".join([_INTRODUCTION, *(_part(read_json(found)) for found in sorted(REPORTS.glob("*/*.json")))])
+    with write_atomically(REPORTS.with_suffix(".md")) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    return path
+
+
+def logged(together: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, float]]:
+    """What MLflow shows of a summary: `test/KEY` and `excess/test/KEY` are means, `spread/…` what they spread."""
+    for key, quantities in together.items():
+        for prefix, quantity in (("", "value"), ("excess/", "excess")):
+            found = quantities.get(quantity, {})
+            for before, part in (("", "mean"), ("spread/", "spread")):
+                if found.get(part) is not None:
+                    yield f"{before}{prefix}test/{key.replace('.', '/')}", found[part]
+
+
+def _part(summary: Mapping[str, Any]) -> str:
+    """A tile set and recipe on the page."""
+    test = summary["test"]
+    names = list(dict.fromkeys([*_FIRST, *(name for quantities in test.values() for name in quantities)]))
+    names = [name for name in names if any(name in quantities for quantities in test.values())]
+    rows = [[f"`{key}`", *(_cell(found.get(name)) for name in names)] for key, found in test.items()]
+    seeds = ", ".join(map(str, summary["seeds"]))
+    lines = [f"## `{summary['tiles']}`, `{summary['recipe']}`\n", f"{len(summary['fields'])} fields; seeds {seeds}.\n"]
+    lines += [f"- {field} failed: {reason}\n" for field, reason in summary["failed"].items()]
+    titles = ["metric", *(name.replace("_", "-") for name in names)]
+    return "\n".join([*lines, markdown_table(titles, rows, range(1, len(titles)))])
+
+
+def _cell(found: Mapping[str, Any] | None) -> str:
+    if found is None:
+        return "–"  # noqa: RUF001
+    mean = number(found["mean"])
+    return mean if found["spread"] is None else f"{mean} ± {number(found['spread'])} {interval(found['interval'])}"

@@ -1,0 +1,102 @@
+"""A fold's folder below `.folds`: a DVC project of its own, with the clone's code, frames, parameters and cache.
+
+What makes it a fold is one parameter, `tiles.SET.hold_out`. Its dvc.yaml has the stages from tiles to evaluate and no
+other, so that DVC says there what is out of date, and neither frames nor the comparison can run.
+"""
+
+import os
+import shutil
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from skygen.files import make_folder, write_atomically
+from skygen.tracking import FOLDS
+
+STAGES = ("tiles", "encoder", "controls", "train", "evaluate")  # in their order; one that dvc.yaml lacks is left out
+OF_TRAININGS = ("train", "evaluate")  # stages of a training; the others are of a tile set
+MADE = ("data", "models", "reports")  # what stages write: folders of the fold's own
+_CONFIG = """\
+[core]
+    no_scm = true
+    site_cache_dir = {site_cache}
+[cache]
+    dir = {cache}
+"""
+
+
+@dataclass(frozen=True)
+class Fold:
+    """The field that tests and the one that chooses; all others train."""
+
+    test: str
+    validation: str
+
+    @property
+    def folder(self) -> Path:
+        """Where its stages run."""
+        return FOLDS / self.test
+
+    def prepare(self, stages: Mapping[str, Any], cache: Path) -> None:
+        """Bring its folder to what the clone has now: `stages` of dvc.yaml, parameters, code; `cache` is DVC's."""
+        self._configure(cache)
+        for path in linked(stages):
+            _link(Path(path), self.folder / path)
+        yaml = YAML()
+        params = yaml.load(Path("params.yaml"))
+        for name in params["tiles"].keys() - {"scheduler"}:
+            params["tiles"][name]["hold_out"] = {"validation": [self.validation], "test": [self.test]}
+        with write_atomically(self.folder / "params.yaml") as temporary:
+            yaml.dump(params, temporary)
+        with write_atomically(self.folder / "dvc.yaml") as temporary:
+            YAML(typ="safe").dump({"stages": dict(stages)}, temporary)
+
+    def _configure(self, cache: Path) -> None:
+        """Write DVC's settings: the clone's, and paths, which are absolute: a clone that moved gets new ones."""
+        own = self.folder.absolute() / ".dvc"
+        site_cache = own / "tmp/site-cache"
+        make_folder(site_cache / "repo")  # or DVC would make it, open to all
+        site_cache.chmod(0o700)
+        shutil.copyfile(".dvcignore", self.folder / ".dvcignore")
+        shutil.copyfile(".dvc/config", own / "config")
+        with write_atomically(own / "config.local") as temporary:
+            temporary.write_text(_CONFIG.format(site_cache=site_cache, cache=cache), encoding="utf-8")
+
+
+def folds_of(fields: Sequence[str]) -> list[Fold]:
+    """A fold a field, in their order: it tests, the next one (the first after the last) chooses."""
+    return [Fold(test, fields[(number + 1) % len(fields)]) for number, test in enumerate(fields)]
+
+
+def stages_of(matrix: Mapping[str, Sequence[Any]], without: Collection[str] = ()) -> dict[str, Any]:
+    """The stages of the clone's dvc.yaml that a fold runs, in their order, each for all of `matrix` that it is of."""
+    stages = YAML(typ="safe").load(Path("dvc.yaml"))["stages"]
+    return {
+        name: stages[name] | {"matrix": {key: list(matrix[key]) for key in stages[name]["matrix"]}}
+        for name in STAGES
+        if name in stages and name not in without
+    }
+
+
+def linked(stages: Mapping[str, Any]) -> list[str]:
+    """What stages depend on and none of them makes: whole folders of the clone, and what lies beside what they make."""
+    needed = {Path(path) for stage in stages.values() for path in stage["deps"]}
+    found = {path.as_posix() if path.parts[0] in MADE else path.parts[0] for path in needed}
+    return sorted(path for path in found if "${" not in path)
+
+
+def sources_of(stages: Mapping[str, Any], tiles: str) -> list[Path]:
+    """The files and folders of the clone that the stages of a tile set depend on, but for what stages make."""
+    needed = {path.replace("${item.set}", tiles) for stage in stages.values() for path in stage["deps"]}
+    return sorted(path for path in map(Path, needed) if path.parts[0] not in MADE and path.exists())
+
+
+def _link(target: Path, link: Path) -> None:
+    make_folder(link.parent)
+    wanted = os.path.relpath(target, link.parent)
+    if not link.is_symlink() or str(link.readlink()) != wanted:
+        link.unlink(missing_ok=True)
+        link.symlink_to(wanted)
