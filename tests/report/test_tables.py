@@ -60,7 +60,17 @@ def test_an_excess_is_a_number_where_there_is_one_and_says_whether_real_tiles_ar
 
 
 @pytest.mark.parametrize(
-    ("value", "words"), [(0.01234, "0.0123"), (-2.5, "-2.5"), (999.4, "999"), (5156.2, "5156"), (-5156.2, "-5156")]
+    ("value", "words"),
+    [
+        (0, "0"),
+        (-2e-9, "0"),
+        (-1.24e-5, "-0.000012"),
+        (0.01234, "0.0123"),
+        (-2.5, "-2.5"),
+        (999.4, "999"),
+        (5156.2, "5156"),
+        (-5156.2, "-5156"),
+    ],
 )
 def test_a_number_has_three_digits_and_no_powers_of_ten(value, words):
     assert number(value) == words

@@ -156,7 +156,9 @@ def readings_table(keys: Sequence[str]) -> str:
 
 
 def number(value: float, sign: str = "") -> str:
-    """Three significant digits, and all before the point; `sign` "+" shows a plus too."""
+    """Three significant digits, all before the point and six at most behind it; `sign` "+" shows a plus too."""
+    if abs(value) < 1e-4:
+        return f"{round(value, 6) + 0.0:{sign}f}".rstrip("0").rstrip(".")  # + 0.0: no -0
     return f"{value:{sign}.0f}" if abs(value) >= 999.5 else f"{value:{sign}.3g}"
 
 
