@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
+from tqdm import tqdm
 
 from skygen.cores import one_thread
 from skygen.encoder import alterations, properties
@@ -124,7 +125,7 @@ def fit(
     optimiser = torch.optim.Adam(weights, lr=params.lr)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, params.lr, training.iterations, pct_start=_WARM_UP)
     errors: list[float] = []
-    for _ in range(training.iterations):
+    for _ in tqdm(range(training.iterations), desc="training the encoder", unit="iteration"):
         drawn = torch.randint(len(targets), (training.batch,), generator=generator)
         symmetry = int(torch.randint(SYMMETRIES, (1,), generator=generator))
         predicted = head(network(turn(seen[drawn], symmetry).float()))
