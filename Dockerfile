@@ -46,6 +46,7 @@ CMD ["bentoml", "serve", "/home/skygen/bento", "--host", "0.0.0.0", "--port", "3
 FROM scratch AS project
 COPY .dvc /.dvc
 COPY data /data
+COPY encoders /encoders
 COPY src /src
 COPY pipelines /pipelines
 COPY serving /serving

@@ -4,6 +4,7 @@ HOST ?= 127.0.0.1
 PORT ?= 3000
 UI_PORT ?= 5000
 FRAMES ?=
+SETS ?=
 
 BIN := .venv/bin
 INSTALLED := .venv/.installed
@@ -13,7 +14,7 @@ export BENTOML_DO_NOT_TRACK := True
 export MLFLOW_DISABLE_TELEMETRY := true
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro test test-slow check serve ui bench docs lock stages clean
+.PHONY: help setup repro test test-slow check serve ui bench encoders docs lock stages clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -61,6 +62,9 @@ bench: $(INSTALLED) ## run the benchmarks; FRAMES=FOLDER takes real frames in g,
 	@set -e; for name in frames tiles simulation; do echo "# $$name"; $(BIN)/python -m benchmarks.$$name $(FRAMES); done; \
 	for name in engines training generation evaluation serving overload broken; do \
 		echo "# $$name"; $(BIN)/python -m benchmarks.$$name; done
+
+encoders: $(INSTALLED) ## train the encoders in encoders/ anew, on simulated sky; SETS='NAME ...' those alone
+	$(BIN)/python -m tools.encoders $(SETS)
 
 docs: $(INSTALLED) ## build the documentation site, docs/_build/index.html; warnings are errors
 	$(BIN)/sphinx-build --fresh-env --fail-on-warning --keep-going --quiet docs docs/_build

@@ -1,7 +1,7 @@
 """All metrics of one model, as tiles grow in number: wall time, peak memory, and what each measure costs.
 
-The real tiles are tiles of the shipped bundle under another seed, so that anyone can run it, and the encoder has the
-pipeline's size and random weights. Each number of tiles is measured in a process of its own.
+The real tiles are tiles of the shipped bundle under another seed, so that anyone can run it. Each number of tiles is
+measured in a process of its own.
 """
 
 import json
@@ -15,24 +15,22 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-import torch
 
 from benchmarks.limits import print_machine
 from skygen.bundle.bundle import Bundle
-from skygen.encoder.network import Encoder, EncoderCard, Frozen, Network, save
+from skygen.encoder.network import Encoder, load_encoder
 from skygen.evaluation.bundle import Evaluation
-from skygen.evaluation.control_values import ControlValues
-from skygen.evaluation.controls import Held
-from skygen.measure.accuracy import PARTS
+from skygen.evaluation.control_values import ControlValues, SplitControls
+from skygen.evaluation.controls import held_out
+from skygen.evaluation.scoring import CONTROLS
 from skygen.measure.metric import Given, Measure
 from skygen.measure.table import measures_of
-from skygen.params import load
 from skygen.tiles.store import SPLITS, Survival, TileSetCard, TileStore
 from skygen.tiles.writer import data_hash, describe_shard, write_card, write_shard
 
 SIZES = (200, 1000, 5000)
 GOALS_S = {"r64": 120, "gri128": 300}  # at 5,000, on two cores; memory under 4 GB
-BOOTSTRAP = 1000  # as scale paper
+HALVINGS = 1000  # as scale paper
 TRAIN_A_TILE = 20  # training tiles for each generated one, in memorised
 
 
@@ -47,10 +45,12 @@ def main(*arguments: str) -> None:
         return
     print_machine()
     for tiles in GOALS_S:
-        with TemporaryDirectory() as folder:
-            store = make_store(Path(folder) / tiles, tiles, max(SIZES))
-            make_encoder(Path(folder) / "encoder", store)
-            print_table(tiles, {count: in_a_process(folder, tiles, count) for count in SIZES})
+        found = {}
+        for count in SIZES:
+            with TemporaryDirectory() as folder:
+                make_store(Path(folder), tiles, count)
+                found[count] = in_a_process(folder, tiles, count)
+        print_table(tiles, found)
 
 
 def in_a_process(folder: str, tiles: str, count: int) -> dict[str, float]:
@@ -73,17 +73,15 @@ def print_table(tiles: str, found: dict[int, dict[str, float]]) -> None:
 
 def measure(folder: Path, tiles: str, count: int) -> dict[str, float]:
     """Seconds of each step of the evaluation of a model with `count` tiles, of the whole, and the peak memory in GB."""
-    store, bundle, clock = TileStore.open(folder / tiles), Bundle.load(shipped(tiles)), Clock()
-    encoder = Encoder.load(folder / "encoder", torch.device("cpu"))
-    encode = encoder.encode
+    store, bundle, clock = TileStore.open(folder), Bundle.load(shipped(tiles)), Clock()
+    encoder = load_encoder(store, "cpu")
     train = np.random.default_rng(0).normal(0, 1, (TRAIN_A_TILE * count, encoder.card.features)).astype(np.float32)
-    measures = clock.watch(measures_of(Given(store.card.bands, encode, 0, train)))
+    given = Given(store.card.bands, encoder.encode, 0, train, lambda some: some.mean(axis=(1, 2, 3)))
+    measures = clock.watch(measures_of(given))
     bundle.generate = clock.timed("draw tiles", bundle.generate)  # type: ignore[method-assign]
-    all_of_it = np.arange(count)
-    halves = Held("test", all_of_it, all_of_it, store.split("test").fields()[:count])
     controls = no_controls(store, encoder, count, [key for each in measures for key in each.keys])
-    evaluation = Evaluation(store, controls, measures, lambda some: some.mean(axis=(1, 2, 3)))
-    clock.timed("**all of it**", evaluation.measure)(bundle, halves)
+    evaluation = Evaluation(store, controls, measures)
+    clock.timed("**all of it**", evaluation.measure)(bundle, held_out(store, "test", 0, HALVINGS))
     peak = {"peak memory, GB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9}
     return clock.seconds | {"processor time": time.process_time()} | peak
 
@@ -125,17 +123,22 @@ class Clock:
 
 def no_controls(store: TileStore, encoder: Encoder, count: int, keys: Sequence[str]) -> ControlValues:
     """Controls of no meaning, in place of those that the stage controls measures once for all models."""
-    controls = {key: {"real_real": 1.0, "between_fields": 1.0, "collapsed": 0.0} for key in ("accuracy", *keys)}
+    ones = {key: [1.0] * HALVINGS for key in ("accuracy", *keys)}
+    controls = SplitControls(
+        tiles=count,
+        fields=1,
+        repeated=0,
+        values={key: dict.fromkeys(CONTROLS, 1.0) for key in ones},
+        real_real=ones,
+        matched=ones,
+    )
     return ControlValues(
         encoder=encoder.sha256,
         data=store.card.data_hash,
         seed=0,
-        bootstrap=BOOTSTRAP,
-        tiles={"test": count},
-        repeated={"test": 0},
-        validation={},
+        halvings=HALVINGS,
+        validation=controls,
         test=controls,
-        replicates={"test": dict.fromkeys(PARTS, [1.0] * BOOTSTRAP)},
     )
 
 
@@ -175,28 +178,6 @@ def make_store(folder: Path, tiles: str, count: int) -> TileStore:
     )
     write_card(folder, store)
     return TileStore(folder, store)
-
-
-def make_encoder(folder: Path, store: TileStore) -> None:
-    """An encoder of the pipeline's size with random weights, which take as long as trained ones."""
-    params, card = load(Path("params.yaml")), store.card
-    scale, features = params.chosen.encoder[card.name], params.encoder.features
-    torch.manual_seed(0)
-    made = EncoderCard(
-        tiles=card.name,
-        size=card.size,
-        bands=card.bands,
-        features=features,
-        width=scale.width,
-        iterations=scale.iterations,
-        batch=scale.batch,
-        lr=params.encoder.lr,
-        seed=0,
-        properties=[],
-        train_tiles=len(store.split("train")),
-        data_hash=card.data_hash,
-    )
-    save(folder, Frozen(Network(len(card.bands), scale.width, features), features), made)
 
 
 if __name__ == "__main__":

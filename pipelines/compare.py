@@ -6,9 +6,8 @@ from typing import Any
 
 from PIL import Image
 
-from skygen.evaluation.controls import held
 from skygen.files import read_json, write_atomically, write_json
-from skygen.formats.sheets import save_picture, sheet, side_by_side
+from skygen.formats.sheets import SHEET_PX, save_picture, sheet, side_by_side
 from skygen.params import load_or_end
 from skygen.report.chart_style import save_chart
 from skygen.report.charts import REAL, draw_colours, draw_curves, draw_histograms, draw_spectra
@@ -31,22 +30,22 @@ def main() -> None:
     for tiles, recipes in comparison["sets"].items():
         store = TileStore.open(TILES / tiles)
         shapes[tiles] = f"{store.card.size}×{store.card.size}×{len(store.card.bands)}"  # noqa: RUF001
-        _show(tiles, store, recipes, comparison["bundles"][tiles], params.evaluation.seed)
+        _show(tiles, store, recipes, comparison["bundles"][tiles])
     report = write_report(comparison, shapes)
     _write(REPORTS / "comparison.md", report)
     _write(REPORTS / "comparison.html", write_page(report, REPORTS))
     for tiles, champion in comparison["champions"].items():
-        print(f"{tiles}: champion {champion['recipe']}, seed {champion['seed']}, frechet {champion['frechet']:.3g}")
+        value = f"{comparison['ranked_by']} {champion['value']:.3g}"
+        print(f"{tiles}: champion {champion['recipe']}, seed {champion['seed']}, {value}")
 
 
-def _show(
-    tiles: str, store: TileStore, recipes: Mapping[str, Any], bundles: Mapping[str, int], evaluation_seed: int
-) -> None:
+def _show(tiles: str, store: TileStore, recipes: Mapping[str, Any], bundles: Mapping[str, int]) -> None:
     """Draw a tile set's figures, of each recipe's best seed, and write what DVC shows of it."""
     figures, best = REPORTS / "figures", {name: REPORTS / tiles / name / str(seed) for name, seed in bundles.items()}
-    real = store.split("test").batch(held(store, "test", evaluation_seed).first)
+    real = store.split("test")
+    shown = real.batch(range(min(len(real), (SHEET_PX // store.card.size) ** 2)))  # of the generated ones' numbers
     grids = {f"{name}, seed {bundles[name]}": Image.open(folder / "grid.png") for name, folder in best.items()}
-    save_picture(side_by_side({REAL: sheet(real, store.card.bands)} | grids), figures / f"{tiles}-tiles.png")
+    save_picture(side_by_side({REAL: sheet(shown, store.card.bands)} | grids), figures / f"{tiles}-tiles.png")
     folders = {REAL: REPORTS / tiles} | best
     distributions = {name: read_json(folder / "distributions.json") for name, folder in folders.items()}
     histories = {

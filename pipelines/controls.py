@@ -1,50 +1,48 @@
-"""DVC stage controls@SET: what real tiles get by every metric, which models are compared with.
+"""DVC stage controls@SET: what real tiles get by every metric, which models are compared with, and their features.
 
 Usage: python pipelines/controls.py SET
 """
 
 import sys
 from pathlib import Path
-from typing import Any
 
+from skygen.encoder.features import features_path, read_features, write_features
 from skygen.encoder.network import load_encoder
 from skygen.evaluation.control_values import ControlValues, measure_controls
-from skygen.evaluation.controls import held
+from skygen.evaluation.controls import HELD_OUT, held_out
 from skygen.evaluation.distributions import distributions
 from skygen.files import write_json
 from skygen.measure.metric import Given
 from skygen.measure.table import measures_of
 from skygen.params import load_or_end
 from skygen.provenance import choose_device
-from skygen.tiles.store import Split, TileStore
-
-SPLITS: tuple[Split, ...] = ("validation", "test")
+from skygen.tiles.store import TileStore
 
 
 def main(tiles: str) -> None:
     """Measure the real tiles of a set."""
     params, reports = load_or_end(), Path("reports") / tiles
-    seed, bootstrap = params.evaluation.seed, params.chosen.evaluation.bootstrap
+    seed, halvings = params.evaluation.seed, params.chosen.evaluation.halvings
     store = TileStore.open(Path("data/tiles") / tiles)
-    encoder = load_encoder(Path("models/encoders") / tiles, store, choose_device())
+    encoder = load_encoder(store, choose_device())
+    write_features(features_path(tiles), encoder, store)
+    train_features = read_features(features_path(tiles), encoder, store)
     measures = measures_of(Given(store.card.bands, encoder.encode, seed))
-    halves = {split: held(store, split, seed) for split in SPLITS}
     measured = {
-        name: measure_controls(store, half, measures, encoder, bootstrap, seed) for name, half in halves.items()
+        split: measure_controls(store, held_out(store, split, seed, halvings), measures, encoder, train_features, seed)
+        for split in HELD_OUT
     }
-    content: dict[str, Any] = {
-        "encoder": encoder.sha256,
-        "data": store.card.data_hash,
-        "seed": seed,
-        "bootstrap": bootstrap,
-        "tiles": {split: len(half.second) for split, half in halves.items()},
-        "repeated": {split: found.repeated for split, found in measured.items()},
-        **{split: found.controls for split, found in measured.items()},
-        "replicates": {split: found.replicates for split, found in measured.items()},
-    }
-    write_json(reports / "controls.json", ControlValues(**content).model_dump())
+    content = ControlValues(
+        encoder=encoder.sha256,
+        data=store.card.data_hash,
+        seed=seed,
+        halvings=halvings,
+        validation=measured["validation"].controls,
+        test=measured["test"].controls,
+    )
+    write_json(reports / "controls.json", content.model_dump())
     write_json(reports / "distributions.json", distributions(measured["test"].real, measures, store.card.bands))
-    for key, controls in measured["test"].controls.items():
+    for key, controls in measured["test"].controls.values.items():
         print(f"test.{key}: " + ", ".join(f"{name} {value:.4g}" for name, value in controls.items()))
 
 

@@ -17,7 +17,6 @@ import pytest
 ROOT = Path(__file__).parents[1]
 STAGES = {
     "frames": (["frames"], "data/.skygen-lock-frames"),
-    "encoder": (["encoder", "r64"], "models/encoders/.skygen-lock-r64"),
     "train": (["train", "r64", "gan", "0"], ".checkpoints/*.lock"),
 }
 

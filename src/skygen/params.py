@@ -177,18 +177,10 @@ class TrainingScale(Section):
     measurements: Count
 
 
-class EncoderScale(Section):
-    """How long and how wide the training of a tile set's encoder is."""
-
-    iterations: Count
-    batch: Annotated[int, Field(ge=2)]
-    width: Annotated[int, Field(ge=2)]
-
-
 class EvaluationScale(Section):
-    """How often the bootstrap resamples."""
+    """How often the held-out tiles are halved."""
 
-    bootstrap: Annotated[int, Field(ge=10)]
+    halvings: Annotated[int, Field(ge=10)]
 
 
 class Scale(Section):
@@ -197,16 +189,26 @@ class Scale(Section):
     frames: FramesScale
     tiles: dict[str, TilesScale]
     training: dict[str, TrainingScale]
-    encoder: dict[str, EncoderScale]
     evaluation: EvaluationScale
 
 
-class EncoderParams(Section):
-    """The frozen network in whose features tiles are compared."""
+class EncoderTraining(Section):
+    """How the encoder of one tile set is trained."""
 
+    train_a_field: Count  # tiles at most
+    iterations: Count
+    batch: Annotated[int, Field(ge=2)]
+    width: Annotated[int, Field(ge=2)]
+
+
+class EncoderParams(Section):
+    """The frozen networks in whose features tiles are compared, and the simulated survey that they are trained on."""
+
+    fields: Annotated[int, Field(ge=3, lt=100_000)]
+    seed: Seed
     features: Annotated[int, Field(ge=8)]
     lr: Positive
-    seed: Seed
+    sets: dict[str, EncoderTraining]
 
 
 class ChampionParams(Section):
@@ -261,9 +263,22 @@ class Params(Section):
         if self.scale not in self.scales:
             raise ValueError(f"scale is {self.scale!r}, but scales holds {sorted(self.scales)}")
         for name, scale in self.scales.items():
-            for part in (scale.tiles, scale.training, scale.encoder):
+            for part in (scale.tiles, scale.training):
                 if set(part) != set(self.tiles.sets):
                     raise ValueError(f"scales.{name} names {sorted(part)}, but tiles holds {sorted(self.tiles.sets)}")
+        return self
+
+    @model_validator(mode="after")
+    def _encoders_cover_the_tile_sets_and_see_no_held_out_sky(self) -> Self:
+        if set(self.encoder.sets) != set(self.tiles.sets):
+            raise ValueError(
+                f"encoder.sets names {sorted(self.encoder.sets)}, but tiles holds {sorted(self.tiles.sets)}"
+            )
+        if self.encoder.seed == self.frames.seed:
+            raise ValueError(
+                f"encoder.seed and frames.seed are both {self.frames.seed}, so that encoders would be trained on "
+                "held-out fields; give frames.seed another value"
+            )
         return self
 
 

@@ -15,7 +15,7 @@ from tests.harness.warm import warm_python
 
 ROOT = Path(__file__).parents[2]
 PARTS = (".dvc/config", ".dvcignore", "dvc.yaml", "params.yaml", "pyproject.toml", "requirements.lock")
-FOLDERS = ("pipelines", "serving", "src", "data/local")
+FOLDERS = ("encoders", "pipelines", "serving", "src", "data/local")
 # What no parameter makes tiny, and takes most of the time: the steps of the networks that tell generated from real.
 STEPS, FEW_STEPS = "\n_LEAST_STEPS = 100\n", "\n_LEAST_STEPS = 10\n"
 
@@ -85,14 +85,12 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     project.run("dvc", "config", "--local", "core.site_cache_dir", str(folder / ".dvc/tmp/site-cache"))
     laptop = ("scales", "laptop")
     project.set_param(3, *laptop, "frames", "fields")
-    project.set_param(10, *laptop, "evaluation", "bootstrap")
+    project.set_param(10, *laptop, "evaluation", "halvings")
     for tiles in ("r64", "gri128"):
         project.set_param(16, *laptop, "tiles", tiles, "train_a_field")
         project.set_param(16, *laptop, "tiles", tiles, "held_out_a_field")
         for key, value in {"iterations": 2, "batch": 4, "width": 2, "measurements": 1}.items():
             project.set_param(value, *laptop, "training", tiles, key)
-        for key, value in {"iterations": 4, "batch": 4, "width": 2}.items():
-            project.set_param(value, *laptop, "encoder", tiles, key)
     with warm_python(tmp_path_factory.mktemp("warm"), project.environment) as binaries:
         project.run_first(binaries)
         project.run("dvc", "repro")

@@ -1,21 +1,23 @@
 """A tiny encoder, trained on tiles of noise and stars: what it promises of bits, symmetry, damage, and what it sees."""
 
+import shutil
+
 import numpy as np
 import pytest
 import torch
 
 from benchmarks.encoder import halvings, rises
-from pipelines import encoder as stage
 from skygen.encoder import training
 from skygen.encoder.alterations import planted, sample_of
-from skygen.encoder.network import CARD, HISTORY, TRAIN_FEATURES, WEIGHTS, Encoder, EncoderError
+from skygen.encoder.network import CARD, HISTORY, WEIGHTS, Encoder, EncoderError, load_encoder
 from skygen.encoder.training import make_examples, train_encoder
 from skygen.files import read_json, write_json
-from skygen.params import EncoderParams, EncoderScale
+from skygen.params import EncoderParams, EncoderTraining
+from skygen.tiles.store import SPLITS
 
 SIZE, FWHM_PX = 32, 1.3 / 0.396
-PARAMS = EncoderParams(features=8, lr=3e-3, seed=0)
-SCALE = EncoderScale(iterations=150, batch=32, width=6)
+TRAINING = EncoderTraining(train_a_field=240, iterations=150, batch=32, width=6)
+PARAMS = EncoderParams(fields=3, seed=0, features=8, lr=3e-3, sets={"r32": TRAINING})
 
 
 def make_tiles(count, seed, noise_nmgy=(0.02, 0.04)):
@@ -40,7 +42,7 @@ def store(tmp_path_factory, write_fields):
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory, store):
     folder = tmp_path_factory.mktemp("encoder")
-    return folder, train_encoder(folder, store, PARAMS, SCALE)
+    return folder, train_encoder(folder, store, PARAMS, TRAINING)
 
 
 @pytest.fixture
@@ -52,7 +54,7 @@ def folder(trained, tmp_path):
 
 
 def test_the_same_training_gives_the_same_bits_and_another_seed_others(tmp_path, store, trained):
-    brief = SCALE.model_copy(update={"iterations": 12})
+    brief = TRAINING.model_copy(update={"iterations": 12})
     seeds = {"once": 0, "again": 0, "other": 1}
     found = {}
     for name, seed in seeds.items():
@@ -60,12 +62,11 @@ def test_the_same_training_gives_the_same_bits_and_another_seed_others(tmp_path,
         found[name] = train_encoder(tmp_path / name, store, PARAMS.model_copy(update={"seed": seed}), brief)
 
     assert found["once"].sha256 == found["again"].sha256
-    assert (tmp_path / "once" / TRAIN_FEATURES).read_bytes() == (tmp_path / "again" / TRAIN_FEATURES).read_bytes()
+    assert (tmp_path / "once" / HISTORY).read_bytes() == (tmp_path / "again" / HISTORY).read_bytes()
     assert len({found["once"].sha256, found["other"].sha256, trained[1].sha256}) == 3
 
 
 def test_the_hash_is_of_weights_and_card_alone(folder, trained):
-    (folder / TRAIN_FEATURES).unlink()
     (folder / HISTORY).unlink()
     assert Encoder.load(folder).sha256 == trained[1].sha256
 
@@ -95,10 +96,9 @@ def test_a_tile_has_the_same_bits_in_any_batch(trained):
     np.testing.assert_array_equal(np.concatenate([trained[1].encode(tile[None]) for tile in tiles]), features)
 
 
-def test_training_tiles_have_white_features_which_lie_beside_the_encoder(store, trained):
-    features = trained[1].train_features
+def test_training_tiles_have_white_features(store, trained):
+    features = trained[1].encode(store.split("train").array())
 
-    np.testing.assert_array_equal(features, trained[1].encode(store.split("train").array()))
     np.testing.assert_allclose(features.mean(0), 0, atol=0.02)
     np.testing.assert_allclose(np.cov(features.T), np.eye(8), atol=0.1)
 
@@ -107,7 +107,7 @@ def test_it_learns(trained):
     errors = [row["error"] for row in read_json(trained[0] / HISTORY)]
 
     assert np.mean(errors[-3:]) < 0.6 * errors[0]
-    assert read_json(trained[0] / HISTORY)[-1]["images_seen"] == SCALE.iterations * SCALE.batch
+    assert read_json(trained[0] / HISTORY)[-1]["images_seen"] == TRAINING.iterations * TRAINING.batch
 
 
 def test_planted_alterations_move_both_distances_the_more_the_larger_they_are(trained):
@@ -136,7 +136,7 @@ def test_altered_examples_are_told_as_they_are(store):
 def test_a_missing_file_is_named(folder, name):
     (folder / name).unlink()
 
-    with pytest.raises(EncoderError, match=rf"{name}: missing; train it anew"):
+    with pytest.raises(EncoderError, match=rf"{name}: missing; take it from git again, or train it with `make enc"):
         Encoder.load(folder)
 
 
@@ -144,7 +144,7 @@ def test_a_missing_file_is_named(folder, name):
 def test_a_damaged_file_is_named(folder, name):
     (folder / name).write_bytes((folder / name).read_bytes()[:-100])
 
-    with pytest.raises(EncoderError, match=rf"{name}.*train it anew"):
+    with pytest.raises(EncoderError, match=rf"{name}.*make encoders"):
         Encoder.load(folder)
 
 
@@ -158,20 +158,39 @@ def test_a_card_that_does_not_fit_is_refused(folder, change, message):
         Encoder.load(folder)
 
 
-@pytest.mark.parametrize("damage", ["missing", "short", "other"])
-def test_damaged_train_features_are_refused_and_the_rest_serves(folder, damage):
-    path = folder / TRAIN_FEATURES
-    if damage == "missing":
-        path.unlink()
-    elif damage == "short":
-        path.write_bytes(path.read_bytes()[:-4])
-    else:
-        np.save(path, np.zeros((2, 8), np.float32))
-    encoder = Encoder.load(folder)
+def test_the_card_says_what_it_was_trained_on(store, trained):
+    card = trained[1].card
 
-    with pytest.raises(EncoderError, match=rf"{TRAIN_FEATURES}.*train it anew"):
-        _ = encoder.train_features
-    assert encoder.encode(make_tiles(2, 0)).shape == (2, 8)
+    assert (card.tiles, card.size, card.bands, card.seed) == ("r32", SIZE, ["r"], PARAMS.seed)
+    assert (card.train_fields, card.train_tiles, card.data_hash) == (["94-1-1"], 240, store.card.data_hash)
+
+
+def test_a_store_gets_the_encoder_of_its_set_whatever_its_tiles(tmp_path, trained, write_fields):
+    shutil.copytree(trained[0], tmp_path / "encoders/r32")
+    tiles = {split: {f"94-1-{row}": make_tiles(9, row)} for row, split in enumerate(SPLITS)}
+    other = write_fields(tmp_path / "r32", "r", tiles)
+
+    assert load_encoder(other, torch.device("cpu"), tmp_path / "encoders").sha256 == trained[1].sha256
+
+
+@pytest.mark.parametrize(
+    ("bands", "size", "message"),
+    [("r", 64, r"encoders/r32 is for tiles of 32 px in r, those in .*r32 have 64 px in r"), ("gr", 32, "32 px in gr")],
+)
+def test_an_encoder_for_tiles_of_another_kind_is_refused_with_what_to_do(
+    tmp_path, trained, write_fields, bands, size, message
+):
+    shutil.copytree(trained[0], tmp_path / "encoders/r32")
+    flux = np.zeros((1, len(bands), size, size), np.float32)
+    other = write_fields(tmp_path / "r32", bands, {split: {f"94-1-{row}": flux} for row, split in enumerate(SPLITS)})
+
+    with pytest.raises(ValueError, match=rf"{message}: run `make encoders SETS=r32`"):
+        load_encoder(other, torch.device("cpu"), tmp_path / "encoders")
+
+
+def test_a_set_without_an_encoder_names_the_command(store, tmp_path):
+    with pytest.raises(ValueError, match=rf"encoders/r32/{WEIGHTS}: missing; .*make encoders"):
+        load_encoder(store, torch.device("cpu"), tmp_path / "encoders")
 
 
 @pytest.mark.parametrize("shape", [(2, 3, 32, 32), (2, 1, 64, 64), (1, 32, 32)])
@@ -203,48 +222,10 @@ def test_one_training_tile_is_too_few(tmp_path, write_fields):
         make_examples(write_fields(tmp_path / "r32", "r", tiles), 10, PARAMS)
 
 
-@pytest.fixture
-def project(tmp_path, monkeypatch, params, write_fields):
-    """A project's folder, made the current one, with few tiles of r64 and an encoder that takes no time."""
-    monkeypatch.chdir(tmp_path)
-    rng = np.random.default_rng(0)
-    flux = rng.normal(0, 0.03, (3, 12, 1, 64, 64)).astype(np.float32)
-    tiles = {split: {f"94-1-{row}": flux[row]} for row, split in enumerate(("train", "validation", "test"))}
-    write_fields(tmp_path / "data/tiles/r64", "r", tiles)
-    brief = EncoderScale(iterations=2, batch=4, width=2)
-    laptop = params.scales["laptop"]
-    scales = {**params.scales, "laptop": laptop.model_copy(update={"encoder": {"r64": brief, "gri128": brief}})}
-    monkeypatch.setattr(stage, "load_or_end", lambda: params.model_copy(update={"scales": scales}))
-    return tmp_path / "models/encoders/r64"
-
-
-def test_the_stage_writes_a_whole_encoder(project, capsys):
-    stage.main("r64")
-
-    encoder = Encoder.load(project)
-    assert {path.name for path in project.iterdir()} == {WEIGHTS, CARD, TRAIN_FEATURES, HISTORY}
-    assert encoder.train_features.shape == (12, encoder.card.features)
-    assert encoder.sha256 in capsys.readouterr().out
-
-
-def test_a_stage_that_fails_leaves_the_encoder_that_was_there(project, monkeypatch):
-    stage.main("r64")
-    before = Encoder.load(project).sha256
-
-    def fail(*_):
-        raise OSError("no space left")
-
-    monkeypatch.setattr(training, "_write_features", fail)
-    with pytest.raises(OSError, match="no space left"):
-        stage.main("r64")
-    assert Encoder.load(project).sha256 == before
-    assert [path.name for path in project.parent.iterdir()] == ["r64"]
-
-
 def test_a_diverging_training_says_so(store, monkeypatch, tmp_path):
     monkeypatch.setattr(
         torch.nn.Linear, "forward", lambda self, x: x.sum() * torch.full((len(x), self.out_features), torch.nan)
     )
 
     with pytest.raises(ValueError, match=r"diverged after 1 iterations; lower encoder\.lr"):
-        train_encoder(tmp_path, store, PARAMS, SCALE.model_copy(update={"iterations": 3}))
+        train_encoder(tmp_path, store, PARAMS, TRAINING.model_copy(update={"iterations": 3}))

@@ -8,7 +8,7 @@ import pytest
 
 from skygen.encoder.network import Encoder
 from skygen.encoder.training import train_encoder
-from skygen.params import EncoderParams, EncoderScale
+from skygen.params import EncoderParams, EncoderTraining
 from skygen.tiles.manifest import MANIFEST
 from skygen.tiles.store import Split, TileStore
 
@@ -78,6 +78,6 @@ def sky_store(tmp_path_factory, write_store: WriteStore, sky: Callable[..., np.n
 @pytest.fixture(scope="session")
 def encoder(tmp_path_factory: pytest.TempPathFactory, sky_store: TileStore) -> Encoder:
     """An encoder of `sky_store`, trained for a few steps."""
-    scale = EncoderScale(iterations=60, batch=16, width=4)
-    folder = tmp_path_factory.mktemp("encoder")
-    return train_encoder(folder, sky_store, EncoderParams(features=16, lr=1e-3, seed=0), scale)
+    training = EncoderTraining(train_a_field=150, iterations=60, batch=16, width=4)
+    params = EncoderParams(fields=3, seed=0, features=16, lr=1e-3, sets={"r64": training})
+    return train_encoder(tmp_path_factory.mktemp("encoder"), sky_store, params, training)

@@ -7,15 +7,15 @@ from skygen.evaluation.generated import generated_tiles, tiles_seed
 from skygen.sky.conditions import BandConditions
 from skygen.sky.noise import sky_noise
 
-LEVELS = {"94-1-1": 0.02, "1035-1-1": 0.1}
+LEVELS = {"94-1-1/left": 0.02, "1035-1-1/right": 0.1}
 
 
 @pytest.fixture
 def store(tmp_path, write_fields):
     """Two fields whose noise differs by five times."""
     conditions = {
-        field: [BandConditions(sky_noise_nmgy=level, nmgy_per_electron=0.001, psf_fwhm_arcsec=1.3)]
-        for field, level in LEVELS.items()
+        name: [BandConditions(sky_noise_nmgy=level, nmgy_per_electron=0.001, psf_fwhm_arcsec=1.3)]
+        for name, level in LEVELS.items()
     }
     tiles = {field: np.zeros((4, 1, 64, 64), np.float32) for field in LEVELS}
     splits = {"train": tiles, "validation": tiles, "test": tiles}

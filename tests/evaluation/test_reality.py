@@ -5,11 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from skygen.evaluation.bootstrap import draws
-from skygen.evaluation.scoring import describe, entries, relate, section
+from skygen.evaluation.control_values import SplitControls
+from skygen.evaluation.halvings import halvings
+from skygen.evaluation.scoring import describe, entries, relate
 from skygen.measure.metric import Given
 from skygen.measure.score import halves
-from skygen.measure.table import MEANINGS, measures_of
+from skygen.measure.table import measures_of
 from skygen.sky.frame import read_frame
 from skygen.sky.noise import sky_noise
 
@@ -34,9 +35,9 @@ def evaluate(fake, real):
     """The flat section of metrics.json of tiles against real ones."""
     measures = measures_of(Given("r"))
     sets = (describe(tiles, measures) for tiles in (fake, real))
-    found = relate(*sets, measures, draws(len(fake), 20, (0,)))
-    unmeasured = {key: {"real_real": 0.0, "between_fields": 0.0, "collapsed": 0.0} for key in MEANINGS}
-    return dict(entries(section(found, unmeasured)))
+    found = relate(*sets, measures, halvings([0] * len(fake), 20, (0,)))
+    no_controls = SplitControls(tiles=len(real), fields=1, repeated=0, values={}, real_real={}, matched={})
+    return dict(entries(no_controls.section(found)))
 
 
 def test_pure_noise_passes_noise_and_diversity_and_fails_everything_else(survey):

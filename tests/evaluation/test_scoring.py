@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from skygen.evaluation.bootstrap import counted_once, draws
+from skygen.evaluation.control_values import SplitControls
 from skygen.evaluation.discriminator import logits_of
-from skygen.evaluation.scoring import describe, entries, relate, rounded, section, with_accuracy
+from skygen.evaluation.halvings import halvings
+from skygen.evaluation.scoring import CONTROLS, describe, entries, relate, rounded, with_accuracy
 from skygen.gan.networks import Discriminator
 from skygen.measure import discriminator
 from skygen.measure.accuracy import PARTS
@@ -15,7 +16,7 @@ from skygen.measure.table import MEANINGS, measures_of
 from skygen.sky.stretch import Stretch
 
 TILES, SIZE = 24, 32
-NO_CONTROLS = {key: {"real_real": 0.0, "between_fields": 0.0, "collapsed": 0.0} for key in MEANINGS}
+NO_CONTROLS = SplitControls(tiles=TILES, fields=1, repeated=0, values={}, real_real={}, matched={})
 
 
 @pytest.fixture(scope="module")
@@ -23,11 +24,11 @@ def real(sky) -> np.ndarray:
     return sky(1, TILES, SIZE)
 
 
-def score(fake, real, measures, replicates=20):
+def score(fake, real, measures, count=20):
     """The flat section of metrics.json for these tiles."""
     described = (describe(tiles, measures) for tiles in (fake, real))
-    found = relate(*described, measures, draws(len(fake), replicates, (0,)))
-    return dict(entries(section(found, NO_CONTROLS)))
+    found = relate(*described, measures, halvings([0] * len(fake), count, (0,)))
+    return dict(entries(NO_CONTROLS.section(found)))
 
 
 def mean_of(key: str, calls: list[int]) -> Measure:
@@ -66,26 +67,37 @@ def test_every_value_lies_in_its_interval_and_the_keys_are_in_the_order_of_the_t
 
     assert list(found) == [key for key in MEANINGS if key in found]
     for key, metric in found.items():
-        assert list(metric) == ["value", "interval", "real_real", "between_fields", "collapsed"]
+        assert list(metric) == ["value", "interval"]  # there are no controls here
         assert metric["interval"][0] <= metric["value"] <= metric["interval"][1], key
 
 
-def test_the_value_is_that_of_the_first_row_and_the_interval_of_the_others():
-    values = np.array([2.0, *np.linspace(1, 3, 1001)])
-    metric = section({"frechet": values}, NO_CONTROLS)["frechet"]
+def test_the_value_is_the_mean_of_the_rows_and_the_interval_their_middle():
+    metric = NO_CONTROLS.section({"frechet": np.linspace(1, 3, 1001)})["frechet"]
 
-    assert metric["value"] == 2
-    assert metric["interval"] == pytest.approx([1.05, 2.95])
+    assert metric == {"value": 2, "interval": pytest.approx([1.05, 2.95])}
 
 
-def test_groups_nest_and_come_apart_again():
-    controls = {key: {"real_real": 1.0, "between_fields": 2.0, "collapsed": 3.0} for key in MEANINGS}
-    found = {key: np.full(3, 0.5) for key in ("sources.number", "sources.g_r", "frechet")}
-    nested = section(found, controls)
+def test_groups_nest_and_come_apart_again_with_their_controls_and_what_they_say():
+    keys = ("sources.number", "sources.g_r", "frechet", "recall")
+    controls = SplitControls(
+        tiles=2,
+        fields=1,
+        repeated=0,
+        values={key: dict(zip(CONTROLS, (1.0, 2.0, 3.0, 4.0), strict=True)) for key in keys},
+        real_real={key: [1.0] * 3 for key in keys},
+        matched={key: [2.0] * 3 for key in keys if key != "recall"},
+    )
+    nested = controls.section({key: np.full(3, 3.0) for key in keys})
+    said = {key: [metric[name] for name in ("excess", "exceeds", *CONTROLS)] for key, metric in entries(nested)}
 
-    assert set(nested) == {"frechet", "sources"}
+    assert set(nested) == {"frechet", "recall", "sources"}
     assert set(nested["sources"]) == {"number", "g_r"}
-    assert dict(entries(nested))["sources.g_r"] == {"value": 0.5, "interval": [0.5, 0.5], **controls["frechet"]}
+    assert said == {
+        "sources.number": [4.0, True, 1, 2, 3, 4],  # (9 - 1) / 2
+        "sources.g_r": [4.0, True, 1, 2, 3, 4],
+        "frechet": [1.0, True, 1, 2, 3, 4],  # (3 - 1) / 2, a square already
+        "recall": [None, False, 1, 2, 3, 4],
+    }
 
 
 def test_a_description_that_measures_share_is_made_once(real):
@@ -94,10 +106,9 @@ def test_a_description_that_measures_share_is_made_once(real):
     second = Measure(("kernel",), first.describe, first.relate)
     described = describe(real, [first, second])
 
+    once = np.ones((1, TILES))
     assert calls == [TILES]
-    np.testing.assert_allclose(
-        relate(described, described, [first], counted_once(TILES))["frechet"], real.mean(), rtol=1e-5
-    )
+    np.testing.assert_allclose(relate(described, described, [first], (once, once))["frechet"], real.mean(), rtol=1e-5)
 
 
 def test_values_are_written_to_six_digits_in_which_threads_cannot_matter():
@@ -106,28 +117,21 @@ def test_values_are_written_to_six_digits_in_which_threads_cannot_matter():
     assert rounded(-1e-12 / 3) == -3.33333e-13
 
 
-def test_accuracy_is_beside_what_real_tiles_get_and_only_resampled_does_a_share_exceed_1():
+def test_accuracy_is_beside_what_real_tiles_get_in_the_same_halving_where_a_share_may_exceed_1():
     found = {"precision": [0.4, 0.8, 0.9], "recall": [0.6, 0.5, 0.9], "coverage": [0.9, 0.3, 0.9]}
     real_real = {"precision": [0.8, 0.8, 0.6], "recall": [0.6, 0.5, 0.6], "coverage": [0.6, 0.6, 0.6]}
 
     values = with_accuracy(arrays(found), arrays(real_real))["accuracy"]
-    np.testing.assert_allclose(values, [3 / (1 / 0.5 + 1 + 1), 3 / (1 + 1 + 1 / 0.5), 1.5])
+    np.testing.assert_allclose(values, [3 / (1 / 0.5 + 1 + 1 / 1.5), 3 / (1 + 1 + 1 / 0.5), 1.5])
 
 
-def test_accuracy_of_a_value_without_resamplings_needs_none_of_the_real_tiles():
-    found = arrays({"precision": [1.0], "recall": [0.0], "coverage": [0.4]})
-
-    np.testing.assert_array_equal(with_accuracy(found, dict.fromkeys(found, np.ones(20)))["accuracy"], [0])
-
-
-def test_a_perfect_generator_has_1_in_the_interval_of_its_accuracy_and_nothing_above():
+def test_a_perfect_generator_has_1_in_the_interval_of_its_accuracy_and_no_value_above():
     shares = np.random.default_rng(0).normal(0.9, 0.03, (2 * len(PARTS), 201))
-    shares[:, 0] = 0.9
     found, real = (dict(zip(PARTS, rows, strict=True)) for rows in np.split(shares, 2))
-    metric = section({"accuracy": with_accuracy(found, real)["accuracy"]}, NO_CONTROLS)["accuracy"]
+    metric = NO_CONTROLS.section({"accuracy": with_accuracy(found, real)["accuracy"] + 0.01})["accuracy"]
 
-    assert metric["value"] == metric["interval"][1] == 1
-    assert 0.9 < metric["interval"][0] < 0.98
+    assert metric["value"] == 1
+    assert 0.9 < metric["interval"][0] < 0.98 < 1 < metric["interval"][1]
 
 
 def arrays(values):
@@ -145,7 +149,7 @@ def test_tiles_that_are_not_finite_are_refused(real, bad):
 
 def test_a_value_that_is_not_finite_names_its_metric():
     with pytest.raises(ValueError, match="kernel is not a finite number"):
-        section({"kernel": np.array([1.0, np.nan])}, NO_CONTROLS)
+        NO_CONTROLS.section({"kernel": np.array([1.0, np.nan])})
 
 
 def test_a_discriminator_that_knows_the_mean_flux_is_always_right(real):

@@ -60,20 +60,39 @@ def test_tiles_spread_too_widely_have_recall_but_no_precision(real):
     assert found["coverage"] < 0.5
 
 
-def test_a_tile_without_weight_neither_counts_nor_has_a_ball():
-    real = np.arange(8.0)[:, None]
-    fake = np.array([0.1, 0.2, 0.3, 0.4, 7.1, 7.2])[:, None]
-    only_last, only_first = np.eye(8)[[7]], np.eye(6)[[0]]
-    statistic = manifold.relate(fake, real)
+@pytest.mark.parametrize("kept", [64, 5])
+def test_a_row_is_of_its_tiles_alone(real, kept, monkeypatch):
+    monkeypatch.setattr(manifold, "_KEPT", kept)
+    fake = np.random.default_rng(1).normal(0.3, 0.8, (150, 8))
+    ours, theirs = np.arange(150) % 2 == 0, np.arange(200) % 4 == 0
+    found = manifold.relate(fake, real)(ours[None].astype(float), theirs[None].astype(float))
+    expected = measure(fake[ours], real[theirs])
 
-    assert statistic(np.ones((1, 6)), only_last)["precision"] == pytest.approx(2 / 6)
-    assert statistic(np.ones((1, 6)), only_last)["recall"] == 1
-    assert statistic(only_first, np.ones((1, 8)))["recall"] == pytest.approx(1 / 8)
-    # the ball around 7 reaches to 2 and holds two of six, 8 times as many as its share of the weight
-    assert statistic(np.ones((1, 6)), only_last)["density"] == pytest.approx(2 / 6 / 5 * 8)
+    assert {key: value[0] for key, value in found.items()} == pytest.approx(expected)
+    assert 0.1 < expected["recall"] < expected["precision"] < 1
+
+
+def test_tiles_count_as_often_as_their_weights_say(real):
+    fake, rng = np.random.default_rng(1).normal(0.3, 0.8, (50, 8)), np.random.default_rng(2)
+    ours, theirs = rng.integers(1, 4, 50).astype(float), rng.integers(1, 4, 200).astype(float)
+    narrow, wide = manifold.radii(manifold.neighbours(real), np.ones(200, bool))
+    apart = np.linalg.norm(fake[:, None] - real, axis=2)
+    found = manifold.relate(fake, real)(ours[None], theirs[None])
+
+    assert found["precision"] == pytest.approx((apart < narrow).any(axis=1) @ ours / ours.sum())
+    assert found["coverage"] == pytest.approx((apart < wide).any(axis=0) @ theirs / theirs.sum())
+    assert found["density"] == pytest.approx(ours @ (apart < wide) @ theirs / ours.sum() / theirs.sum() / 5 * 200)
+
+
+def test_the_halves_of_a_set_are_as_near_as_two_sets_of_one_distribution(real):
+    first = np.random.default_rng(3).permuted(np.tile([1.0, 0.0], (40, 100)), axis=1)
+    halves = manifold.relate(real, real)(first, 1 - first)
+
+    assert halves["density"].mean() == pytest.approx(1, abs=0.03)  # 0.8 where radii reach to tiles that do not count
+    assert halves["coverage"].mean() == pytest.approx(1 - 2**-5, abs=0.01)
 
 
 def test_twenty_tiles_are_enough_and_five_too_few(real):
     assert measure(real[:20], real[20:40])["coverage"] > 0.7
-    with pytest.raises(ValueError, match="5 tiles; a manifold needs at least 6"):
+    with pytest.raises(ValueError, match="5 tiles count; a manifold needs at least 6"):
         measure(real[:5], real)

@@ -32,6 +32,14 @@ def test_a_texture_that_every_tile_repeats_is_told(noise):
     assert measure(fake + lattice, real) > 0.9
 
 
+def test_tiles_without_weight_in_the_first_row_teach_nothing(noise):
+    fake, real = noise[:, :20]
+    first = np.tile([1.0, 0.0], (1, 10))
+    value = two_sample_pixels.relate(fake, real, 0)(first, 1 - first)["c2st.pixels"][0]
+
+    assert value == measure(fake[::2], real[1::2])
+
+
 def test_threads_and_what_else_draws_do_not_matter(noise):
     fake, real = noise[:, :20]
     threads = torch.get_num_threads()

@@ -2,6 +2,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
@@ -9,6 +10,7 @@ from skygen.measure.table import MEANINGS
 from skygen.report.chart_style import look
 from skygen.report.charts import REAL, draw_colours, draw_curves, draw_histograms, draw_spectra, quantity_label
 from skygen.report.intervals_chart import draw_intervals
+from tests.report.rows import UNCONTROLLED, rows
 
 RECIPES = ("gan", "scene")
 
@@ -43,11 +45,6 @@ def colours_of(figure: Figure, label: str) -> set[str]:
     return {to_hex(h.get_edgecolor() if hasattr(h, "get_edgecolor") else h.get_color()) for h in handles}
 
 
-def metrics(value: float) -> dict:
-    row = {"mean": value, "interval": [value / 2, 2 * value], "real_real": 0.1, "between_fields": 0.2, "collapsed": 0.9}
-    return {"test": dict.fromkeys(MEANINGS, row)}
-
-
 def history(scores: list[float]) -> list[dict]:
     return [
         {"images_seen": 1000.0 * (row + 1), "validation_score": score, "validation_diversity": 1.0}
@@ -60,7 +57,7 @@ def test_a_recipe_has_one_colour_in_every_chart(sets):
         draw_histograms(sets),
         draw_spectra(sets),
         draw_curves({recipe: [history([3, 2])] for recipe in RECIPES}),
-        draw_intervals({recipe: metrics(0.3) for recipe in RECIPES}),
+        draw_intervals({recipe: {"test": rows(0.3)} for recipe in RECIPES}),
     ]
     for place, recipe in enumerate(RECIPES):
         for figure in figures:
@@ -127,24 +124,53 @@ def test_a_history_without_a_part_has_an_empty_panel():
     assert panels["pixel_w1 (0: as real)"].lines[:] == []
 
 
-def test_intervals_are_over_real_for_distances_and_as_they_are_for_shares():
-    above, below = draw_intervals({"gan": metrics(0.3)}).axes
-    distances = [key for key in MEANINGS if MEANINGS[key].ideal == 0]
-    drawn = {axes: next(iter(axes.containers)).lines[0].get_xdata() for axes in (above, below)}
+def points(axes: Axes, label: str) -> list[float]:
+    """Where a chart of intervals has the marks of a recipe or a control."""
+    (drawn,) = [its for its, name in zip(*axes.get_legend_handles_labels(), strict=True) if name == label]
+    return list(getattr(drawn, "lines", [drawn])[0].get_xdata())
 
-    assert [label.get_text() for label in above.get_yticklabels()] == distances
-    assert drawn[above] == pytest.approx([3.0] * len(distances))
-    assert drawn[below] == pytest.approx([0.3] * (len(MEANINGS) - len(distances)))
+
+def names(axes: Axes) -> list[str]:
+    return [label.get_text() for label in axes.get_yticklabels()]
+
+
+def test_intervals_are_over_the_matched_control_for_distances_and_as_they_are_for_shares():
+    above, below = draw_intervals({"gan": {"test": rows(0.3)}}).axes
+    distances = [key for key in MEANINGS if MEANINGS[key].ideal == 0]
+    shares = [key for key in MEANINGS if MEANINGS[key].ideal != 0 and key != UNCONTROLLED]
+
+    assert (names(above), names(below)) == (distances, shares)
+    assert points(above, "gan") == pytest.approx([0.3 / 0.15] * len(distances))
+    assert points(below, "gan") == pytest.approx([0.3] * len(shares))
+
+
+def test_intervals_show_three_controls_of_every_metric():
+    above, below = draw_intervals({"gan": {"test": rows(0.3)}}).axes
+
+    for label, value in {"real-real": 0.1, "between fields": 0.2, "matched": 0.15}.items():
+        assert points(above, label) == pytest.approx([value / 0.15] * len(names(above)))
+        assert points(below, label) == pytest.approx([value] * len(names(below)))
+
+
+def test_the_legend_of_many_recipes_lies_within_the_figure():
+    figure = draw_intervals({f"recipe {number}": {"test": rows(0.3)} for number in range(9)})
+    figure.draw_without_rendering()
+    (legend,) = figure.legends
+    box = legend.get_window_extent().transformed(figure.transFigure.inverted())
+
+    assert 0 <= box.x0 < box.x1 <= 1
 
 
 def test_an_interval_beyond_the_chart_is_drawn_at_its_edge_and_no_ratio_is_made_with_zero():
-    far = metrics(500.0)
-    far["test"] = far["test"] | {"kernel": far["test"]["kernel"] | {"real_real": 0.0}}
-    above, below = draw_intervals({"gan": far}).axes
+    far = rows(500.0)
+    far["kernel"] |= {"real_real": -0.1}
+    far["pixel_w1"] |= {"matched": 0.0}
+    above, below = draw_intervals({"gan": {"test": far}}).axes
 
-    assert "kernel" not in [label.get_text() for label in above.get_yticklabels()]
-    assert set(next(iter(above.containers)).lines[0].get_xdata()) == {1000.0}
-    assert set(next(iter(below.containers)).lines[0].get_xdata()) == {2.0}
+    assert "pixel_w1" not in names(above)
+    assert set(points(above, "gan")) == {200.0}
+    assert set(points(below, "gan")) == {2.0}
+    assert points(above, "real-real")[names(above).index("kernel")] == 0.01
 
 
 def test_the_bands_of_a_quantity_stand_beside_each_other(sets):

@@ -12,24 +12,10 @@ from PIL import Image
 from pipelines import compare
 from skygen.files import read_json, write_json
 from skygen.formats.sheets import save_picture, sheet
-from skygen.measure.table import MEANINGS
+from tests.report.rows import rows, section
 
 SETS = {"r64": (64, "r"), "gri128": (128, "gri")}
 RECIPES = {"gan": 0.4, "improved": 0.3, "scene": 0.2}
-
-
-def section(mean: float, bands: str) -> dict:
-    keys = [key for key in MEANINGS if len(bands) > 1 or key not in ("sources.g_r", "sources.r_i")]
-    values = dict.fromkeys(keys, mean) | {"sky_noise": 1.0, "diversity": 0.9}
-    nested: dict = {}
-    for key, value in values.items():
-        metric = {"value": value, "interval": [0.9 * value, 1.1 * value], "real_real": 0.1, "between_fields": 0.2}
-        *groups, name = key.split(".")
-        place = nested
-        for group in groups:
-            place = place.setdefault(group, {})
-        place[name] = metric | {"collapsed": 0.9}
-    return nested
 
 
 def distributions(mean: float, bands: str) -> dict:
@@ -70,8 +56,13 @@ def project(whole, tmp_path, monkeypatch) -> Path:
 
 def write_run(project: Path, name: str, mean: float, bands: str, tiles: np.ndarray) -> None:
     reports = project / "reports" / name
-    content = {"encoder": "e" * 64, "bundle": "b" * 64, "data": "d" * 64, "tiles": {"validation": 3, "test": 3}}
-    write_json(reports / "metrics.json", content | {split: section(mean, bands) for split in ("validation", "test")})
+    content = {"encoder": "e" * 64, "bundle": "b" * 64, "data": "d" * 64}
+    counts = {"tiles": {"validation": 6, "test": 6}, "fields": {"validation": 1, "test": 1}}
+    found = rows(mean, bands)
+    found["sky_noise"] |= {"mean": 1.0, "exceeds": False}
+    found["diversity"] |= {"mean": 0.9}
+    sections = {split: section(found) for split in ("validation", "test")}
+    write_json(reports / "metrics.json", content | counts | sections)
     write_json(reports / "distributions.json", distributions(mean, bands))
     for picture in ("grid.png", "neighbours.png"):
         save_picture(sheet(tiles, bands), reports / picture)
@@ -85,6 +76,7 @@ def test_compare_writes_one_report_as_text_and_as_a_page_with_every_picture(whol
     text, page = ((reports / f"comparison.{kind}").read_text() for kind in ("md", "html"))
     assert {tiles: champion["recipe"] for tiles, champion in champions.items()} == dict.fromkeys(SETS, "scene")
     assert text.count("the champion is **`scene`**, seed 0.") == 2
+    assert "of `gri128` on 6 tiles of 1 field (validation: 6 tiles of 1 field)" in text
     links = re.findall(r"\]\(([^)]+)\)", text)
     assert all((reports / link).is_file() for link in links)
     assert page.count('src="data:image/') == len(links) == 17
@@ -101,7 +93,7 @@ def test_dvc_finds_the_series_of_every_recipe_and_of_real_tiles(whole):
         rows = read_json(whole / f"reports/plots/{tiles}-{name}.json")
         assert {row["recipe"] for row in rows} == {"real", *RECIPES}
     for tiles, (recipe, mean) in product(SETS, RECIPES.items()):
-        assert read_json(whole / f"reports/scores/{tiles}-{recipe}.json")["frechet"] == mean
+        assert read_json(whole / f"reports/scores/{tiles}-{recipe}.json")["kernel"] == mean
 
 
 def test_comparing_again_gives_the_same_files(whole, project):

@@ -1,8 +1,8 @@
 import pytest
 
 from skygen.files import read_json
-from skygen.measure.table import MEANINGS
-from skygen.report.dvc_files import MAIN, curves, histograms, spectra, write_plots, write_scores
+from skygen.report.dvc_files import EXCESSES, VALUES, curves, histograms, spectra, write_plots, write_scores
+from tests.report.rows import rows
 
 DISTRIBUTIONS = {
     name: {
@@ -36,12 +36,21 @@ def test_real_tiles_are_a_level_line_where_they_have_one_value():
     assert "pixel_w1 (0: as real)" not in {row["panel"] for row in rows}
 
 
-def test_scores_are_a_file_a_recipe_of_plain_numbers(tmp_path):
-    test = {key: {"mean": 0.25, "interval": [0, 1]} for key in MEANINGS}
-    write_scores(tmp_path / "scores", "r64", {"gan": {"test": test}, "scene": {"test": test}})
+def test_scores_are_a_file_a_recipe_of_ten_values_and_excesses(tmp_path):
+    write_scores(tmp_path / "scores", "r64", {recipe: {"test": rows(0.25, "r")} for recipe in ("gan", "scene")})
+    found = read_json(tmp_path / "scores/r64-scene.json")
 
-    assert read_json(tmp_path / "scores/r64-scene.json") == dict.fromkeys(MAIN, 0.25)
+    assert found == dict.fromkeys(VALUES, 0.25) | {f"excess.{key}": 2.5 for key in EXCESSES}
+    assert len(found) == 10
     assert len(list((tmp_path / "scores").iterdir())) == 2
+
+
+def test_a_score_without_an_excess_is_left_out(tmp_path):
+    test = rows(0.25)
+    test["kernel"] |= {"excess": None, "excess_interval": None}
+    write_scores(tmp_path, "r64", {"gan": {"test": test}})
+
+    assert "excess.kernel" not in read_json(tmp_path / "r64-gan.json")
 
 
 def test_a_histogram_has_its_shares_at_the_middles_of_its_bins():

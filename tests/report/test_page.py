@@ -113,7 +113,7 @@ def test_a_table_scrolls_in_its_own_box_which_keys_reach(text, page):
 
 
 def test_the_mark_is_said_in_words(text):
-    assert '<span class="real" role="img" aria-label="as real">✓</span></td>' in text
+    assert '<span class="real" role="img" aria-label="not worse than real-real">✓</span></td>' in text
 
 
 def test_pictures_have_words_and_are_enlarged_by_a_button(page):

@@ -1,17 +1,26 @@
 import pytest
 
 from skygen.measure.table import MEANINGS
-from skygen.report.tables import AS_REAL, best, is_as_real, markdown_table, metric_cell, metrics_table, number, times
+from skygen.report.tables import (
+    HEADLINES,
+    best,
+    excess_cell,
+    headline_table,
+    markdown_table,
+    metrics_table,
+    number,
+    runs_table,
+)
+from tests.report.rows import UNCONTROLLED, row, rows
+
+SURE = {"exceeds": False}
+NO_EXCESS = {"excess": None, "excess_interval": None}
 
 
-def metric(mean: float, reach: float = 0.1, real_real: float = 0.1, between_fields: float = 0.2) -> dict:
-    return {
-        "mean": mean,
-        "interval": [mean - reach, mean + reach],
-        "real_real": real_real,
-        "between_fields": between_fields,
-        "collapsed": 0.7,
-    }
+def cells(table: str, first: str) -> list[str]:
+    """The cells of the row that begins with `first`."""
+    (line,) = [line for line in table.splitlines() if line.startswith(f"| {first} ")]
+    return [cell.strip().replace("\u00a0", " ") for cell in line.strip("|").split("|")]
 
 
 def test_numbers_are_set_to_the_right():
@@ -21,73 +30,90 @@ def test_numbers_are_set_to_the_right():
 
 
 @pytest.mark.parametrize(
-    ("key", "nearest"), [("frechet", "far below"), ("accuracy", "above"), ("c2st.features", "half")]
+    ("key", "nearest"), [("kernel", "far below"), ("accuracy", "above"), ("c2st.features", "half")]
 )
 def test_the_best_is_the_nearest_to_perfect(key, nearest):
     values = {"far below": 0.1, "half": 0.55, "above": 1.05}
 
-    assert best(key, {recipe: metric(value) for recipe, value in values.items()}) == [nearest]
+    assert best(key, {recipe: row(value) for recipe, value in values.items()}) == [nearest]
 
 
-def test_equals_are_both_best_and_the_discriminators_accuracy_ranks_nobody():
-    equal = {"gan": metric(0.3), "scene": metric(0.3)}
+def test_equals_are_both_best_and_what_has_no_controls_ranks_nobody():
+    equal = {recipe: rows(0.3) for recipe in ("gan", "scene")}
 
-    assert best("frechet", equal) == ["gan", "scene"]
-    assert best("discriminator_accuracy", equal) == []
+    assert best("kernel", {recipe: section["kernel"] for recipe, section in equal.items()}) == ["gan", "scene"]
+    assert best(UNCONTROLLED, {recipe: section[UNCONTROLLED] for recipe, section in equal.items()}) == []
 
 
 @pytest.mark.parametrize(
-    ("key", "found", "passes"),
+    ("metric", "words"),
     [
-        ("frechet", metric(0.05), True),  # nearer than real-real
-        ("frechet", metric(0.15), True),  # its interval reaches real-real, and other fields are farther
-        ("frechet", metric(0.15, reach=0.01), False),  # surely farther than real-real
-        ("frechet", metric(0.5, reach=0.45), False),  # an interval that reaches anything
-        ("frechet", metric(0.15, between_fields=0.05), False),  # farther than both controls
-        ("sky_noise", metric(0.97, 0.02, real_real=0.98, between_fields=1.2), True),
-        ("sky_noise", metric(1.03, 0.02, real_real=0.98, between_fields=1.2), True),  # as far on the other side
-        ("sky_noise", metric(1.3, 0.02, real_real=0.98, between_fields=1.2), False),
-        ("discriminator_accuracy", metric(0.5, real_real=0.6), False),
+        (row(0.3), "2.5 [1.5, 3.5]"),
+        (row(0.1, excess=0.02, excess_interval=[0, 0.3], **SURE), "0.02 [0, 0.3] ✓"),
+        (row(0.1, **SURE, **NO_EXCESS), "✓"),
+        (row(0.3, **NO_EXCESS), "worse"),
+        (rows(0.5)[UNCONTROLLED], "–"),  # noqa: RUF001
     ],
 )
-def test_as_real_is_what_cannot_be_told_from_real_tiles(key, found, passes):
-    assert is_as_real(key, found) == passes
-    assert (AS_REAL in metric_cell(key, found, is_best=False)) == passes
+def test_an_excess_is_a_number_where_there_is_one_and_says_whether_real_tiles_are_better(metric, words):
+    assert excess_cell(metric).replace("\u00a0", " ") == words
 
 
 @pytest.mark.parametrize(
-    ("value", "real", "words"),
-    [(0.3, 0.1, "(3×)"), (0.314, 0.1, "(3.1×)"), (52, 0.5, "(104×)"), (1e9, 1, "(over 1000×)")],  # noqa: RUF001
-)
-def test_a_ratio_is_short(value, real, words):
-    assert times(value, real) == words
-
-
-@pytest.mark.parametrize(
-    ("value", "words"), [(0.01234, "0.0123"), (-2.5, "-2.5"), (999.4, "999"), (5156.2, "5156"), (-5156.2, "-5156")]
+    ("value", "words"),
+    [
+        (0, "0"),
+        (-2e-9, "0"),
+        (-1.24e-5, "-0.000012"),
+        (0.01234, "0.0123"),
+        (-2.5, "-2.5"),
+        (999.4, "999"),
+        (5156.2, "5156"),
+        (-5156.2, "-5156"),
+    ],
 )
 def test_a_number_has_three_digits_and_no_powers_of_ten(value, words):
     assert number(value) == words
     assert number(abs(value), "+").startswith("+")
 
 
-def test_no_ratio_is_made_with_zero_or_a_negative_distance():
-    assert times(0.3, 0.0) == times(0.3, -0.1) == times(-0.1, 0.3) == ""
+def test_the_best_value_is_bold_in_the_first_table_and_in_the_full_one():
+    recipes = {recipe: {"test": rows(mean)} for recipe, mean in {"gan": 3.0, "scene": 2.0}.items()}
+
+    assert cells(headline_table(recipes), "`kernel`")[1:5] == ["3", "2.5", "**2**", "2.5"]
+    assert cells(metrics_table(recipes), "`kernel`")[1:3] == ["3 [2.7, 3.3]", "**2** [1.8, 2.2]"]
 
 
-def test_distances_alone_have_a_ratio():
-    assert "×" in metric_cell("frechet", metric(3), is_best=False)  # noqa: RUF001
-    assert "×" not in metric_cell("accuracy", metric(3), is_best=False)  # noqa: RUF001
+def test_the_first_table_has_the_headlines_that_the_set_has():
+    colourless, colourful = (headline_table({"gan": {"test": rows(1.0, bands)}}) for bands in ("r", "gri"))
+    known = [f"| `{key}` " for key in HEADLINES if key in MEANINGS]
+
+    assert len(colourless.splitlines()) == 2 + len(known) - 1
+    assert all(line.startswith(name) for line, name in zip(colourful.splitlines()[2:], known, strict=True))
+    assert cells(colourful, "`accuracy`")[1:4] == ["**1**", "worse", "0.1"]
 
 
-def test_the_best_value_is_bold():
-    assert metric_cell("frechet", metric(3), is_best=True).startswith("**3** [2.9,")
-    assert metric_cell("frechet", metric(3), is_best=False).startswith("3 [2.9,")
+def test_the_full_table_has_four_controls_and_then_the_excess_of_every_recipe():
+    recipes = {recipe: {"test": rows(0.3)} for recipe in ("gan", "scene")}
+    recipes["scene"]["test"]["pixel_w1"] = row(0.1, excess=0.02, excess_interval=[0, 0.3], **SURE)
+    table = metrics_table(recipes)
+
+    assert cells(table, "metric")[3:9] == [
+        *("real-real", "between fields", "matched", "collapsed"),
+        *("excess, `gan`", "excess, `scene`"),
+    ]
+    assert cells(table, "`pixel_w1`")[3:9] == ["0.1", "0.2", "0.15", "0.7", "2.5 [1.5, 3.5]", "0.02 [0, 0.3] ✓"]
 
 
-def test_controls_that_differ_by_recipe_are_all_shown():
-    recipes = {name: {"test": {key: metric(0.3) for key in MEANINGS}} for name in ("gan", "improved", "scene")}
-    recipes["scene"]["test"]["diversity"] = metric(0.3) | {"collapsed": 0.0}
-    line = next(line for line in metrics_table(recipes).splitlines() if line.startswith("| `diversity`"))
+def test_what_has_no_controls_has_dashes_for_them():
+    assert cells(metrics_table({"gan": {"test": rows(0.5)}}), f"`{UNCONTROLLED}`")[2:7] == ["–"] * 5  # noqa: RUF001
 
-    assert [cell.strip() for cell in line.split("|")][5:9] == ["0.1", "0.2", "0.7 / 0.7 / 0", "1"]
+
+def test_trainings_are_listed_by_what_ranks_them():
+    recipes = {"gan": {"seeds": [0, 4], "values": [0.25, 0.5], "flaws": [[], ["has too much noise"]]}}
+    champions = {"r64": {"recipe": "gan", "seed": 0}}
+    table = runs_table({"ranked_by": "kernel", "sets": {"r64": recipes}, "champions": champions})
+
+    assert cells(table, "tiles")[2] == "`kernel`, validation"
+    assert "| **`gan`, seed 0, champion** | 0.25 | none |" in table
+    assert "| `gan`, seed 4 | 0.5 | has too much noise |" in table

@@ -3,25 +3,11 @@ import re
 
 from skygen.measure.table import MEANINGS
 from skygen.report.text import charts, write_report
+from tests.report.rows import row, rows
 
 SHAPES = {"r64": "64×64×1", "gri128": "128×128×3"}  # noqa: RUF001
 RECIPES = {"gan": 0.4, "improved": 0.3, "scene": 0.2}
-COLOURS = ("sources.g_r", "sources.r_i")
-
-
-def metric(mean: float) -> dict:
-    return {
-        "mean": mean,
-        "spread": None,
-        "interval": [0.9 * mean, 1.1 * mean],
-        "real_real": 0.1,
-        "between_fields": 0.15,
-        "collapsed": 0.7,
-    }
-
-
-def section(mean: float, tiles: str) -> dict:
-    return {key: metric(mean) for key in MEANINGS if tiles == "gri128" or key not in COLOURS}
+BANDS = {"r64": "r", "gri128": "gri"}
 
 
 def comparison(seeds: int = 1) -> dict:
@@ -31,10 +17,10 @@ def comparison(seeds: int = 1) -> dict:
             recipe: {
                 "seeds": runs,
                 "hashes": [f"{seed}{recipe}".ljust(64, "0") for seed in runs],
-                "frechet": [mean + seed for seed in runs],
+                "values": [mean + seed for seed in runs],
                 "flaws": [[] for _ in runs],
-                "validation": section(mean, tiles),
-                "test": section(mean, tiles),
+                "validation": rows(mean, BANDS[tiles]),
+                "test": rows(mean, BANDS[tiles]),
             }
             for recipe, mean in RECIPES.items()
         }
@@ -42,14 +28,16 @@ def comparison(seeds: int = 1) -> dict:
     }
     pairs = ("improved - gan", "scene - gan", "scene - improved")
     entry = {"mean": -0.1, "interval": [-0.2, -0.05] if seeds > 1 else None, "seeds": runs}
-    champion = {"recipe": "scene", "seed": 0, "frechet": 0.2, "interval": [0.1, 0.3], "flaws": []}
+    champion = {"recipe": "scene", "seed": 0, "value": 0.2, "interval": [0.1, 0.3], "flaws": []}
     return {
-        "rule": "The least `frechet` is first.",
+        "rule": "The least `kernel` is first.",
+        "ranked_by": "kernel",
         "champions": {tiles: copy.deepcopy(champion) for tiles in sets},
         "bundles": {tiles: {"gan": 0, "improved": seeds - 1, "scene": 0} for tiles in sets},
         "encoder": dict.fromkeys(sets, "e" * 64),
         "data": dict.fromkeys(sets, "d" * 64),
         "tiles": {tiles: {"validation": 90, "test": 80} for tiles in sets},
+        "fields": {tiles: {"validation": 1, "test": 2} for tiles in sets},
         "sets": sets,
         "differences": {
             tiles: {pair: {key: dict(entry) for key in sets[tiles]["gan"]["test"]} for pair in pairs} for tiles in sets
@@ -68,10 +56,35 @@ def test_every_metric_of_every_set_is_shown_and_said_how_to_read():
     text = write_report(comparison(), SHAPES)
 
     for tiles in SHAPES:
-        for key in section(1, tiles):
+        for key in rows(1, BANDS[tiles]):
             assert MEANINGS[key].caption in row_of(text, f"`{key}`", f"{tiles}: metrics")
     for key in MEANINGS:
         assert row_of(text, f"`{key}`", "How to read each metric")[1] == MEANINGS[key].reading
+
+
+def test_the_first_tables_show_value_and_excess_of_every_recipe():
+    found = comparison()
+    found["sets"]["r64"]["scene"]["test"]["kernel"] |= {"excess": 0.04, "exceeds": False}
+    cells = row_of(write_report(found, SHAPES), "`kernel`", "r64: main metrics")
+
+    assert cells[1:8] == ["0.4", "2.5", "0.3", "2.5", "**0.2**", "0.04 ✓", "0.1"]
+
+
+def test_the_top_says_how_many_tiles_and_fields_the_intervals_rest_on():
+    top, _, _ = write_report(comparison(), SHAPES).partition("## In short")
+
+    for tiles in SHAPES:
+        assert f"of `{tiles}` on 80 tiles of 2 fields (validation: 90 tiles of 1 field)" in top
+    assert "They count tiles, not fields" in top
+
+
+def test_what_is_not_worse_than_real_real_is_counted():
+    found = comparison()
+    for key in ("kernel", "accuracy"):
+        found["sets"]["r64"]["scene"]["test"][key]["exceeds"] = False
+    short = write_report(found, SHAPES).partition("## In short")[2]
+
+    assert [int(count) for count in re.findall(r"not worse than real-real in (\d+)\.", short)] == [2, 0]
 
 
 def test_all_rows_of_a_table_have_as_many_cells():
@@ -93,11 +106,11 @@ def test_table_4_has_the_papers_figures_beside_ours():
 def test_the_parts_of_table_4_are_over_real_and_the_share_that_passes_a_classifier():
     found = comparison()
     found["sets"]["r64"]["scene"]["test"] |= {
-        "precision": metric(0.3) | {"real_real": 0.6},
-        "recall": metric(0.2) | {"real_real": 0.8},
-        "coverage": metric(0.2) | {"real_real": 0.0},
-        "c2st.features": metric(0.75),
-        "c2st.pixels": metric(0.95),
+        "precision": row(0.3, real_real=0.6),
+        "recall": row(0.2, real_real=0.8),
+        "coverage": row(0.2, real_real=0.0),
+        "c2st.features": row(0.75),
+        "c2st.pixels": row(0.95),
     }
     text = write_report(found, SHAPES)
 
@@ -107,7 +120,7 @@ def test_the_parts_of_table_4_are_over_real_and_the_share_that_passes_a_classifi
 def test_the_champion_its_rule_and_every_training_are_named():
     text = write_report(comparison(2), SHAPES)
 
-    assert "The least `frechet` is first." in text
+    assert "The least `kernel` is first." in text
     for shape in SHAPES.values():
         assert f"**{shape}**" in text
     assert text.count("the champion is **`scene`**, seed 0.") == 2
@@ -134,8 +147,8 @@ def test_one_training_a_recipe_is_said_to_say_nothing_of_luck():
 
 def test_differences_are_bold_where_their_interval_leaves_out_zero():
     found = comparison(2)
-    found["differences"]["r64"]["scene - gan"]["frechet"]["interval"] = [-0.3, 0.1]
-    row = row_of(write_report(found, SHAPES), "`frechet`", "r64: differences between recipes")
+    found["differences"]["r64"]["scene - gan"]["kernel"]["interval"] = [-0.3, 0.1]
+    row = row_of(write_report(found, SHAPES), "`kernel`", "r64: differences between recipes")
 
     assert row[1:] == ["**-0.1** [-0.2, -0.05]", "-0.1 [-0.3, 0.1]", "**-0.1** [-0.2, -0.05]"]
 

@@ -25,7 +25,6 @@ Change = Callable[[Weights], None]
 class Eye:
     """An encoder that sees the mean and the spread of each quarter of a tile."""
 
-    train_features: NDArray[np.float32]
     sha256: str = "eye"
 
     @staticmethod
@@ -65,8 +64,10 @@ def altered(original: Path, folder: Path, change: Change = lambda _: None, **car
     return folder
 
 
-def write_sky(folder: Path, bundle: Path, write_fields: Callable[..., TileStore]) -> tuple[TileStore, Eye]:
-    """A store in `folder` of tiles of the `bundle`, 40 in each half of validation, and an encoder that knows it."""
+def write_sky(
+    folder: Path, bundle: Path, write_fields: Callable[..., TileStore]
+) -> tuple[TileStore, Eye, NDArray[np.float32]]:
+    """A store in `folder` of tiles of the `bundle`, 80 of validation, an encoder, and the training tiles' features."""
     sky = Bundle.load(bundle)
     store = write_fields(folder, "r", {split: {f"94-1-{seed}": sky.generate(seed, n)} for split, seed, n in SKY})
-    return store, Eye(Eye.encode(store.split("train").array()))
+    return store, Eye(), Eye.encode(store.split("train").array())

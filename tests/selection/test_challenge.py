@@ -4,20 +4,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from skygen.bundle.bundle import Bundle
 from skygen.evaluation.bundle import Evaluation
 from skygen.evaluation.control_values import ControlValues, measure_controls
-from skygen.evaluation.controls import held
+from skygen.evaluation.controls import held_out
 from skygen.evaluation.scoring import entries
 from skygen.files import read_json, sha256_folder, write_json
 from skygen.gan.card import CARD, BundleError
 from skygen.measure.metric import Given
 from skygen.measure.table import measures_of
 from skygen.params import ChampionParams
-from skygen.selection.challenge import Contender, ValidationTiles, Verdict, challenge, difference
+from skygen.selection.challenge import Contender, ValidationTiles, Verdict, challenge
 from skygen.selection.comparison import GATES as GATED
 from skygen.selection.comparison import flaws
 from skygen.tiles.store import TileStore
@@ -39,8 +38,8 @@ def validation(
     tmp_path_factory: pytest.TempPathFactory, perfect: Path, write_fields: Callable[..., TileStore]
 ) -> ValidationTiles:
     """The sky of the perfect bundle's tiles."""
-    store, eye = write_sky(tmp_path_factory.mktemp("validation") / "r64", perfect, write_fields)
-    return ValidationTiles(store, eye, seed=0, bootstrap=200)
+    store, eye, features = write_sky(tmp_path_factory.mktemp("validation") / "r64", perfect, write_fields)
+    return ValidationTiles(store, eye, features, seed=0, halvings=200)
 
 
 @pytest.fixture
@@ -102,8 +101,8 @@ def test_a_clearly_better_one_replaces_and_the_worse_one_does_not_come_back(bund
     better, worse = meet(sound, bright), meet(bright, sound)
 
     assert better.replaces
-    assert better.reason.startswith("dealt replaces bright: frechet ")
-    assert float(better.numbers["frechet"]) < float(better.numbers["standing_frechet"])
+    assert better.reason.startswith("dealt replaces bright: kernel ")
+    assert float(better.numbers["kernel"]) < float(better.numbers["standing_kernel"])
     assert (better.numbers["encoder"], better.numbers["difference"][0]) == ("eye", "-")
     assert not worse.replaces
     assert float(worse.numbers["difference"]) == pytest.approx(-float(better.numbers["difference"]))
@@ -125,7 +124,7 @@ def test_a_standing_one_that_fails_a_gate_gives_way(bundle, meet) -> None:
 
     assert verdict.replaces
     assert verdict.reason.startswith("bright replaces flat, which today collapsed (diversity ")
-    assert "standing_frechet" in verdict.numbers
+    assert "standing_kernel" in verdict.numbers
 
 
 def test_a_standing_one_whose_files_were_changed_gives_way(bundle, meet) -> None:
@@ -184,33 +183,28 @@ def test_a_challenger_that_cannot_be_measured_replaces_nobody(bundle, validation
         challenge(lost, [], bundle("other"), validation, GATES)
 
 
-def test_bundles_are_measured_as_the_stage_evaluate_measures_them(sky_store, encoder, tmp_path, write_bundle) -> None:
+def test_bundles_are_measured_as_the_stage_evaluate_measures_them(
+    sky_store, encoder, train_features, tmp_path, write_bundle
+) -> None:
     card = write_bundle(tmp_path / "scene", recipe="scene")
-    bundle, halves = Bundle.load(tmp_path / "scene"), held(sky_store, "validation", 3)
+    bundle, held = Bundle.load(tmp_path / "scene"), held_out(sky_store, "validation", 3, 20)
     measures = [
-        row
-        for row in measures_of(Given(card.bands, encoder.encode, 3, encoder.train_features))
-        if row.keys != ("c2st.pixels",)
+        row for row in measures_of(Given(card.bands, encoder.encode, 3, train_features)) if row.keys != ("c2st.pixels",)
     ]
-    controls = measure_controls(sky_store, halves, measures, encoder, 20, 3)
+    controls = measure_controls(sky_store, held, measures, encoder, train_features, 3).controls
     control_values = ControlValues(
         encoder=encoder.sha256,
         data=sky_store.card.data_hash,
         seed=3,
-        bootstrap=20,
-        tiles={"validation": len(halves.second)},
-        repeated={"validation": controls.repeated},
-        validation=controls.controls,
-        test={},
-        replicates={"validation": controls.replicates},
+        halvings=20,
+        validation=controls,
+        test=controls,
     )
-    evaluated = Evaluation(sky_store, control_values, measures, lambda tiles: tiles.mean((1, 2, 3))).measure(
-        bundle, halves
-    )
-    found = {key: metric["value"] for key, metric in entries(evaluated.section)}
-    measured = ValidationTiles(sky_store, encoder, seed=3, bootstrap=20).measure(bundle)
+    section = Evaluation(sky_store, control_values, measures).measure(bundle, held).section
+    found = {key: metric["value"] for key, metric in entries(section)}
+    measured = ValidationTiles(sky_store, encoder, train_features, seed=3, halvings=20).measure(bundle)
 
-    assert measured.frechet[0] == pytest.approx(found["frechet"], rel=1e-5)
+    assert measured.ranked.mean() == pytest.approx(found["kernel"], rel=1e-5)
     assert measured.gates == pytest.approx({key: found[key] for key in GATED}, rel=1e-5)
 
 
@@ -220,21 +214,3 @@ def test_the_diversity_of_scenes_is_measured_without_their_noise(tmp_path, write
     scene = altered(tmp_path / "scene", tmp_path / "repeated", collapse)
 
     assert validation.measure(Bundle.load(scene)).gates["diversity"] < 1e-4
-
-
-def test_a_difference_has_the_interval_of_paired_resamplings() -> None:
-    """What both share cancels, however much it varies, and the bootstrap's bias is taken off."""
-    rng = np.random.default_rng(0)
-    shared, own = rng.normal(0, 100, 20_001), rng.normal(0, 1, 20_001)
-    standing = 50 + shared
-    ours = standing - 3 + 7 + own  # resampled, it reads 7 too much
-    ours[0] = standing[0] - 3
-
-    assert difference(ours, standing) == pytest.approx((-3, -3 - 1.96, -3 + 1.96), abs=0.05)
-
-
-def test_an_interval_that_the_bias_moves_may_reach_0() -> None:
-    """Though every resampling lies below 0."""
-    value, low, high = difference(np.array([-0.5, -4.0, -2.0]), np.zeros(3))
-
-    assert (value, low < -1, high > 0) == (-0.5, True, True)

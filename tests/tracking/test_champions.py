@@ -4,7 +4,6 @@ import fcntl
 import shutil
 from types import SimpleNamespace
 
-import numpy as np
 import pytest
 import torch
 
@@ -22,7 +21,7 @@ CHANGES = {"dealt": deal_anew, "bright": brighten, "flat": collapse}
 GATES = ChampionParams(least_diversity=0.3, most_memorised=0.9, sky_noise=[0.9, 1.1])
 PARAMS = SimpleNamespace(
     evaluation=SimpleNamespace(seed=0, champion=GATES),
-    chosen=SimpleNamespace(evaluation=SimpleNamespace(bootstrap=100)),
+    chosen=SimpleNamespace(evaluation=SimpleNamespace(halvings=100)),
 )
 
 
@@ -40,20 +39,19 @@ def write_encoder(folder, store):
         lr=1e-3,
         seed=0,
         properties=["none"],
+        train_fields=["900001-1-11"],
         train_tiles=len(store.split("train")),
         data_hash=store.card.data_hash,
     )
     network.save(folder, network.Frozen(network.Network(1, 2, 8), 8), card)
-    features = network.Encoder.load(folder).encode(store.split("train").array())
-    np.save(folder / network.TRAIN_FEATURES, features)
 
 
 @pytest.fixture(scope="module")
 def project(store, write_bundle, write_fields):
     """A project's folder, where the store is too: a sky, an encoder that knows it, and bundles in `models`."""
     write_bundle(store / "models/r64/perfect/0/bundle")
-    sky, _ = write_sky(store / "data/tiles/r64", store / "models/r64/perfect/0/bundle", write_fields)
-    write_encoder(store / "models/encoders/r64", sky)
+    sky, *_ = write_sky(store / "data/tiles/r64", store / "models/r64/perfect/0/bundle", write_fields)
+    write_encoder(store / "encoders/r64", sky)
     for name, change in CHANGES.items():
         altered(store / "models/r64/perfect/0/bundle", store / f"models/r64/{name}/0/bundle", change)
     return store
@@ -70,7 +68,7 @@ def registry(client):
 @pytest.fixture(scope="module")
 def found(project):
     """The hash of the encoder, and by recipe the flaws that the comparison has found."""
-    sha256 = network.Encoder.load(project / "models/encoders/r64").sha256
+    sha256 = network.Encoder.load(project / "encoders/r64").sha256
     validation = promotion.validation_of("r64", {"encoder": {"r64": sha256}}, PARAMS)
     bundles = {recipe: Bundle.load(promotion.bundle_folder("r64", recipe, 0)) for recipe in ("perfect", *CHANGES)}
     return sha256, {recipe: flaws(validation.measure(bundle).gates, GATES) for recipe, bundle in bundles.items()}
@@ -223,5 +221,5 @@ def test_a_second_stage_at_the_same_time_is_told_and_changes_nothing(packaged, r
 
 
 def test_a_comparison_made_with_another_encoder_is_refused(project):
-    with pytest.raises(ValueError, match=r"made with the encoder blind, models/encoders/r64 is .*; run dvc repro"):
+    with pytest.raises(ValueError, match=r"made with the encoder blind, encoders/r64 is .*; run dvc repro"):
         promotion.validation_of("r64", {"encoder": {"r64": "blind"}}, PARAMS)

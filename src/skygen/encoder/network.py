@@ -1,12 +1,12 @@
 """The frozen feature encoder: tiles in nmgy → the features in which sets of tiles are compared.
 
-A folder of four files: `encoder.safetensors` and `card.json`, which name it by their hash, `train_features.npy`, the
-features of every training tile, and `history.json`, how its training went. `training` makes it.
+One a tile set, in `encoders/SET`: `encoder.safetensors` and `card.json`, which name it by their hash, and
+`history.json`, how its training went. They are part of the project, so that values of all runs and machines compare;
+`make encoders` trains them anew.
 """
 
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
-from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated
@@ -27,10 +27,10 @@ from skygen.measure.pixels import STRETCH
 from skygen.params import Section, validate
 from skygen.sky.stretch import Stretch
 from skygen.tiles.dataset import turn
-from skygen.tiles.store import CARD as TILES_CARD
 from skygen.tiles.store import TileStore
 
-WEIGHTS, CARD, TRAIN_FEATURES, HISTORY = "encoder.safetensors", "card.json", "train_features.npy", "history.json"
+ENCODERS = Path("encoders")
+WEIGHTS, CARD, HISTORY = "encoder.safetensors", "card.json", "history.json"
 FAINT = Stretch(softening_nmgy=0.02, limit_nmgy=STRETCH.limit_nmgy)  # under the noise, so that noise is loud
 SYMMETRIES = 8  # of the square
 _LOOKS = ((STRETCH, 10.0), (FAINT, 4.0))  # and a gain, so that sky noise comes in near 0.5
@@ -38,7 +38,7 @@ _LEVELS = 3  # of convolutions, each of which halves the side
 _HIDDEN = 128
 _LEAK = 0.2
 _LEAST_SPREAD = 0.01  # added to a channel's variance in the square: a flat tile has features too
-_REMEDY = "train it anew with the stage encoder, or copy it again from where it was made"
+_REMEDY = "take it from git again, or train it with `make encoders`"
 
 Count = Annotated[int, Field(ge=1)]
 
@@ -60,8 +60,9 @@ class EncoderCard(Section):
     lr: float
     seed: int
     properties: list[str]  # what it learnt to predict
-    train_tiles: Count  # how many tiles train_features.npy describes
-    data_hash: str  # of the tile store
+    train_fields: list[str]  # of the simulated survey, whose seed is `seed` too
+    train_tiles: Count
+    data_hash: str  # of the store with these tiles
 
 
 class Network(nn.Module):
@@ -127,9 +128,8 @@ class Frozen(nn.Module):
 class Encoder:
     """A frozen encoder ready to describe tiles."""
 
-    def __init__(self, folder: Path, card: EncoderCard, frozen: Frozen, sha256: str, device: torch.device) -> None:
-        self.card, self.sha256 = card, sha256
-        self._folder, self._device = folder, device
+    def __init__(self, card: EncoderCard, frozen: Frozen, sha256: str, device: torch.device) -> None:
+        self.card, self.sha256, self._device = card, sha256, device
         self._frozen = frozen.to(device).eval().requires_grad_(False)
 
     @classmethod
@@ -147,10 +147,10 @@ class Encoder:
             frozen.load_state_dict(load_file(folder / WEIGHTS))
         except (OSError, SafetensorError, RuntimeError) as error:
             raise EncoderError(f"{folder / WEIGHTS}: {error}; {_REMEDY}") from error
-        return cls(folder, card, frozen, _hash(folder), torch.device(device))
+        return cls(card, frozen, _hash(folder), torch.device(device))
 
     def encode(self, tiles: NDArray[np.floating]) -> NDArray[np.float32]:
-        """The features [N, features] of `tiles` [N, bands, H, W] in nmgy: over the training tiles white, of variance 1.
+        """The features [N, features] of `tiles` [N, bands, H, W] in nmgy: white over tiles as it was trained on.
 
         A tile that is turned or mirrored has the same features, to rounding. A tile goes through the network by
         itself, on one thread, and other tiles beside it: so it has the same bits in any batch on the same device.
@@ -163,22 +163,6 @@ class Encoder:
             with ThreadPoolExecutor(cores()) as pool:
                 described = list(pool.map(self._describe, tiles))
         return np.array(described, dtype=np.float32).reshape(len(tiles), self.card.features)
-
-    @cached_property
-    def train_features(self) -> NDArray[np.float32]:
-        """The features [tiles, features] of the training split, in its order, memory-mapped.
-
-        Raises `EncoderError` where the file is missing or damaged.
-        """
-        path = self._folder / TRAIN_FEATURES
-        try:
-            found = np.asarray(np.load(path, mmap_mode="r"))
-        except (OSError, ValueError, EOFError) as error:
-            raise EncoderError(f"{path}: {error}; {_REMEDY}") from error
-        wanted = (self.card.train_tiles, self.card.features)
-        if found.shape != wanted or found.dtype != np.float32:
-            raise EncoderError(f"{path} holds {found.dtype} {found.shape}, not float32 {wanted}; {_REMEDY}")
-        return found
 
     def _describe(self, tile: NDArray[np.floating]) -> NDArray[np.float32]:
         own = torch.from_numpy(np.array(tile, dtype=np.float32, order="C"))  # a copy: views may be read-only or turned
@@ -204,13 +188,16 @@ def save(folder: Path, frozen: Frozen, card: EncoderCard) -> None:
     write_json(folder / CARD, card.model_dump())
 
 
-def load_encoder(folder: Path, store: TileStore, device: torch.device) -> Encoder:
-    """The encoder in `folder`; raises `ValueError` where it was trained on other tiles than the store's."""
-    encoder = Encoder.load(folder, device)
-    if encoder.card.data_hash != store.card.data_hash:
-        raise ValueError(
-            f"{folder} was trained on the tiles {encoder.card.data_hash[:12]}, {store.folder / TILES_CARD} is of "
-            f"{store.card.data_hash[:12]}; run the stage encoder@{store.card.name}"
+def load_encoder(store: TileStore, device: torch.device, folder: Path = ENCODERS) -> Encoder:
+    """The encoder of the tile set of `store`, on `device`; `folder` holds those of all sets.
+
+    Raises `EncoderError`, a `ValueError`, where there is none, or one for tiles of other bands or another size.
+    """
+    encoder, tiles = Encoder.load(folder / store.card.name, device), store.card
+    if (encoder.card.bands, encoder.card.size) != (tiles.bands, tiles.size):
+        raise EncoderError(
+            f"{folder / tiles.name} is for tiles of {encoder.card.size} px in {''.join(encoder.card.bands)}, those in "
+            f"{store.folder} have {tiles.size} px in {''.join(tiles.bands)}: run `make encoders SETS={tiles.name}`"
         )
     return encoder
 

@@ -1,6 +1,6 @@
-"""The training of the feature encoder: to predict what is measured of real tiles, as they are and altered.
+"""The training of the feature encoder: to predict what is measured of tiles of the survey, as they are and altered.
 
-Why altered ones: generated tiles lie outside of what real tiles are, and an encoder that saw no other noise than the
+Why altered ones: generated tiles lie outside of what the survey's are, and an encoder that saw no other noise than the
 survey's need not notice another. What is predicted is measured on the altered tile itself, so that nothing is learnt
 but to measure.
 """
@@ -8,18 +8,19 @@ but to measure.
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
+from tqdm import tqdm
 
 from skygen.cores import one_thread
 from skygen.encoder import alterations, properties
-from skygen.encoder.network import HISTORY, SYMMETRIES, TRAIN_FEATURES, Encoder, EncoderCard, Frozen, Network, save
+from skygen.encoder.network import HISTORY, SYMMETRIES, Encoder, EncoderCard, Frozen, Network, save
 from skygen.files import write_json
-from skygen.params import EncoderParams, EncoderScale
+from skygen.params import EncoderParams, EncoderTraining
 from skygen.tiles.dataset import turn
 from skygen.tiles.store import TileStore
 from skygen.workers import work_on
@@ -36,7 +37,6 @@ _WARM_UP = 0.1  # share of the iterations in which the learning rate rises
 _PSF_WEIGHT = 5.0  # of the PSF among the properties: faint sources tell it, in which it is easily missed
 _HEAD = 64
 _REPORTS = 20  # rows of history.json
-_FEATURES_AT_ONCE = 1000
 
 # How far a training's alterations go, least and most; each tile has a few of them at random sizes.
 _RANGES: dict[alterations.Alter, tuple[float, float]] = {
@@ -60,31 +60,34 @@ class Examples(NamedTuple):
     """[E]"""
 
 
-def train_encoder(folder: Path, store: TileStore, params: EncoderParams, scale: EncoderScale) -> Encoder:
+def train_encoder(folder: Path, store: TileStore, params: EncoderParams, training: EncoderTraining) -> Encoder:
     """The encoder trained on the training tiles of `store` and written to `folder`, which must exist.
 
     The same store and parameters give the same bits on the same kind of processor: it runs on the CPU, on one thread a
     process. Raises `ValueError` where `store` has fewer than two training tiles.
     """
     with one_thread():
-        examples = make_examples(store, _tiles_for(scale, store), params)
-        network, history = fit(examples, store.card.bands, params, scale)
+        examples = make_examples(store, _tiles_for(training, store), params)
+        network, history = fit(examples, store.card.bands, params, training)
         frozen = freeze(network, examples, params.features)
     card = EncoderCard(
         tiles=store.card.name,
         size=store.card.size,
         bands=store.card.bands,
-        **params.model_dump(),
-        **scale.model_dump(),
+        features=params.features,
+        width=training.width,
+        iterations=training.iterations,
+        batch=training.batch,
+        lr=params.lr,
+        seed=params.seed,
         properties=properties.names(store.card.bands),
+        train_fields=store.card.fields["train"],
         train_tiles=len(store.split("train")),
         data_hash=store.card.data_hash,
     )
     save(folder, frozen, card)
     write_json(folder / HISTORY, history)
-    encoder = Encoder.load(folder)
-    _write_features(folder / TRAIN_FEATURES, encoder, store)
-    return encoder
+    return Encoder.load(folder)
 
 
 def make_examples(store: TileStore, tiles: int, params: EncoderParams) -> Examples:
@@ -101,7 +104,7 @@ def make_examples(store: TileStore, tiles: int, params: EncoderParams) -> Exampl
 
 
 def fit(
-    examples: Examples, bands: Sequence[str], params: EncoderParams, scale: EncoderScale
+    examples: Examples, bands: Sequence[str], params: EncoderParams, training: EncoderTraining
 ) -> tuple[Network, list[dict[str, float]]]:
     """A network trained to predict the properties, and its mean squared error as the training went.
 
@@ -111,7 +114,7 @@ def fit(
     generator = torch.Generator().manual_seed(params.seed)
     targets, counts = _targets(examples)
     counts = counts * _weights(bands)
-    network = Network(examples.tiles.shape[1], scale.width, params.features)
+    network = Network(examples.tiles.shape[1], training.width, params.features)
     head = nn.Sequential(
         nn.Linear(params.features, _HEAD), nn.LeakyReLU(0.2), nn.Linear(_HEAD, examples.measured.shape[1])
     )
@@ -120,10 +123,10 @@ def fit(
     seen = _looked_at(examples.tiles, network)
     weights = [*network.parameters(), *head.parameters()]
     optimiser = torch.optim.Adam(weights, lr=params.lr)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, params.lr, scale.iterations, pct_start=_WARM_UP)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, params.lr, training.iterations, pct_start=_WARM_UP)
     errors: list[float] = []
-    for _ in range(scale.iterations):
-        drawn = torch.randint(len(targets), (scale.batch,), generator=generator)
+    for _ in tqdm(range(training.iterations), desc="training the encoder", unit="iteration"):
+        drawn = torch.randint(len(targets), (training.batch,), generator=generator)
         symmetry = int(torch.randint(SYMMETRIES, (1,), generator=generator))
         predicted = head(network(turn(seen[drawn], symmetry).float()))
         error = ((predicted - targets[drawn]).square() * counts[drawn]).sum() / counts[drawn].sum().clamp(min=1)
@@ -134,7 +137,7 @@ def fit(
         errors.append(float(error.detach()))
         if not np.isfinite(errors[-1]):
             raise ValueError(f"the encoder's training diverged after {len(errors)} iterations; lower encoder.lr")
-    return network.eval(), _history(errors, scale.batch)
+    return network.eval(), _history(errors, training.batch)
 
 
 def freeze(network: Network, examples: Examples, features: int) -> Frozen:
@@ -153,10 +156,10 @@ def freeze(network: Network, examples: Examples, features: int) -> Frozen:
     return frozen
 
 
-def _tiles_for(scale: EncoderScale, store: TileStore) -> int:
+def _tiles_for(training: EncoderTraining, store: TileStore) -> int:
     """How many tiles are measured: as many as the training has use for, at least two, and not more than fit."""
     fit_in = MOST_VALUES // (len(store.card.bands) * store.card.size**2)
-    return min(fit_in, max(2, scale.iterations * scale.batch // (TIMES_SEEN * (1 + ALTERED))))
+    return min(fit_in, max(2, training.iterations * training.batch // (TIMES_SEEN * (1 + ALTERED))))
 
 
 def _examples_of(
@@ -234,14 +237,3 @@ def _history(errors: Sequence[float], batch: int) -> list[dict[str, float]]:
         {"iteration": end, "images_seen": end * batch, "error": float(part.mean())}
         for end, part in zip(ends, parts, strict=True)
     ]
-
-
-def _write_features(path: Path, encoder: Encoder, store: TileStore) -> None:
-    """Write the features of every training tile, in the order of the split, a part at a time."""
-    split = store.split("train")
-    shape = (len(split), encoder.card.features)
-    written: Any = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=shape)
-    for start in range(0, len(split), _FEATURES_AT_ONCE):
-        indices = range(start, min(start + _FEATURES_AT_ONCE, len(split)))
-        written[start : indices[-1] + 1] = encoder.encode(split.batch(indices))
-    written.flush()

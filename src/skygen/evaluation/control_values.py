@@ -2,23 +2,68 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from skygen.encoder.network import Encoder
-from skygen.evaluation.bootstrap import counted_once, draws
-from skygen.evaluation.controls import SEED, Held, apart, between_fields, collapse
-from skygen.evaluation.scoring import Described, Found, describe, relate, rounded, with_accuracy
+from skygen.evaluation.controls import SEED, HeldOut, apart, between_fields, collapse
+from skygen.evaluation.excess import excess, margin
+from skygen.evaluation.halvings import interval
+from skygen.evaluation.matched import both_worse
+from skygen.evaluation.scoring import CONTROLS, Described, Found, describe, relate, rounded, value_of, with_accuracy
 from skygen.files import read_json
 from skygen.measure import memorised
-from skygen.measure.accuracy import PARTS
-from skygen.measure.metric import Measure, Weights
+from skygen.measure.metric import Measure
+from skygen.measure.table import MEANINGS
 from skygen.params import Section, validate
-from skygen.tiles.store import Split, TileStore
+from skygen.tiles.store import SPLITS, Split, TileStore
 
-Controls = dict[str, dict[str, float]]  # by a metric's key and the control's name
+Rows = dict[str, list[float]]  # of a metric by its key, one a halving
+
+
+class SplitControls(Section):
+    """The controls of a held-out split, of `tiles` tiles and `fields` fields."""
+
+    tiles: int
+    fields: int
+    repeated: int  # the tile of the split that is the collapsed control
+    values: dict[str, dict[str, float]]  # by a metric's key and the control's name
+    real_real: Rows
+    matched: Rows  # how much worse than real tiles the matched control is, of metrics with an excess
+
+    def section(self, found: Found) -> dict[str, Any]:
+        """A section of metrics.json of what was `found` of a set of tiles: metrics in the table's order, groups nested.
+
+        Each is {"value", "interval"} and, where it has controls, {"excess", "excess_interval", "exceeds", and the name
+        of each control}. Raises `ValueError` for a value that is not finite.
+        """
+        nested: dict[str, Any] = {}
+        for key in sorted(found, key=list(MEANINGS).index):
+            if not np.isfinite(found[key]).all():
+                raise ValueError(
+                    f"{key} is not a finite number for these tiles; that is a fault of the metric: report it"
+                )
+            place, (*groups, name) = nested, key.split(".")
+            for group in groups:
+                place = place.setdefault(group, {})
+            place[name] = self._entry(key, found[key])
+        return nested
+
+    def _entry(self, key: str, rows: NDArray[np.float64]) -> dict[str, Any]:
+        value = value_of(key, rows)
+        entry: dict[str, Any] = {"value": value, "interval": [rounded(limit) for limit in interval(rows)]}
+        if key not in self.values:
+            return entry
+        meaning, matched = MEANINGS[key], np.array(self.matched.get(key, [0.0]))
+        found = excess(meaning, margin(meaning, rows, np.array(self.real_real[key])), matched)
+        entry |= {
+            "excess": None if found.value is None else rounded(found.value),
+            "excess_interval": None if found.interval is None else [rounded(limit) for limit in found.interval],
+            "exceeds": found.exceeds,
+        }
+        return entry | {control: self.values[key][control] for control in CONTROLS}
 
 
 class ControlValues(Section):
@@ -27,64 +72,70 @@ class ControlValues(Section):
     encoder: str  # SHA-256
     data: str  # hash of the tile store
     seed: int  # of the evaluation
-    bootstrap: int
-    tiles: dict[Split, int]  # in each set that is compared
-    repeated: dict[Split, int]  # the tile of the split that is the collapsed control
-    validation: Controls
-    test: Controls
-    replicates: dict[Split, dict[str, list[float]]]  # of real-real, which accuracy is measured against
+    halvings: int
+    validation: SplitControls
+    test: SplitControls
 
-    def real_real(self, split: Split) -> Found:
-        """What accuracy is measured against: the value and its resamplings, [1 + bootstrap]."""
-        values: Controls = getattr(self, split)
-        return {key: np.array([values[key]["real_real"], *self.replicates[split][key]]) for key in PARTS}
+    def of(self, split: Split) -> SplitControls:
+        """The controls of a held-out split."""
+        return {"validation": self.validation, "test": self.test}[split]
 
 
-class SplitControls(NamedTuple):
-    """The controls of one split, the tile that one of them repeats, the resamplings of the real-real values, and the
-    real tiles' descriptions.
-    """
+class Measured(NamedTuple):
+    """The controls of a split, and the real tiles' descriptions."""
 
-    controls: Controls
-    repeated: int
-    replicates: dict[str, list[float]]
+    controls: SplitControls
     real: Described
 
 
-def weights_of(halves: Held, bootstrap: int, seed: int) -> tuple[Weights, Weights]:
-    """How often the tiles of both sets count: the same for whatever is compared with `halves.second`."""
-    return draws(len(halves.second), bootstrap, (SEED, seed, halves.split == "test"))
-
-
 def measure_controls(
-    store: TileStore, halves: Held, measures: Sequence[Measure], encoder: Encoder, bootstrap: int, seed: int
-) -> SplitControls:
-    """What both halves of a held-out split, training tiles of other fields and one tile repeated get.
+    store: TileStore,
+    held: HeldOut,
+    measures: Sequence[Measure],
+    encoder: Encoder,
+    train_features: NDArray[np.float32],
+    seed: int,
+) -> Measured:
+    """What real tiles of a held-out split, training tiles of other fields and one tile repeated get.
 
     `memorised` is measured beside `measures`. For the training tiles, all that share pixels with them are left out of
-    what they could be copies of. Sets are described one after another, so that one of them is in memory at a time.
+    what they could be copies of. Sets are described one after another, so that few of them are in memory at a time.
     """
-    tiles, train = store.split(halves.split), store.split("train")
-    once = counted_once(len(halves.second))
-    others = between_fields(train, len(halves.second), seed)
-    everywhere = [*measures, memorised.measure(encoder.encode, encoder.train_features)]
-    elsewhere = [*measures, memorised.measure(encoder.encode, encoder.train_features[apart(store, others)])]
-    real = describe(tiles.batch(halves.second), everywhere)
-    again = describe(tiles.batch(halves.first), everywhere)
-    repeated = int(halves.first[typical(again[encoder.encode])])
-    collapsed = describe(collapse(tiles[repeated], len(halves.second)), everywhere)
+    tiles, train, weights = store.split(held.split), store.split("train"), held.weights
+    others = between_fields(train, len(tiles), seed)
+    everywhere = [*measures, memorised.measure(encoder.encode, train_features)]
+    elsewhere = [*measures, memorised.measure(encoder.encode, train_features[apart(store, others)])]
+    real = describe(tiles.array(), everywhere)
     found = {
-        "real_real": relate(again, real, everywhere, once),
-        "between_fields": relate(describe(train.batch(others), elsewhere), real, elsewhere, once),
-        "collapsed": relate(collapsed, real, everywhere, once),
+        "real_real": relate(real, real, everywhere, weights),
+        "between_fields": relate(describe(train.batch(others), elsewhere), real, elsewhere, weights),
     }
-    found = {name: with_accuracy(values, found["real_real"]) for name, values in found.items()}
+    worse_real, worse_train = (
+        describe(worse, elsewhere)
+        for worse in both_worse(store, tiles, train, others, (SEED, seed, SPLITS.index(held.split)))
+    )
+    found["matched"] = relate(worse_train, worse_real, elsewhere, weights)
+    worse_real_real = relate(worse_real, worse_real, measures, weights)
+    repeated = typical(real[encoder.encode])
+    found["collapsed"] = relate(describe(collapse(tiles[repeated], len(tiles)), everywhere), real, everywhere, weights)
+    found = {
+        name: with_accuracy(values, worse_real_real if name == "matched" else found["real_real"])
+        for name, values in found.items()
+    }
     keys = found["real_real"]
-    controls = {key: {name: rounded(values[key][0]) for name, values in found.items()} for key in keys}
-    parts = [measure for measure in measures if set(PARTS) & set(measure.keys)]
-    replicates = relate(again, real, parts, weights_of(halves, bootstrap, seed))
-    resampled = {key: [rounded(one) for one in replicates[key][1:]] for key in PARTS}
-    return SplitControls(controls, repeated, resampled, real)
+    controls = SplitControls(
+        tiles=len(tiles),
+        fields=held.fields,
+        repeated=repeated,
+        values={key: {name: value_of(key, values[key]) for name, values in found.items()} for key in keys},
+        real_real={key: _plain(rows) for key, rows in found["real_real"].items()},
+        matched={
+            key: _plain(margin(MEANINGS[key], found["matched"][key], rows))
+            for key, rows in worse_real_real.items()
+            if MEANINGS[key].excess
+        },
+    )
+    return Measured(controls, real)
 
 
 def typical(features: NDArray[np.floating]) -> int:
@@ -92,10 +143,8 @@ def typical(features: NDArray[np.floating]) -> int:
     return int(np.linalg.norm(features - features.mean(axis=0), axis=1).argmin())
 
 
-def read_control_values(
-    path: Path, store: TileStore, encoder: Encoder, folder: Path, seed: int, bootstrap: int
-) -> ControlValues:
-    """The controls in `path`, measured on the tiles of `store` with `encoder` (in `folder`), `seed` and `bootstrap`.
+def read_control_values(path: Path, store: TileStore, encoder: Encoder, seed: int, halvings: int) -> ControlValues:
+    """The controls in `path`, measured on the tiles of `store` with `encoder`, `seed` and so many `halvings`.
 
     Raises `FileNotFoundError` where there are none, `ValueError` where they were measured otherwise.
     """
@@ -104,14 +153,18 @@ def read_control_values(
         raise FileNotFoundError(f"{path}: no controls; {remedy}")
     found = validate(ControlValues, read_json(path), str(path))
     for what, theirs, ours in (
-        (f"the encoder in {folder}", found.encoder, encoder.sha256),
+        ("the encoder of the set", found.encoder, encoder.sha256),
         (f"the tiles in {store.folder}", found.data, store.card.data_hash),
         ("evaluation.seed", found.seed, seed),
-        ("scales.SCALE.evaluation.bootstrap", found.bootstrap, bootstrap),
+        ("scales.SCALE.evaluation.halvings", found.halvings, halvings),
     ):
         if theirs != ours:
             raise ValueError(f"{path} was measured with {_short(theirs)}, but {what} is {_short(ours)}; {remedy}")
     return found
+
+
+def _plain(rows: NDArray[np.float64]) -> list[float]:
+    return [rounded(float(row)) for row in rows]
 
 
 def _short(value: str | int) -> str:

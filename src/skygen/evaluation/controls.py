@@ -4,40 +4,37 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from skygen.gan.camera import Conditions, Sky, expose
-from skygen.gan.latents import noise_of
-from skygen.measure.score import halves
-from skygen.tiles.store import Split, TileSplit, TileStore
+from skygen.evaluation.halvings import halvings
+from skygen.measure.metric import Weights
+from skygen.tiles.store import SPLITS, Split, TileSplit, TileStore
 
 SEED = 2019  # of what is drawn here and of nothing else: every recipe meets the same real tiles
-_SLICE = 512
+HELD_OUT: tuple[Split, ...] = ("validation", "test")
 
 
 @dataclass(frozen=True)
-class Held:
-    """Two disjoint halves of a held-out split, by the indices [N] of their tiles, with the same mix of fields.
-
-    Whatever is compared is compared with `second`: generated tiles, `first`, and the other controls.
-    """
+class HeldOut:
+    """The tiles of a held-out split, and how they are halved."""
 
     split: Split
-    first: NDArray[np.int64]
-    second: NDArray[np.int64]
-    fields: list[str]
-    """The field of each tile of `second`, under whose conditions scenes are to be observed."""
+    readouts: list[str]
+    """[N] keys of the store's conditions; a generated tile is observed under those of the real tile of its number."""
+    fields: int
+    weights: tuple[Weights, Weights]
+    """[R, N] each: which tiles count of what is compared with the real ones, and which of these."""
 
 
-def held(store: TileStore, split: Split, seed: int) -> Held:
-    """The halves of a held-out split in an evaluation with `seed`.
+def held_out(store: TileStore, split: Split, seed: int, count: int) -> HeldOut:
+    """A held-out split in an evaluation with `seed` and `count` halvings.
 
-    Held-out tiles lie on a grid, so that the halves share no pixel.
+    Held-out tiles lie on a grid, so that halves share no pixel.
     """
-    fields = store.split(split).fields()
-    first, second = halves(fields, SEED + seed)
-    return Held(split, first, second, [fields[index] for index in second])
+    tiles = store.split(split)
+    fields = tiles.fields()
+    weights = halvings(fields, count, (SEED, seed, SPLITS.index(split)))
+    return HeldOut(split, tiles.readouts(), len(set(fields)), weights)
 
 
 def between_fields(train: TileSplit, count: int, seed: int) -> NDArray[np.int64]:
@@ -47,7 +44,7 @@ def between_fields(train: TileSplit, count: int, seed: int) -> NDArray[np.int64]
     """
     if len(train) < count:
         raise ValueError(
-            f"the training split holds {len(train)} tiles, but half of a held-out split holds {count}; "
+            f"the training split holds {len(train)} tiles, but a held-out split holds {count}; "
             "raise train_a_field or lower held_out_a_field in params.yaml"
         )
     return evenly(train.fields(), count, SEED + seed)
@@ -95,14 +92,3 @@ def collapse(tile: NDArray[np.float32], count: int) -> NDArray[np.float32]:
     """One `tile` [bands, H, W] `count` times, as a view of it: a generator that knows a single tile."""
     # np.broadcast_to would give one that cannot be written to, of which torch warns.
     return np.lib.stride_tricks.as_strided(tile, (count, *tile.shape), (0, *tile.strides))
-
-
-def collapse_scene(scene: NDArray[np.float32], conditions: Conditions, seed: int) -> NDArray[np.float32]:
-    """One `scene` [bands, H, W] under N conditions' fresh noise: what a generator that knows a single scene paints."""
-    count = len(conditions.sky_noise_nmgy)
-    tiles = np.empty((count, *scene.shape), dtype=np.float32)
-    for rows in torch.split(torch.arange(count), _SLICE):
-        first, last = int(rows[0]), int(rows[-1]) + 1
-        sky = Sky(conditions.take(rows), noise_of(scene.shape, SEED + seed, range(first, last)))
-        tiles[first:last] = expose(torch.from_numpy(scene).expand(last - first, -1, -1, -1), sky).numpy()
-    return tiles

@@ -1,4 +1,4 @@
-"""Measuring sets of tiles against real ones: every metric with its interval and its controls."""
+"""Measuring sets of tiles against real ones: every metric, halving by halving."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -7,16 +7,13 @@ from typing import Any, TypeVar
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from skygen.evaluation.bootstrap import interval
 from skygen.measure.accuracy import PARTS, accuracy
 from skygen.measure.metric import Measure, Tiles, Values, Weights
-from skygen.measure.table import MEANINGS
 
-CONTROLS = ("real_real", "between_fields", "collapsed")  # beside a metric's value
+CONTROLS = ("real_real", "between_fields", "matched", "collapsed")  # beside a metric's value
 Described = dict[Callable[[Tiles], Any], Any]  # what each measure's `describe` made of a set of tiles
 Found = dict[str, Values]  # the values [R] of each metric by its key, one a row of weights
 DIGITS = 6  # significant ones that are written: the last bits of a sum depend on how many threads made it
-_MOST = {"accuracy": 1.0}
 _SIDE_BY_SIDE = 2  # measures at work at once
 ItemT = TypeVar("ItemT")
 ResultT = TypeVar("ResultT")
@@ -53,37 +50,17 @@ def _side_by_side(work: Callable[[ItemT], ResultT], items: Sequence[ItemT]) -> l
 
 
 def with_accuracy(found: Found, real_real: Mapping[str, Values]) -> Found:
-    """`found` and `accuracy`, which sets its parts, [R], beside those of real tiles, [R] or longer.
+    """`found` and `accuracy`, which sets its parts beside those of real tiles in the same halvings.
 
-    Row 0 is the accuracy. In the others, no share ends at 1: with that limit even a perfect generator would stay below
-    it in nearly every resampling, and its interval would say that it is not as good as real tiles.
+    No share ends at 1 here: with that limit even a perfect generator would stay below it in nearly every halving.
     """
-    rows = len(found[PARTS[0]])
-    real = {part: real_real[part][:rows] for part in PARTS}
-    values = accuracy(found, real, most=np.inf)
-    values[0] = accuracy(found, real)[0]
-    return found | {"accuracy": values}
+    return found | {"accuracy": accuracy(found, real_real, most=np.inf)}
 
 
-def section(found: Found, controls: Mapping[str, Mapping[str, float]]) -> dict[str, Any]:
-    """A section of metrics.json, groups nested: {key: {"value", "interval": [lo, hi], and the name of each control}}.
-
-    `found` holds values [1 + R]: the value itself, and its resamplings, of which the interval is made. Raises
-    `ValueError` for a value that is not finite.
-    """
-    nested: dict[str, Any] = {}
-    for key in sorted(found, key=list(MEANINGS).index):
-        value, replicates = float(found[key][0]), found[key][1:]
-        if not np.isfinite(found[key]).all():
-            raise ValueError(f"{key} is not a finite number for these tiles; that is a fault of the metric: report it")
-        low, high = interval(value, replicates, _MOST.get(key, np.inf))
-        content = {"value": rounded(value), "interval": [rounded(low), rounded(high)]}
-        *groups, name = key.split(".")
-        place = nested
-        for group in groups:
-            place = place.setdefault(group, {})
-        place[name] = content | {control: controls[key][control] for control in CONTROLS}
-    return nested
+def value_of(key: str, rows: Values) -> float:
+    """A metric's value, as it is written: the mean over halvings to six digits; an accuracy of 1 at most."""
+    value = float(rows.mean())
+    return rounded(min(value, 1.0) if key == "accuracy" else value)
 
 
 def rounded(value: float) -> float:

@@ -43,6 +43,7 @@ METRIC = Metric(
             1,
             "table 4's cell: precision, recall and coverage over the real tiles' own, harmonic mean",
             "1 is as good as real tiles, 0 is unreal or collapsed; it cannot be high where one of its parts is low.",
+            more_is_better=True,
         ),
     },
     _measures,

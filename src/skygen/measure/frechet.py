@@ -72,9 +72,10 @@ METRIC = Metric(
         "frechet": Meaning(
             0,
             "Fréchet distance of features",
-            "The distance by which the champion is chosen: how far mean and spread of the encoder's features differ; "
-            "it is above 0 even between real tiles, so divide it by its real-real value in mind.",
+            "How far mean and spread of the encoder's features differ, a few extremes before all; it is above 0 even "
+            "between real tiles.",
             "Heusel et al. 2017, arXiv:1706.08500",
+            "itself",
         ),
     },
     _measures,

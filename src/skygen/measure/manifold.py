@@ -6,7 +6,7 @@ recall are those of Kynkäänniemi et al. 2019 (arXiv:1904.06991), density and c
 """
 
 from collections.abc import Iterator
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,69 +16,78 @@ from skygen.measure.metric import Given, Meaning, Measure, Metric, Statistic, Va
 
 NEIGHBOURS_OF_PRECISION = 3  # k of precision and recall
 NEIGHBOURS_OF_DENSITY = 5  # k of density and coverage
+_RANKS = (NEIGHBOURS_OF_PRECISION, NEIGHBOURS_OF_DENSITY)
+_KEPT = 64  # neighbours of a tile, among which a half-sample all but surely has five
 _ROWS = 500  # of a matrix of pairs at once
-_Pairs = NDArray[np.bool_]  # [M, N]: whether the ball of each of M tiles holds each of N others
+
+
+class Neighbours(NamedTuple):
+    """The features [N, D] of a set, and for each tile its nearest others [N, K], by index and by distance."""
+
+    features: NDArray[np.floating]
+    index: NDArray[np.int64]
+    distance: NDArray[np.float64]
 
 
 def relate(fake: NDArray[np.floating], real: NDArray[np.floating]) -> Statistic:
-    """The statistic of two sets of features, [N, D] and [M, D], of at least 6 tiles each.
+    """The statistic of two sets of features, [N, D] and [M, D].
 
-    A tile that a resampling leaves out is no centre of a ball either; the radii stay. With all balls held fixed,
-    intervals were too narrow by up to half. Raises `ValueError` for fewer tiles.
+    Of the tiles that count alone: others are no centre of a ball, and no neighbour to which one reaches. Raises
+    `ValueError` where a row counts fewer than 6 of a set.
     """
-    (narrow, wide), (fake_narrow, _) = radii(real), radii(fake)
-    in_narrow, in_wide, in_fake = _balls(real, narrow, fake), _balls(real, wide, fake), _balls(fake, fake_narrow, real)
+    between, near_fake, near_real = np.concatenate([*_apart(fake, real)]), neighbours(fake), neighbours(real)
+
+    def of_row(ours: Values, theirs: Values) -> tuple[float, ...]:
+        is_ours, is_theirs = ours > 0, theirs > 0
+        (narrow, wide), (our_narrow, _) = radii(near_real, is_theirs), radii(near_fake, is_ours)
+        apart = between[is_ours][:, is_theirs]
+        in_wide, ours, theirs = apart < wide, ours[is_ours], theirs[is_theirs]
+        expected = ours.sum() * theirs.sum() * NEIGHBOURS_OF_DENSITY / len(theirs)
+        return (
+            np.average((apart < narrow).any(axis=1), weights=ours),
+            np.average((apart < our_narrow[:, None]).any(axis=0), weights=theirs),
+            ours @ (in_wide @ theirs) / expected,
+            np.average(in_wide.any(axis=0), weights=theirs),
+        )
 
     def statistic(fake_weights: Weights, real_weights: Weights) -> dict[str, Values]:
-        expected = fake_weights.sum(axis=1) * real_weights.sum(axis=1) * NEIGHBOURS_OF_DENSITY / len(real)
-        return {
-            "precision": _share(_reached(real_weights, in_narrow), fake_weights),
-            "recall": _share(_reached(fake_weights, in_fake), real_weights),
-            "density": np.vecdot(_times(real_weights, in_wide, np.float64), fake_weights) / expected,
-            "coverage": _share(_reached(fake_weights, in_wide.T), real_weights),
-        }
+        rows = [of_row(ours, theirs) for ours, theirs in zip(fake_weights, real_weights, strict=True)]
+        return dict(zip(METRIC.meanings, np.array(rows).T, strict=True))
 
     return statistic
 
 
-def radii(features: NDArray[np.floating]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The distances of each of the features [N, D] to its third and fifth neighbour, [N] each; 0 where tiles repeat."""
-    if len(features) <= NEIGHBOURS_OF_DENSITY:
-        raise ValueError(f"{len(features)} tiles; a manifold needs at least {NEIGHBOURS_OF_DENSITY + 1}")
-    ranks = [NEIGHBOURS_OF_PRECISION, NEIGHBOURS_OF_DENSITY]  # the tile itself has rank 0
-    found = [np.partition(apart, ranks, axis=1)[:, ranks] for apart in _apart(features, features)]
-    narrow, wide = np.concatenate(found).T
+def neighbours(features: NDArray[np.floating]) -> Neighbours:
+    """The 64 nearest others of each of the features [N, D]: not itself, but what repeats it."""
+    indices, distances = [], []
+    for start, apart in zip(range(0, len(features), _ROWS), _apart(features, features), strict=True):
+        apart[np.arange(len(apart)), start + np.arange(len(apart))] = -1  # the tile itself comes first
+        index = np.argsort(apart, axis=1, kind="stable")[:, 1 : _KEPT + 1]
+        indices.append(index)
+        distances.append(np.take_along_axis(apart, index, axis=1))
+    return Neighbours(features, np.concatenate(indices), np.concatenate(distances))
+
+
+def radii(near: Neighbours, counted: NDArray[np.bool_]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The distances of each of n `counted` tiles [N] to its third and fifth neighbour among them, [n] each.
+
+    0 where tiles repeat. Raises `ValueError` for fewer than 6 tiles.
+    """
+    count = np.count_nonzero(counted)
+    if count <= NEIGHBOURS_OF_DENSITY:
+        raise ValueError(f"{count} tiles count; a manifold needs at least {NEIGHBOURS_OF_DENSITY + 1}")
+    reached = np.cumsum(counted[near.index[counted]], axis=1, dtype=np.int16)
+    if (reached[:, -1] < NEIGHBOURS_OF_DENSITY).any():
+        return radii(neighbours(near.features[counted]), np.ones(count, np.bool_))
+    ranks = ((reached < rank).sum(axis=1) for rank in _RANKS)
+    narrow, wide = (near.distance[counted, rank] for rank in ranks)
     return narrow, wide
-
-
-def _balls(centres: NDArray[np.floating], radius: NDArray[np.float64], others: NDArray[np.floating]) -> _Pairs:
-    starts = range(0, len(centres), _ROWS)
-    pieces = zip(starts, _apart(centres, others), strict=True)
-    return np.concatenate([apart < radius[start : start + _ROWS, None] for start, apart in pieces])
 
 
 def _apart(features: NDArray[np.floating], others: NDArray[np.floating]) -> Iterator[NDArray[np.float64]]:
     """The distances of the features [N, D] to all others [M, D], some rows at a time."""
     for start in range(0, len(features), _ROWS):
         yield cdist(features[start : start + _ROWS], others)
-
-
-def _reached(centres: Weights, balls: _Pairs) -> NDArray[np.bool_]:
-    """Whether each of N tiles lies in a ball whose centre has weight, for each row of the weights: [R, N]."""
-    return _times((centres > 0), balls, np.float32) > 0  # counts are exact in float32
-
-
-def _times(left: NDArray[Any], balls: _Pairs, dtype: type[np.floating]) -> NDArray[np.floating]:
-    """The matrix product of `left` [R, M] and the balls [M, N], without a copy of them as numbers."""
-    total = np.zeros((len(left), balls.shape[1]), dtype)
-    for start in range(0, len(balls), _ROWS):
-        rows = slice(start, start + _ROWS)
-        total += left[:, rows].astype(dtype) @ balls[rows].astype(dtype)
-    return total
-
-
-def _share(chosen: NDArray[np.bool_], weights: Weights) -> Values:
-    return np.asarray(np.vecdot(chosen.astype(np.float64), weights) / weights.sum(axis=1))
 
 
 def _measures(given: Given) -> list[Measure]:
@@ -94,6 +103,7 @@ METRIC = Metric(
             "How many generated tiles look real; a generator that repeats one good tile is perfect here, so read it "
             "with recall, and beside its real-real value, which is below 1.",
             "Kynkäänniemi et al. 2019, arXiv:1904.06991",
+            more_is_better=True,
         ),
         "recall": Meaning(
             1,
@@ -101,6 +111,7 @@ METRIC = Metric(
             "How much of the sky the generator can paint; 0 is collapse, and tiles spread too widely reach the whole "
             "sky.",
             "Kynkäänniemi et al. 2019, arXiv:1904.06991",
+            more_is_better=True,
         ),
         "density": Meaning(
             1,
@@ -108,12 +119,14 @@ METRIC = Metric(
             "Like precision, but no single odd real tile can lift it; above 1, generated tiles crowd where real tiles "
             "are most common.",
             "Naeem et al. 2020, arXiv:2002.09797",
+            more_is_better=True,
         ),
         "coverage": Meaning(
             1,
             "share of real neighbourhoods with a generated tile in them",
             "Like recall, but tiles spread too widely do not lift it; two sets of the same sky reach 0.97.",
             "Naeem et al. 2020, arXiv:2002.09797",
+            more_is_better=True,
         ),
     },
     _measures,

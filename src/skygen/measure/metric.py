@@ -1,17 +1,18 @@
 """What a metric is: an object at the end of its module, which the table finds there.
 
 A metric says what each of its keys in metrics.json means, and how it is measured of what is given. Tiles count with
-weights, many weightings at once: a row of them is a resampling of a bootstrap.
+weights, many weightings at once. A row is a half-sample (McCarthy 1969, doi:10.2307/1402116): of a random half of one
+set and the disjoint other half of the other, so that a set can be related to itself and no tile meets itself.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-Weights = NDArray[np.float64]  # [R, N]: how often each tile counts; rows of ones give the value itself
+Weights = NDArray[np.float64]  # [R, N]: how often each tile counts; one that counts 0 times is as if it were not there
 Values = NDArray[np.float64]  # [R]: of one metric, a row of the weights each
 Statistic = Callable[[Weights, Weights], dict[str, Values]]  # of the generated and the real set's weights, by key
 Tiles = NDArray[np.floating]  # [N, bands, H, W] in nmgy
@@ -23,12 +24,29 @@ GROUPS = ("perceptual", "physics", "game")  # as reports show them
 
 
 class Meaning(NamedTuple):
-    """What a metric says: its value for perfect tiles, what it is in words, how to read it, and who defined it."""
+    """What a metric says: its value for perfect tiles, what it is in words, how to read it, and who defined it.
+
+    `excess` is how its values become squared distances, of which those of real tiles can be taken off: by the square of
+    what they are from the ideal, or as they are, since some are squares already. Those of "" are no distances.
+    """
 
     ideal: float
     caption: str
     reading: str
     source: str = ""
+    excess: Literal["", "square", "itself"] = ""
+    more_is_better: bool = False  # also above the ideal, where chance takes it
+
+
+def squared(meaning: Meaning, values: NDArray[np.floating]) -> NDArray[np.float64]:
+    """The squared distances from perfect tiles that `values` of a metric say; raises `ValueError` where they are none.
+
+    They may be a little below 0 where the metric is unbiased.
+    """
+    if not meaning.excess:
+        raise ValueError(f"values of {meaning.caption!r} are no distances; take a metric whose meaning has an excess")
+    apart = np.asarray(values, np.float64) - meaning.ideal
+    return apart**2 if meaning.excess == "square" else apart
 
 
 @dataclass(frozen=True)
@@ -44,7 +62,7 @@ class Given:
 
 @dataclass(frozen=True)
 class Measure:
-    """How one or several keys are measured, in steps, so that a bootstrap over tiles repeats only the cheap last.
+    """How one or several keys are measured, in steps, so that half-samples of the tiles repeat only the cheap last.
 
     `describe` measures each tile of a set once; measures that share the same `describe` object share its work. `relate`
     takes the generated set's description and the real one's, does what is heavy once, and returns the statistic: a
@@ -70,7 +88,7 @@ def by_weights(
     summarise: Callable[[Described, NDArray[np.float64]], Summed],
     compare: Callable[[Summed, Summed], float],
 ) -> Callable[[Described, Described], Statistic]:
-    """What relates two sets of which each is summed up under weights [N], one resampling after another."""
+    """What relates two sets of which each is summed up under weights [N], one row after another."""
 
     def relate(fake: Described, real: Described) -> Statistic:
         def statistic(fake_weights: Weights, real_weights: Weights) -> dict[str, Values]:
@@ -87,7 +105,7 @@ def by_means(
     summarise: Callable[[NDArray[Any], NDArray[np.float64]], NDArray[np.float64]],
     compare: Callable[[NDArray[np.float64], NDArray[np.float64]], float],
 ) -> Callable[[NDArray[Any], NDArray[Any]], Statistic]:
-    """As `by_weights`, where a sum depends on the descriptions' mean alone: taken for all resamplings at once."""
+    """As `by_weights`, where a sum depends on the descriptions' mean alone: taken for all rows at once."""
 
     def relate(fake: NDArray[Any], real: NDArray[Any]) -> Statistic:
         def statistic(fake_weights: Weights, real_weights: Weights) -> dict[str, Values]:

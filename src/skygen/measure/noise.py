@@ -36,6 +36,7 @@ METRIC = Metric(
             1,
             "background noise, generated / real",
             "The paper's fewer noise points as a number: below 1 the tiles are too smooth, above 1 too noisy.",
+            excess="square",
         ),
     },
     _measures,

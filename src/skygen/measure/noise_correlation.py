@@ -83,6 +83,7 @@ METRIC = Metric(
             0,
             "correlation of neighbouring background pixels, root mean square difference",
             "Real noise is all but white; noise that is smoothed, copied or lies on a lattice shows here at any level.",
+            excess="square",
         ),
     },
     _measures,

@@ -53,6 +53,7 @@ METRIC = Metric(
             0,
             "flux histograms under the fixed stretch, distance",
             "How far pixel brightnesses differ, wherever in the tile they are: noise, sky level and light of sources.",
+            excess="square",
         ),
     },
     _measures,

@@ -65,6 +65,7 @@ METRIC = Metric(
             "radial power spectra, log distance",
             "How far structure differs from coarse to fine: blur, grain and lattices; ln c where all power is c times "
             "the real one.",
+            excess="square",
         ),
     },
     _measures,

@@ -3,6 +3,7 @@
 The classifier two-sample test of Lopez-Paz & Oquab 2017 (arXiv:1610.06545). 0.5 is a guess.
 """
 
+from collections.abc import Callable
 from functools import partial
 
 import numpy as np
@@ -18,15 +19,48 @@ from skygen.measure.metric import Given, Meaning, Measure, Metric, Statistic, Va
 
 FOLDS = 5
 _TREES = {"max_iter": 60, "max_leaf_nodes": 8, "min_samples_leaf": 10, "early_stopping": False}
+Answers = NDArray[np.float64]  # [n]: 1 for each tile that is put right, 0 for the others
 _PENALTY = 0.03  # the logistic regression's C: strong, so that a hundred tiles with 64 values each do not overfit
 
 
 def relate(fake: NDArray[np.floating], real: NDArray[np.floating], seed: int) -> Statistic:
-    """The statistic of two sets of features, [N, D] and [M, D], of at least 5 tiles each.
+    """The statistic of two sets of features, [N, D] and [M, D]: of `judged`, of at least 5 tiles each.
 
-    A tile is judged by a classifier that never saw it, and the classifiers are held fixed while tiles are resampled.
-    The same `seed` gives the same values with any number of threads. Raises `ValueError` for fewer tiles.
+    The same `seed` gives the same values with any number of threads.
     """
+    return judged("c2st.features", partial(_answers, seed=seed), fake, real)
+
+
+def judged(
+    key: str,
+    answer: Callable[[NDArray[np.floating], NDArray[np.floating]], tuple[Answers, Answers]],
+    fake: NDArray[np.floating],
+    real: NDArray[np.floating],
+) -> Statistic:
+    """The mean of both sets' shares of right answers, as classifiers `answer` that never saw the tile they judge.
+
+    They are trained once, on the tiles that count in the first row of the weights, since training takes seconds. Other
+    rows weigh the answers of those tiles: all of them where a row counts none. Tiles beyond the sets' are left out.
+    """
+
+    def statistic(fake_weights: Weights, real_weights: Weights) -> dict[str, Values]:
+        chosen = [
+            np.flatnonzero(weights[0, : len(of_set)])
+            for of_set, weights in ((fake, fake_weights), (real, real_weights))
+        ]
+        answers = answer(fake[chosen[0]], real[chosen[1]])
+        of_chosen = (weights[:, those] for those, weights in zip(chosen, (fake_weights, real_weights), strict=True))
+        ours, theirs = (_share(*pair) for pair in zip(answers, of_chosen, strict=True))
+        return {key: (ours + theirs) / 2}
+
+    return statistic
+
+
+def _share(right: Answers, weights: Weights) -> Values:
+    return average(right, np.where(weights.any(axis=1, keepdims=True), weights, weights[:1]))
+
+
+def _answers(fake: NDArray[np.floating], real: NDArray[np.floating], seed: int) -> tuple[Answers, Answers]:
     if min(len(fake), len(real)) < FOLDS:
         raise ValueError(f"{len(fake)} and {len(real)} tiles; a classifier needs at least {FOLDS} of each set")
     features = np.concatenate([fake, real]).astype(np.float64)
@@ -34,20 +68,7 @@ def relate(fake: NDArray[np.floating], real: NDArray[np.floating], seed: int) ->
     folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed)
     with threadpool_limits(1):
         right = (cross_val_predict(_classifier(seed), features, is_real, cv=folds) == is_real).astype(np.float64)
-    return balanced("c2st.features", right[: len(fake)], right[len(fake) :])
-
-
-def balanced(key: str, fake: NDArray[np.float64], real: NDArray[np.float64]) -> Statistic:
-    """The mean of both sets' shares of right answers, given for the first tiles as 1 for right and 0 for wrong."""
-
-    def statistic(fake_weights: Weights, real_weights: Weights) -> dict[str, Values]:
-        return {key: (_share(fake, fake_weights) + _share(real, real_weights)) / 2}
-
-    return statistic
-
-
-def _share(right: NDArray[np.float64], weights: Weights) -> Values:
-    return average(right, weights[:, : len(right)])
+    return right[: len(fake)], right[len(fake) :]
 
 
 def _classifier(seed: int) -> VotingClassifier:
@@ -81,6 +102,7 @@ METRIC = Metric(
             "share of tiles that a classifier of features puts right, generated or real",
             "0.5 cannot be told apart, 1 is told apart every time; 2 (1 - c2st) is the share that passes.",
             "Lopez-Paz & Oquab 2017, arXiv:1610.06545",
+            "square",
         ),
     },
     _measures,

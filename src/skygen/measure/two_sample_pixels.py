@@ -17,7 +17,7 @@ from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from skygen.measure.metric import Given, Meaning, Measure, Metric, Statistic
-from skygen.measure.two_sample_features import balanced
+from skygen.measure.two_sample_features import Answers, judged
 
 MOST_TILES = 1000  # of each set
 SOFTENING_NMGY = 0.03  # of the asinh stretch: the survey's sky noise, which so gets a spread of about 1
@@ -33,12 +33,15 @@ def describe(tiles: NDArray[np.floating]) -> NDArray[np.floating]:
 
 
 def relate(fake: NDArray[np.floating], real: NDArray[np.floating], seed: int) -> Statistic:
-    """The statistic of two sets of tiles, of at least 4 tiles each.
+    """The statistic of two sets of tiles: of `judged`, of at least 4 tiles each.
 
-    Each half of both sets is judged by a network trained on the other half; the networks are held fixed while tiles are
-    resampled. Each is trained on one thread, from `seed` alone: the same seed gives the same values whatever else runs.
-    Raises `ValueError` for fewer tiles.
+    Each half of both sets is judged by a network trained on the other half. Each is trained on one thread, from `seed`
+    alone: the same seed gives the same values whatever else runs.
     """
+    return judged("c2st.pixels", partial(_answers, seed=seed), fake, real)
+
+
+def _answers(fake: NDArray[np.floating], real: NDArray[np.floating], seed: int) -> tuple[Answers, Answers]:
     if min(len(fake), len(real)) < 4:
         raise ValueError(f"{len(fake)} and {len(real)} tiles; a network needs at least 4 of each set")
     images = _stretch(fake, real)
@@ -55,7 +58,7 @@ def relate(fake: NDArray[np.floating], real: NDArray[np.floating], seed: int) ->
     with ThreadPoolExecutor(2) as pool:
         for train, found in zip((in_first, ~in_first), pool.map(right, (in_first, ~in_first), (1, 2)), strict=True):
             answers[~train] = found.double()
-    return balanced("c2st.pixels", answers[: len(fake)].numpy(), answers[len(fake) :].numpy())
+    return answers[: len(fake)].numpy(), answers[len(fake) :].numpy()
 
 
 def _stretch(fake: NDArray[np.floating], real: NDArray[np.floating]) -> torch.Tensor:
@@ -137,6 +140,7 @@ METRIC = Metric(
             "The hardest judge: it reaches 1 for every generator that paints its noise wrongly, however good the rest, "
             "and then no longer ranks.",
             "Lopez-Paz & Oquab 2017, arXiv:1610.06545",
+            "square",
         ),
     },
     _measures,

@@ -23,6 +23,7 @@ DARK = {INK: "#e6edf3", REAL_FILL: "#4a525b", FAINT: "#7d8590"} | dict(
 )
 _LINES = ("-", (0, (5, 1.5)), (0, (3, 1.5, 1, 1.5)), (0, (1, 1.2)))
 _MARKERS = "os^Dv"
+_MOST_IN_A_ROW = 4  # entries of a legend
 _STYLE: Any = {
     "axes.edgecolor": FAINT,
     "axes.grid": True,
@@ -71,9 +72,9 @@ def panels(count: int, columns: int, width: float = 3.1, height: float = 2.4) ->
 
 
 def legend(figure: Figure, axes: Axes) -> None:
-    """Put one legend of all that `axes` shows above the whole figure."""
+    """Put one legend of all that `axes` shows above the whole figure, in rows that fit it."""
     handles, labels = axes.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=len(labels))
+    figure.legend(handles, labels, loc="outside upper center", ncols=min(len(labels), _MOST_IN_A_ROW))
 
 
 def plain_numbers(axes: Axes) -> None:

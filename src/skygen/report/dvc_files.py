@@ -10,18 +10,8 @@ from skygen.report.charts import CURVES, REAL, filled, quantity_label
 
 Rows = list[dict[str, Any]]
 # What `dvc metrics show` has a column for; all metrics are in metrics.json and in the report.
-MAIN = (
-    "accuracy",
-    "precision",
-    "recall",
-    "coverage",
-    "frechet",
-    "c2st.features",
-    "memorised",
-    "power_spectrum",
-    "sky_noise",
-    "diversity",
-)
+VALUES = ("accuracy", "kernel", "memorised", "sky_noise", "diversity")
+EXCESSES = ("kernel", "c2st.pixels", "pixel_w1", "power_spectrum", "sources.number")
 
 
 def write_plots(
@@ -41,9 +31,11 @@ def write_plots(
 
 
 def write_scores(folder: Path, tiles: str, recipes: Mapping[str, Mapping[str, Any]]) -> None:
-    """Write `folder`/`tiles`-RECIPE.json: the main metrics of the test tiles, of one tile set of comparison.json."""
+    """Write `folder`/`tiles`-RECIPE.json: main values of the test tiles, and `excess.KEY` of metrics that have one."""
     for recipe, result in recipes.items():
-        write_json(folder / f"{tiles}-{recipe}.json", {key: result["test"][key]["mean"] for key in MAIN})
+        test = result["test"]
+        excesses = {f"excess.{key}": test[key]["excess"] for key in EXCESSES if test[key]["excess"] is not None}
+        write_json(folder / f"{tiles}-{recipe}.json", {key: test[key]["mean"] for key in VALUES} | excesses)
 
 
 def curves(histories: Mapping[str, Sequence[Sequence[Mapping[str, float]]]]) -> Rows:

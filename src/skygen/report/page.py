@@ -14,7 +14,7 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from PIL import Image
 
-from skygen.report.tables import AS_REAL
+from skygen.report.tables import NOT_WORSE
 
 # Tiles are mostly noise, which PNG hardly compresses. JPEG at 85 keeps its strength within a tenth, in
 # a fifth of the bytes; WebP at 85 loses a third of it.
@@ -64,9 +64,9 @@ def _unwrap(page: str) -> str:
 
 
 def _mark(page: str) -> str:
-    """The page with the mark of what is as good as real named for those who hear it, and its cell tinted."""
-    mark = f'<span class="real" role="img" aria-label="as real">{AS_REAL}</span>'
-    return re.sub(rf"{AS_REAL}(?=</td>)", mark, page)
+    """The page with the mark of what is not worse than real tiles named for those who hear it, and its cell tinted."""
+    mark = f'<span class="real" role="img" aria-label="not worse than real-real">{NOT_WORSE}</span>'
+    return re.sub(rf"{NOT_WORSE}(?=</td>)", mark, page)
 
 
 def _open_table(*_: Any) -> str:

@@ -13,10 +13,21 @@ PAPER = {
     "improved": {"64×64×1": 0.84, "128×128×3": 0.97},  # noqa: RUF001
 }
 METHODS = {"gan": "original GAN, `gan`", "improved": "the paper's, `improved`"}
-AS_REAL = "✓"
-_UNRANKED = ("discriminator_accuracy",)  # its ideal is an equilibrium of the training, not a better generator
-_TIMES, _NONE = "×", "–"  # noqa: RUF001
-_MOST_TIMES = 1000  # a larger ratio says no more than that
+NOT_WORSE, WORSE = "✓", "worse"  # than real-real
+_NONE = "–"  # noqa: RUF001
+HEADLINES = (  # what the first table of a tile set shows, of what it has
+    "accuracy",
+    "kernel",
+    "c2st.pixels",
+    "pixel_w1",
+    "power_spectrum",
+    "noise_correlation",
+    "sources.number",
+    "sources.places",
+    "sources.magnitude",
+    "sources.half_light_radius",
+    "sources.g_r",
+)
 
 Metric = Mapping[str, Any]
 Recipes = Mapping[str, Mapping[str, Any]]  # of one tile set
@@ -33,47 +44,56 @@ def shared_keys(recipes: Recipes) -> list[str]:
     return [key for key in MEANINGS if all(key in result["test"] for result in recipes.values())]
 
 
+def headline_table(recipes: Recipes) -> str:
+    """A row for each of `HEADLINES`: test value and excess of every recipe, real-real, and what the metric is."""
+    titles = ["metric", *(title for recipe in recipes for title in (f"`{recipe}`", "excess")), "real-real"]
+    rows = []
+    for key in (key for key in HEADLINES if key in shared_keys(recipes)):
+        found = {recipe: result["test"][key] for recipe, result in recipes.items()}
+        nearest = best(key, found)
+        cells = [
+            cell
+            for recipe, metric in found.items()
+            for cell in (_mean(metric, recipe in nearest), excess_cell(metric, with_interval=False))
+        ]
+        rows.append([f"`{key}`", *cells, _control(key, recipes, "real_real"), MEANINGS[key].caption])
+    return markdown_table([*titles, "what it is"], rows, range(1, len(titles)))
+
+
 def metrics_table(recipes: Recipes) -> str:
-    """A row a metric: the test values of every recipe, what they are to be read against, and what the metric is."""
-    controls = ["real-real", "between fields", "collapsed"]
-    titles = ["metric", *(f"`{recipe}`" for recipe in recipes), *controls, "perfect", "what it is"]
+    """A row a metric: test values of every recipe, the controls, the excess of every recipe, and what the metric is."""
+    names = [f"`{recipe}`" for recipe in recipes]
+    controls = [control.replace("_", "-" if control == "real_real" else " ") for control in CONTROLS]
+    titles = ["metric", *names, *controls, *(f"excess, {name}" for name in names), "perfect", "what it is"]
     rows = []
     for key in shared_keys(recipes):
         found = {recipe: result["test"][key] for recipe, result in recipes.items()}
         nearest = best(key, found)
-        cells = [metric_cell(key, metric, recipe in nearest) for recipe, metric in found.items()]
-        against = [_controls([metric[name] for metric in found.values()]) for name in CONTROLS]
-        rows.append([f"`{key}`", *cells, *against, number(MEANINGS[key].ideal), MEANINGS[key].caption])
+        cells = [
+            f"{_mean(metric, recipe in nearest)} {interval(metric['interval'])}" for recipe, metric in found.items()
+        ]
+        cells += [_control(key, recipes, name) for name in CONTROLS]
+        cells += [excess_cell(metric) for metric in found.values()]
+        rows.append([f"`{key}`", *cells, number(MEANINGS[key].ideal), MEANINGS[key].caption])
     return markdown_table(titles, rows, range(1, len(titles) - 1))
 
 
 def best(key: str, found: Mapping[str, Metric]) -> list[str]:
-    """The recipes whose mean is nearest to perfect; none where the metric does not rank generators."""
-    if key in _UNRANKED:
+    """The recipes whose mean is nearest to perfect; none where the metric has no controls: it ranks nobody."""
+    if not all("exceeds" in metric for metric in found.values()):
         return []
     off = {recipe: abs(metric["mean"] - MEANINGS[key].ideal) for recipe, metric in found.items()}
     return [recipe for recipe, distance in off.items() if distance == min(off.values())]
 
 
-def is_as_real(key: str, metric: Metric) -> bool:
-    """Whether the interval reaches what real tiles have, and the mean is no worse than real tiles of other fields have.
-
-    The second is asked for since an interval of few seeds is so wide that it reaches anything.
-    """
-    ideal, (low, high) = MEANINGS[key].ideal, metric["interval"]
-    nearest = abs(min(max(ideal, low), high) - ideal)
-    real_real, between_fields = (abs(metric[name] - ideal) for name in ("real_real", "between_fields"))
-    is_near = abs(metric["mean"] - ideal) <= max(real_real, between_fields)
-    return key not in _UNRANKED and nearest <= real_real and is_near
-
-
-def metric_cell(key: str, metric: Metric, is_best: bool) -> str:
-    """The mean, bold where it is the best, its interval, its ratio to real-real for a distance, and the mark."""
-    mean = f"**{number(metric['mean'])}**" if is_best else number(metric["mean"])
-    parts = [f"{mean} {interval(metric['interval'])}"]
-    if MEANINGS[key].ideal == 0:
-        parts.append(times(metric["mean"], metric["real_real"]))
-    return " ".join(filter(None, [*parts, AS_REAL if is_as_real(key, metric) else ""]))
+def excess_cell(metric: Metric, with_interval: bool = True) -> str:
+    """The excess, where there is one, and `NOT_WORSE` or, without an excess, `WORSE`; a dash without controls."""
+    if "exceeds" not in metric:
+        return _NONE
+    if metric["excess"] is None:
+        return WORSE if metric["exceeds"] else NOT_WORSE
+    parts = [number(metric["excess"]), interval(metric["excess_interval"]) if with_interval else ""]
+    return " ".join(filter(None, [*parts, "" if metric["exceeds"] else NOT_WORSE]))
 
 
 def paper_table(sets: Mapping[str, Recipes], shapes: Mapping[str, str]) -> str:
@@ -116,16 +136,17 @@ def differences_table(differences: Mapping[str, Mapping[str, Any]]) -> str:
     return markdown_table(["metric", *(f"`{pair}`" for pair in differences)], rows, range(1, len(differences) + 1))
 
 
-def runs_table(sets: Mapping[str, Recipes], champions: Mapping[str, Mapping[str, Any]]) -> str:
+def runs_table(comparison: Mapping[str, Any]) -> str:
     """A row a training: what the champion is chosen by, on the validation tiles."""
-    rows = []
-    for name, recipes in sets.items():
+    rows, champions = [], comparison["champions"]
+    for name, recipes in comparison["sets"].items():
         for recipe, result in recipes.items():
-            for seed, distance, flaws in zip(result["seeds"], result["frechet"], result["flaws"], strict=True):
+            for seed, value, flaws in zip(result["seeds"], result["values"], result["flaws"], strict=True):
                 chosen = (recipe, seed) == (champions[name]["recipe"], champions[name]["seed"])
                 run = f"{'**' if chosen else ''}`{recipe}`, seed {seed}{', champion**' if chosen else ''}"
-                rows.append([f"`{name}`", run, number(distance), "; ".join(flaws) or "none"])
-    return markdown_table(["tiles", "training", "`frechet`, validation", "gates that it fails"], rows, range(2, 3))
+                rows.append([f"`{name}`", run, number(value), "; ".join(flaws) or "none"])
+    titles = ["tiles", "training", f"`{comparison['ranked_by']}`, validation", "gates that it fails"]
+    return markdown_table(titles, rows, range(2, 3))
 
 
 def readings_table(keys: Sequence[str]) -> str:
@@ -135,22 +156,15 @@ def readings_table(keys: Sequence[str]) -> str:
 
 
 def number(value: float, sign: str = "") -> str:
-    """Three significant digits, and all before the point; `sign` "+" shows a plus too."""
+    """Three significant digits, all before the point and six at most behind it; `sign` "+" shows a plus too."""
+    if abs(value) < 1e-4:
+        return f"{round(value, 6) + 0.0:{sign}f}".rstrip("0").rstrip(".")  # + 0.0: no -0
     return f"{value:{sign}.0f}" if abs(value) >= 999.5 else f"{value:{sign}.3g}"
 
 
 def interval(bounds: Sequence[float]) -> str:
     """The two bounds in square brackets, which a line does not break."""
     return f"[{number(bounds[0])},\u00a0{number(bounds[1])}]"
-
-
-def times(value: float, real: float) -> str:
-    """How many times the real-real value, in words of the table; nothing where that is no positive number."""
-    if real <= 0 or value < 0:
-        return ""
-    ratio = value / real
-    words = f"{ratio:.2g}" if ratio < 99.5 else f"{ratio:.0f}" if ratio < _MOST_TIMES else f"over {_MOST_TIMES}"
-    return f"({words}{_TIMES})"
 
 
 def _paper(recipe: str, shape: str) -> str:
@@ -176,7 +190,11 @@ def _difference_cell(difference: Mapping[str, Any]) -> str:
     return f"{f'**{mean}**' if low > 0 or high < 0 else mean} {interval((low, high))}"
 
 
-def _controls(values: Sequence[float]) -> str:
-    """The values of the recipes, in their order; a single one where all are the same."""
-    words = [number(value) for value in values]
-    return words[0] if len(set(words)) == 1 else " / ".join(words)
+def _mean(metric: Metric, is_best: bool) -> str:
+    return f"**{number(metric['mean'])}**" if is_best else number(metric["mean"])
+
+
+def _control(key: str, recipes: Recipes, name: str) -> str:
+    """A control, which all recipes of a tile set share; a dash where there is none."""
+    metric = next(iter(recipes.values()))["test"][key]
+    return number(metric[name]) if name in metric else _NONE

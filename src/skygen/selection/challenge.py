@@ -1,8 +1,8 @@
 """A challenge: whether the champion of a comparison takes the place of the one that stands in the registry.
 
-Both are measured anew, on today's validation tiles in the features of today's encoder. The interval of the difference
-is a paired bootstrap's (Efron 1979): a resampling takes the same real tiles for both, and of both the generated tiles
-of the same numbers, which were observed under the same sky.
+Both are drawn and measured anew, on today's validation tiles in the features of today's encoder. The interval of the
+difference is over halvings that both share: each compares the same real tiles with the generated tiles of the same
+numbers, which were observed under the same sky.
 """
 
 from collections.abc import Sequence
@@ -15,15 +15,13 @@ from numpy.typing import NDArray
 
 from skygen.bundle.bundle import Bundle
 from skygen.encoder.network import Encoder
-from skygen.evaluation.bootstrap import CONFIDENCE
-from skygen.evaluation.control_values import weights_of
-from skygen.evaluation.controls import held
-from skygen.evaluation.generated import generated_tiles, tiles_seed
+from skygen.evaluation.bundle import draw
+from skygen.evaluation.controls import held_out
+from skygen.evaluation.halvings import interval
 from skygen.evaluation.scoring import Described, describe, relate
 from skygen.files import sha256_folder
 from skygen.gan.card import BundleError
-from skygen.measure.diversity import MOST_TILES
-from skygen.measure.metric import Given, Measure
+from skygen.measure.metric import Given, Measure, Values
 from skygen.measure.table import measures_of
 from skygen.params import ChampionParams
 from skygen.provenance import choose_device
@@ -51,41 +49,33 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Scores:
-    """What a bundle's tiles are like: `frechet` [1 + R], the first the value itself, and the metrics of the gates."""
+    """What a bundle's tiles are like: what they are ranked by, halving by halving [R], and the metrics of the gates."""
 
-    frechet: NDArray[np.float64]
+    ranked: Values
     gates: dict[str, float]
 
 
 class ValidationTiles:
     """The validation tiles of a store in an encoder's features, where every bundle is measured alike."""
 
-    def __init__(self, store: TileStore, encoder: Encoder, seed: int, bootstrap: int) -> None:
-        """Take the halves, the generated tiles and the resamplings of an evaluation with `seed`."""
+    def __init__(
+        self, store: TileStore, encoder: Encoder, train_features: NDArray[np.float32], seed: int, halvings: int
+    ) -> None:
+        """Take the halvings and the generated tiles of an evaluation with `seed`."""
         self.store, self.encoder, self._seed = store, encoder, seed
-        self._halves = held(store, "validation", seed)
-        self._weights = weights_of(self._halves, bootstrap, seed)
-        given = Given(store.card.bands, encoder.encode, train_features=encoder.train_features)
-        self._measures = _with(measures_of(given), [RANKED_BY, *GATES])
+        self._held = held_out(store, "validation", seed, halvings)
+        given = Given(store.card.bands, encoder.encode, train_features=train_features)
+        self._measures = [measure for measure in measures_of(given) if {RANKED_BY, *GATES} & set(measure.keys)]
 
     def measure(self, bundle: Bundle) -> Scores:
-        """What the tiles of `bundle` are like; raises `ValueError` where they are not finite, or of another kind.
-
-        The diversity of scenes is that of clean ones, since fresh noise would hide a collapse.
-        """
-        fields, seed = self._halves.fields, tiles_seed("validation", self._seed)
-        described = describe(generated_tiles(bundle, self.store, fields, seed), self._measures)
-        if bundle.card.conditions is not None:
-            scenes = generated_tiles(bundle, self.store, fields[:MOST_TILES], seed, "none")
-            described |= describe(scenes, _with(self._measures, ["diversity"]))
-        fake, real = self._weights
-        gates = relate(described, self._real, _with(self._measures, GATES), (fake[:1], real[:1]))
-        ranked = relate(described, self._real, _with(self._measures, [RANKED_BY]), self._weights)
-        return Scores(ranked[RANKED_BY], {key: float(values[0]) for key, values in gates.items()})
+        """What the tiles of `bundle` are like; raises `ValueError` where they are not finite, or of another kind."""
+        _, described = draw(bundle, self.store, self._held, self._measures, self._seed)
+        found = relate(described, self._real, self._measures, self._held.weights)
+        return Scores(found[RANKED_BY], {key: float(found[key].mean()) for key in GATES})
 
     @cached_property
     def _real(self) -> Described:
-        return describe(self.store.split("validation").batch(self._halves.second), self._measures)
+        return describe(self.store.split("validation").array(), self._measures)
 
 
 def challenge(
@@ -116,17 +106,6 @@ def challenge(
     return _contest(challenger, standing, validation, gates)
 
 
-def difference(challenger: NDArray[np.float64], standing: NDArray[np.float64]) -> tuple[float, float, float]:
-    """The first of `challenger` - `standing` [1 + R] and the 95 % interval of it, which the other rows give.
-
-    The interval is moved by the bootstrap's bias, so that it suits the value.
-    """
-    value, replicates = float(challenger[0] - standing[0]), challenger[1:] - standing[1:]
-    tail = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(replicates, [tail, 1 - tail]) - (replicates.mean() - value)
-    return value, float(low), float(high)
-
-
 def _contest(challenger: Contender, standing: Contender, validation: ValidationTiles, gates: ChampionParams) -> Verdict:
     """Who of two bundles is better, both of which can be loaded."""
     replaces = f"{challenger.name} replaces {standing.name}"
@@ -134,19 +113,20 @@ def _contest(challenger: Contender, standing: Contender, validation: ValidationT
     numbers = {
         "encoder": validation.encoder.sha256,
         "data": validation.store.card.data_hash,
-        "frechet": _text(ours.frechet[0]),
+        RANKED_BY: _text(ours.ranked.mean()),
     }
     try:
         theirs = validation.measure(_load(standing))
     except ValueError as error:
         return Verdict(True, f"{replaces}, which cannot be compared: {error}", numbers)
-    value, low, high = difference(ours.frechet, theirs.frechet)
-    numbers |= {"standing_frechet": _text(theirs.frechet[0]), "difference": _text(value)}
+    difference = ours.ranked - theirs.ranked
+    low, high = interval(difference)
+    numbers |= {f"standing_{RANKED_BY}": _text(theirs.ranked.mean()), "difference": _text(difference.mean())}
     numbers |= {"interval": f"[{_text(low)}, {_text(high)}]"}
     if found := flaws(theirs.gates, gates):
         return Verdict(True, f"{replaces}, which today {' and '.join(found)}", numbers)
     said = (
-        f"{RANKED_BY} {numbers['frechet']} against {numbers['standing_frechet']}, "
+        f"{RANKED_BY} {numbers[RANKED_BY]} against {numbers[f'standing_{RANKED_BY}']}, "
         f"a difference of {numbers['difference']} with a 95 % interval of {numbers['interval']}"
     )
     if high < 0:
@@ -173,7 +153,3 @@ def _damage(standing: Contender) -> str:
 
 def _text(value: float) -> str:
     return f"{value:.4g}"
-
-
-def _with(measures: Sequence[Measure], keys: Sequence[str]) -> list[Measure]:
-    return [measure for measure in measures if set(measure.keys) & set(keys)]

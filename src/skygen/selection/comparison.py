@@ -12,22 +12,23 @@ from skygen.files import read_json
 from skygen.measure import student
 from skygen.params import ChampionParams, Params
 
-RANKED_BY = "frechet"
+RANKED_BY = "kernel"
 GATES = ("diversity", "memorised", "sky_noise")
 SAME = {  # what the runs of a tile set must agree in, by key of metrics.json
     "encoder": "features of two encoders cannot be compared",
     "data": "distances from two sets of real tiles cannot be compared",
     "tiles": "distances of few tiles are larger than those of many",
+    "fields": "values on other fields are of another sky",
 }
 RULE = """\
 The champion of a tile set is chosen on its validation tiles; the test tiles are for the report alone. First the \
 gates: a run's `diversity` is at least {least_diversity:g} (below it, it has collapsed), its `memorised` at most \
 {most_memorised:g} (above it, it gives back training tiles), and its `sky_noise` from {least_noise:g} to \
-{most_noise:g}. What fails a gate ranks after what does not. Then the least `frechet` is first. In the registry, a \
-champion stands until another passes the gates and is better by more than chance: both are measured anew, on the same \
-validation tiles in the same encoder's features, and the 95 % interval of the difference of their `frechet`, by a \
-bootstrap that resamples the same tiles for both, must lie below 0. A standing champion that fails a gate, cannot be \
-loaded, or makes other tiles gives way to any that passes the gates."""
+{most_noise:g}. What fails a gate ranks after what does not. Then the least `kernel` is first; of equals, the higher \
+`accuracy`. In the registry, a champion stands until another passes the gates and is better by more than chance: both \
+are measured anew, on the same validation tiles in the same encoder's features, and the 95 % interval of the \
+difference of their `kernel` over the same halvings for both must lie below 0. A standing champion that fails a gate, \
+cannot be loaded, or makes other tiles gives way to any that passes the gates."""
 
 Metrics = Mapping[str, Mapping[str, Any]]
 
@@ -84,20 +85,22 @@ def read_runs(reports: Path, params: Params) -> list[Run]:
 
 def rank(runs: Iterable[Run], gates: ChampionParams) -> list[Run]:
     """The runs, best first, as `RULE` says; equal ones in the order of their names."""
-    return sorted(
-        runs, key=lambda run: (bool(run.flaws(gates)), run.validation[RANKED_BY]["value"], run.recipe, run.seed)
-    )
+
+    def place(run: Run) -> tuple[bool, float, float, str, int]:
+        value, accuracy = (run.validation[key]["value"] for key in (RANKED_BY, "accuracy"))
+        return bool(run.flaws(gates)), value, -accuracy, run.recipe, run.seed
+
+    return sorted(runs, key=place)
 
 
 def compare(runs: Sequence[Run], gates: ChampionParams) -> dict[str, Any]:
     """The content of comparison.json; raises `ValueError` for runs of a tile set that cannot be compared.
 
-    `rule`: how champions are chosen, in words. `champions`: {set: {"recipe", "seed", "frechet", "interval", "flaws"}}
-    and `bundles`: {set: {recipe: its best seed}}, both by validation. `encoder` and `data`: {set: hash}; `tiles`: {set:
-    {split: how many of either kind}}. `sets`: {set: {recipe: {"seeds", "hashes" (of bundles), "frechet", "flaws",
-    "validation", "test"}}}, where the lists go by seed and each metric of a section is {"mean", "spread" (standard
-    deviation over seeds, null for one), "interval" (95 %: of the mean over several seeds, of the value over tiles for
-    one), "real_real", "between_fields", "collapsed" (means)}. `differences`: {set: {"scene - gan": {metric: {"mean",
+    `rule`: how champions are chosen, in words, and `ranked_by`: by which metric. `champions`: {set: {"recipe", "seed",
+    "value" (of `ranked_by`), "interval", "flaws"}} and `bundles`: {set: {recipe: its best seed}}, both by validation.
+    `encoder` and `data`: {set: hash}; `tiles` and `fields`: {set: {split: how many}}. `sets`: {set: {recipe: {"seeds",
+    "hashes" (of bundles), "values" (of `ranked_by`), "flaws", "validation", "test"}}}, where the lists go by seed and
+    each metric of a section is what `_average_metric` says. `differences`: {set: {"scene - gan": {metric: {"mean",
     "interval" (95 %, null for one seed), "seeds"}}}}, of the test tiles, paired by seed.
     """
     sets: dict[str, dict[str, list[Run]]] = {}
@@ -108,6 +111,7 @@ def compare(runs: Sequence[Run], gates: ChampionParams) -> dict[str, Any]:
         _check_comparable(of_set)
     return {
         "rule": rule(gates),
+        "ranked_by": RANKED_BY,
         "champions": {tiles: _champion(of_set, gates) for tiles, of_set in every.items()},
         "bundles": {
             tiles: {name: rank(same, gates)[0].seed for name, same in recipes.items()}
@@ -128,7 +132,7 @@ def _read(reports: Path, tiles: str, recipe: str, seed: int) -> Run:
     content = read_json(path)
     validation, test = (dict(entries(content.get(split, {}))) for split in ("validation", "test"))
     missing = [key for key in ("bundle", *SAME) if key not in content]
-    missing += sorted({RANKED_BY, *GATES} - set(validation)) + sorted(set(validation) ^ set(test))
+    missing += sorted({RANKED_BY, "accuracy", *GATES} - set(validation)) + sorted(set(validation) ^ set(test))
     if missing:
         raise ValueError(f"{path} lacks {', '.join(missing)}; evaluate the run again")
     return Run(tiles, recipe, seed, {key: content[key] for key in ("bundle", *SAME)}, validation, test)
@@ -150,12 +154,12 @@ def _check_comparable(runs: Sequence[Run]) -> None:
 
 def _champion(runs: Sequence[Run], gates: ChampionParams) -> dict[str, Any]:
     best = rank(runs, gates)[0]
-    frechet = best.validation[RANKED_BY]
+    ranked = best.validation[RANKED_BY]
     return {
         "recipe": best.recipe,
         "seed": best.seed,
-        "frechet": frechet["value"],
-        "interval": list(frechet["interval"]),
+        "value": ranked["value"],
+        "interval": list(ranked["interval"]),
         "flaws": best.flaws(gates),
     }
 
@@ -164,7 +168,7 @@ def _over_seeds(runs: Sequence[Run], gates: ChampionParams) -> dict[str, Any]:
     return {
         "seeds": [run.seed for run in runs],
         "hashes": [run.measured["bundle"] for run in runs],
-        "frechet": [run.validation[RANKED_BY]["value"] for run in runs],
+        "values": [run.validation[RANKED_BY]["value"] for run in runs],
         "flaws": [run.flaws(gates) for run in runs],
         "validation": _average([run.validation for run in runs]),
         "test": _average([run.test for run in runs]),
@@ -177,18 +181,34 @@ def _average(sections: Sequence[Metrics]) -> dict[str, dict[str, Any]]:
 
 
 def _average_metric(seeds: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    values = [metric["value"] for metric in seeds]
-    several = len(values) > 1
-    return {
+    """A metric over seeds; the controls, "exceeds" and the excess where metrics.json has them.
+
+    "mean", "spread" (standard deviation over seeds, null for one), "interval" (95 %: of the mean over several seeds,
+    of the value over halvings for one), each of `CONTROLS` (means), "exceeds" (whether any seed's is worse than
+    real-real), "excess" (mean) and "excess_interval", both null where a seed has none.
+    """
+    first, values = seeds[0], [metric["value"] for metric in seeds]
+    found = {
         "mean": fmean(values),
-        "spread": stdev(values) if several else None,
-        "interval": _interval(values) if several else list(seeds[0]["interval"]),
-        **{control: fmean(metric[control] for metric in seeds) for control in CONTROLS},
+        "spread": stdev(values) if len(values) > 1 else None,
+        "interval": _interval(values, first["interval"]),
+        **{control: fmean(metric[control] for metric in seeds) for control in CONTROLS if control in first},
+    }
+    if "exceeds" not in first:
+        return found
+    excess = [metric["excess"] for metric in seeds]
+    measured = None not in excess
+    return found | {
+        "exceeds": any(metric["exceeds"] for metric in seeds),
+        "excess": fmean(excess) if measured else None,
+        "excess_interval": _interval(excess, first["excess_interval"]) if measured else None,
     }
 
 
-def _interval(values: Sequence[float]) -> list[float]:
-    """Student's interval, cut off at 0 where no value is negative: most metrics cannot be."""
+def _interval(values: Sequence[float], of_one: Sequence[float]) -> list[float]:
+    """`of_one` for one value; else Student's, cut off at 0 where no value is negative: most metrics cannot be."""
+    if len(values) == 1:
+        return list(of_one)
     low, high = student.interval(values)
     return [max(low, min(0.0, *values)), high]
 

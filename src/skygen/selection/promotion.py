@@ -5,6 +5,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from skygen import tracking
+from skygen.encoder.features import features_path, read_features
 from skygen.encoder.network import load_encoder
 from skygen.params import Params
 from skygen.provenance import choose_device
@@ -39,13 +40,14 @@ def challenge_champion(tiles: str, comparison: dict[str, Any], sha256: str, para
 def validation_of(tiles: str, comparison: dict[str, Any], params: Params) -> ValidationTiles:
     """Where bundles of a tile set meet; raises `ValueError` where the comparison was made with another encoder."""
     store = TileStore.open(Path("data/tiles") / tiles)
-    encoder = load_encoder(Path("models/encoders") / tiles, store, choose_device())
+    encoder = load_encoder(store, choose_device())
     if encoder.sha256 != comparison["encoder"][tiles]:
         raise ValueError(
-            f"reports/comparison.json was made with the encoder {comparison['encoder'][tiles]}, "
-            f"models/encoders/{tiles} is {encoder.sha256}; run dvc repro"
+            f"reports/comparison.json was made with the encoder {comparison['encoder'][tiles]}, that of {tiles} is now "
+            f"{encoder.sha256}; run dvc repro"
         )
-    return ValidationTiles(store, encoder, params.evaluation.seed, params.chosen.evaluation.bootstrap)
+    train_features = read_features(features_path(tiles), encoder, store)
+    return ValidationTiles(store, encoder, train_features, params.evaluation.seed, params.chosen.evaluation.halvings)
 
 
 def bundle_folder(tiles: str, recipe: str, seed: int) -> Path:

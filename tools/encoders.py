@@ -1,0 +1,65 @@
+"""Train the encoders in encoders/ anew, on a simulated survey: python -m tools.encoders [SET ...], or make encoders.
+
+The survey and the tiles cut from it are made in a temporary folder, as section `encoder` of params.yaml says. The same
+code and parameters give the same bits on the same kind of processor.
+"""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from skygen.encoder.network import ENCODERS
+from skygen.encoder.training import train_encoder
+from skygen.files import replace_folder
+from skygen.params import FramesScale, Params, TilesParams, TilesScale, load_or_end
+from skygen.sky.collect import collect_frames
+from skygen.tiles.build import build_tile_set
+from skygen.tiles.store import TileStore
+
+_SHARE, _HELD_OUT = 0.05, 8  # of the fields in each split that a store needs beside training, and of their tiles
+
+
+def main(*names: str) -> None:
+    """Train the encoders of these tile sets, or of all: each takes its place whole, or what was there stays."""
+    params = load_or_end()
+    unknown = sorted(set(names) - set(params.tiles.sets))
+    if unknown:
+        sys.exit(f"encoders: params.yaml has no tile set {', '.join(unknown)}; it has {', '.join(params.tiles.sets)}")
+    try:
+        train(params, names or list(params.tiles.sets))
+    except (ValueError, OSError) as error:
+        sys.exit(f"encoders: {error}")
+
+
+def train(params: Params, names: Sequence[str]) -> None:
+    """Simulate the survey, then cut the tiles and train the encoder of each set; say which came of it."""
+    with TemporaryDirectory(prefix="skygen-encoders-") as work:
+        survey = Path(work) / "frames"
+        collect_frames(survey_of(params, names), survey)
+        for name in names:
+            store = cut(params, name, survey, Path(work) / name)
+            with replace_folder(ENCODERS / name) as folder:
+                encoder = train_encoder(folder, store, params.encoder, params.encoder.sets[name])
+            sys.stdout.write(f"encoder of {name}, of {encoder.card.train_tiles} tiles: {encoder.sha256}\n")
+
+
+def survey_of(params: Params, names: Sequence[str]) -> Params:
+    """The parameters of the simulated survey, in the bands of these tile sets."""
+    changes = {"source": "simulated", "seed": params.encoder.seed, "min_fields": 3, "scheduler": None}
+    tiles = TilesParams(scheduler=None, **{name: params.tiles[name].model_dump() for name in names})
+    scale = params.chosen.model_copy(update={"frames": FramesScale(fields=params.encoder.fields)})
+    frames = params.frames.model_copy(update=changes)
+    return params.model_copy(update={"frames": frames, "tiles": tiles, "scales": {params.scale: scale}})
+
+
+def cut(params: Params, name: str, survey: Path, folder: Path) -> TileStore:
+    """The tiles of one set, of which nearly all fields are for training."""
+    tile_set = params.tiles[name].model_copy(update={"validation": _SHARE, "test": _SHARE})
+    scale = TilesScale(train_a_field=params.encoder.sets[name].train_a_field, held_out_a_field=_HELD_OUT)
+    build_tile_set(survey, folder, name, tile_set, scale)
+    return TileStore.open(folder)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
