@@ -45,7 +45,7 @@ def main(store: str, encoder: str, split: Split = "validation") -> None:
         raise ValueError(f"the split is {split!r}; it must be one of {get_args(Split)}")
     held_out, of_set = TileStore.open(Path(store)), Encoder.load(Path(encoder))
     tiles = held_out.split(split)
-    sample = sample_of(tiles.array(), psf_of(tiles.fields(), held_out))
+    sample = sample_of(tiles.array(), psf_of(tiles.readouts(), held_out))
     masks = halvings(tiles.fields())
     print(f"{of_set.card.tiles}, {len(tiles)} tiles of {split}, encoder {of_set.sha256[:12]}\n")
     titles = [f"x {times:g}" for times in TIMES]

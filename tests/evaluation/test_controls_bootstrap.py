@@ -37,7 +37,7 @@ def test_real_halves_are_disjoint_and_mix_the_fields_alike(store):
     assert len(first) == len(second) == 10
     assert not set(first) & set(second)
     assert abs((first >= 200).sum() - (second >= 200).sum()) <= 1
-    assert halves.fields == [f"{flux // 100 * 100:.0f}-1-1" for flux in second]
+    assert halves.fields == [f"{flux // 100 * 100:.0f}-1-1/left" for flux in second]
 
 
 def test_the_seed_of_the_evaluation_deals_the_halves_anew(store):

@@ -84,6 +84,7 @@ def inspected(sources, defects, bands, noise_nmgy=0.025):
         psf_fwhm_arcsec=dict.fromkeys(bands, 1.3),
         psf_stars=dict.fromkeys(bands, 9),
         sky_noise_nmgy=dict.fromkeys(bands, noise_nmgy),
+        half_noise_nmgy={band: {"left": noise_nmgy, "right": 1.2 * noise_nmgy} for band in bands},
         offset_px=dict.fromkeys(bands, (0.0, 0.0)),
     )
 

@@ -27,7 +27,7 @@ class Held:
     first: NDArray[np.int64]
     second: NDArray[np.int64]
     fields: list[str]
-    """The field of each tile of `second`, under whose conditions scenes are to be observed."""
+    """The readout of each tile of `second`, under whose conditions scenes are to be observed."""
 
 
 def held(store: TileStore, split: Split, seed: int) -> Held:
@@ -35,9 +35,9 @@ def held(store: TileStore, split: Split, seed: int) -> Held:
 
     Held-out tiles lie on a grid, so that the halves share no pixel.
     """
-    fields = store.split(split).fields()
-    first, second = halves(fields, SEED + seed)
-    return Held(split, first, second, [fields[index] for index in second])
+    readouts = store.split(split).readouts()
+    first, second = halves(readouts, SEED + seed)
+    return Held(split, first, second, [readouts[index] for index in second])
 
 
 def between_fields(train: TileSplit, count: int, seed: int) -> NDArray[np.int64]:

@@ -21,11 +21,11 @@ def tiles_seed(split: Split, evaluation_seed: int) -> int:
 def generated_tiles(
     bundle: Bundle, store: TileStore, fields: Sequence[str], seed: int, noise: Noise = SURVEY
 ) -> NDArray[np.float32]:
-    """A generated tile for each of `fields` (run-camcol-field), [N, bands, H, W] in nmgy: tiles 0 to N - 1 of `seed`.
+    """A generated tile for each of `fields` (their readouts), [N, bands, H, W] in nmgy: tiles 0 to N - 1 of `seed`.
 
     Scenes are observed under the conditions of their fields: depth and seeing are chosen, not learned, so they are no
     part of what is judged. `noise` is as in `Bundle.generate`. Raises `ValueError` where the bundle makes tiles of
-    another size or other bands than the store holds, and `KeyError` for a field without conditions.
+    another size or other bands than the store holds, and `KeyError` for a readout without conditions.
     """
     _check(bundle, store)
     tiles = np.empty((len(fields), len(bundle.card.bands), bundle.card.size, bundle.card.size), dtype=np.float32)

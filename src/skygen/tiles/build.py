@@ -14,6 +14,7 @@ from skygen.sky.conditions import BandConditions
 from skygen.sky.field import FieldId, sources_name
 from skygen.sky.frame import PIXEL_SCALE_ARCSEC
 from skygen.sky.manifest import FrameRow, Manifest
+from skygen.sky.readout import HALVES, Half, readout
 from skygen.tiles.cut import REFERENCE
 from skygen.tiles.manifest import MANIFEST, FieldReport, ShardReport, manifest_schema, merge_parts
 from skygen.tiles.plan import plan_shards
@@ -119,8 +120,9 @@ def _card(
     for report in reports:
         if report.shard is not None:
             shards[report.split].append(report.shard)
-    held = [field for of_split in shards.values() for shard in of_split for field in shard.fields]
-    conditions = {field: _conditions(known[FieldId.parse(field)]) for field in held}
+    halves = {readout(field, half): (of_bands, half) for field, of_bands in known.items() for half in HALVES}
+    held = [name for of_split in shards.values() for shard in of_split for name in shard.readouts]
+    conditions = {name: _conditions(*halves[name]) for name in held}
     return TileSetCard(
         name=name,
         size=tile_set.size,
@@ -138,10 +140,10 @@ def _card(
     )
 
 
-def _conditions(of_bands: Mapping[str, FrameRow]) -> list[BandConditions]:
+def _conditions(of_bands: Mapping[str, FrameRow], half: Half) -> list[BandConditions]:
     return [
         BandConditions(
-            sky_noise_nmgy=row.sky_noise_nmgy,
+            sky_noise_nmgy=row.noise_of(half),
             nmgy_per_electron=row.nmgy_per_count / row.gain_e_per_count,
             psf_fwhm_arcsec=row.psf_fwhm_arcsec,
         )
