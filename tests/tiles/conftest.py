@@ -35,6 +35,7 @@ def make_tile_set(**changes):
         "drop": ["trail", "halo", "masked"],
         "validation": 0.2,
         "test": 0.2,
+        "hold_out": None,
         "seed": 0,
     }
     return TileSetParams(**{**values, **changes})

@@ -6,7 +6,7 @@ import pytest
 from astropy.coordinates import SkyCoord
 
 from skygen.files import sha256_folder
-from skygen.params import TilesScale
+from skygen.params import HoldOutParams, TilesScale
 from skygen.sky.ccd import gain_e_per_count
 from skygen.sky.field import FieldId, frame_name, sources_name
 from skygen.sky.frame import read_frame
@@ -186,6 +186,43 @@ def test_flagged_tiles_are_dropped_or_marked(tmp_path, frames, build):
     assert all(dropped.survival[split].spoilt["trail"] > 0.3 for split in SPLITS)
     assert set(dropped.survival["test"].spoilt) == {"outside", "trail", "halo", "masked", "no source"}
     assert set(kept.survival["test"].spoilt) == {"outside", "no source"}
+
+
+def test_fields_are_held_out_by_name_whatever_the_shares_say(tmp_path, frames, build):
+    named = HoldOutParams(validation=["94-1-14", "94-1-12"], test=["94-1-16"])
+    card = build(frames(), tmp_path / "r64", hold_out=named)
+
+    assert card.fields == {
+        "train": ["94-1-13", "94-1-15"],
+        "validation": ["94-1-12", "94-1-14"],
+        "test": ["94-1-16"],
+    }
+    assert {split: set(TileStore.open(tmp_path / "r64").split(split).fields()) for split in SPLITS} == {
+        split: set(fields) for split, fields in card.fields.items()
+    }
+
+
+def test_a_field_that_shares_sky_with_one_held_out_by_name_is_left_out(tmp_path, frames, build):
+    places = {field: (10.0 * number, 1.0) for number, field in enumerate(FIELDS)} | {FIELDS[1]: (0.1, 1.0)}
+    named = HoldOutParams(validation=["94-1-12"], test=["94-1-16"])
+    card = build(frames(places=places), tmp_path / "r64", hold_out=named)
+
+    assert card.fields["train"] == ["94-1-14", "94-1-15"]
+    assert card.left_out["shares sky"] == ["94-1-13"]
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("94-2-1", "hold_out names 94-2-1, of which there are no frames; there are 94-1-12, 94-1-13, 94-1-14, 94-1-15"),
+        ("94-1-12", "hold_out names 94-1-12, which lacks g; supply its frames, or .*: complete are 94-1-13, 94-1-14"),
+    ],
+)
+def test_a_field_to_be_held_out_that_is_not_there_whole_is_refused(tmp_path, frames, build, name, message):
+    folder = frames([pair for pair in ALL if pair != (FIELDS[0], "g")])
+    with pytest.raises(ValueError, match=message):
+        build(folder, tmp_path / "r64", hold_out=HoldOutParams(validation=[name], test=["94-1-16"]))
+    assert not (tmp_path / "r64").exists()
 
 
 def test_a_field_that_lacks_a_band_is_left_out(tmp_path, frames, build):
