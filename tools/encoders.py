@@ -55,7 +55,7 @@ def survey_of(params: Params) -> Params:
     """The parameters of the simulated survey: in all bands, so that it is the same whichever sets are cut from it."""
     changes = {"source": "simulated", "seed": params.encoder.seed, "min_fields": 3, "scheduler": None}
     any_set = next(iter(params.tiles.sets.values())).model_dump()
-    tiles = TilesParams(scheduler=None, all={**any_set, "bands": list(BANDS)})
+    tiles = TilesParams.model_validate({"scheduler": None, "all": {**any_set, "bands": list(BANDS)}})
     scale = params.chosen.model_copy(update={"frames": FramesScale(fields=params.encoder.fields)})
     frames = params.frames.model_copy(update=changes)
     return params.model_copy(update={"frames": frames, "tiles": tiles, "scales": {params.scale: scale}})
