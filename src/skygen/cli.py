@@ -256,9 +256,7 @@ def publish(to: str | None) -> None:
 @click.option("--sets", type=_Several(click.STRING), help="Tile sets.  [default: all of params.yaml]")
 @click.option("--recipes", type=_Several(click.STRING), help="Recipes to train.  [default: `compared` of params.yaml]")
 @click.option("--seeds", type=_Several(SEED), help="Trainings a recipe and fold.  [default: `seeds` of params.yaml]")
-@click.option(
-    "--fields", type=_Several(click.STRING), help="Fields that test, a fold each.  [default: all]"
-)
+@click.option("--fields", type=_Several(click.STRING), help="Fields that test, a fold each.  [default: all]")
 @click.option("--bundle", type=click.Path(path_type=Path), help="Evaluate this training in each fold; train nothing.")
 @click.option("--list", "--dry-run", "only_list", is_flag=True, help="Say what would be run, and run nothing.")
 @_says_errors

@@ -87,7 +87,7 @@ class _Series:
             "evaluation": scale.evaluation.model_dump(),
             "frames": sha256_file(Path("data/frames") / FRAMES),
             "code": [
-                sha256_folder(path, "*.py") if path.is_dir() else sha256_file(path)
+                sha256_folder(path, "*.py" if path.parts[0] == "src" else "*") if path.is_dir() else sha256_file(path)
                 for path in sources_of(self.stages, self.tiles)
             ],
             "bundle": finished.sha256 if finished else None,

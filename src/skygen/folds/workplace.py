@@ -52,7 +52,7 @@ class Fold:
         with write_atomically(self.folder / "params.yaml") as temporary:
             yaml.dump(params, temporary)
         with write_atomically(self.folder / "dvc.yaml") as temporary:
-            YAML(typ="safe").dump({"stages": dict(stages)}, temporary)
+            yaml.dump({"stages": dict(stages)}, temporary)  # keys in their order, which names the stages
 
     def _configure(self, cache: Path) -> None:
         """Write DVC's settings: the clone's, and paths, which are absolute: a clone that moved gets new ones."""

@@ -1,0 +1,138 @@
+"""What `skygen folds` is asked for, what its folders hold, and what is refused."""
+
+import pytest
+from click.testing import CliRunner
+from ruamel.yaml import YAML
+
+from skygen.cli import main
+from skygen.folds.plan import Plan, known
+from skygen.folds.workplace import Fold, folds_of
+from skygen.params import load
+from tests.folds.conftest import FIELDS
+
+
+@pytest.fixture
+def plan(clone, monkeypatch):
+    """A function: the plan of what is named, in the clone."""
+    monkeypatch.chdir(clone.folder)
+
+    def make(**named):
+        return Plan.of(load(clone.folder / "params.yaml"), **named)
+
+    return make
+
+
+def read(path):
+    return YAML(typ="safe").load(path)
+
+
+def test_every_field_tests_once_and_chooses_once(plan):
+    folds = plan().folds
+    assert [fold.test for fold in folds] == FIELDS
+    assert [fold.validation for fold in folds] == [*FIELDS[1:], FIELDS[0]]
+
+
+def test_a_subset_of_the_folds_has_the_same_folds(plan):
+    assert plan(fields=[FIELDS[3], FIELDS[1]]).folds == [Fold(FIELDS[3], FIELDS[0]), Fold(FIELDS[1], FIELDS[2])]
+
+
+def test_what_is_not_named_is_what_params_yaml_compares(plan):
+    whole = plan()
+    assert (list(whole.sets), list(whole.recipes), list(whole.seeds)) == (["r64", "gri128"], ["gan"], [0])
+    named = plan(sets=["r64"], recipes=["scene"], seeds=[3, 1])
+    assert (list(named.sets), list(named.recipes), list(named.seeds)) == (["r64"], ["scene"], [3, 1])
+
+
+@pytest.mark.parametrize(
+    ("named", "refusal"),
+    [
+        ({"sets": ["r63"]}, "no tile set is called r63; there are: r64, gri128"),
+        ({"recipes": ["scene", "wgan"]}, "no recipe is called wgan; there are: gan, improved, scene"),
+        ({"fields": ["94-1-99"]}, f"no field is called 94-1-99; there are: {', '.join(FIELDS)}"),
+    ],
+)
+def test_an_unknown_name_is_refused_with_what_there_is(plan, named, refusal):
+    with pytest.raises(ValueError, match=f"^{refusal}$"):
+        plan(**named)
+
+
+def test_a_name_that_is_given_twice_counts_once():
+    assert known("field", ["b", "a", "b"], ["a", "b"]) == ["b", "a"]
+
+
+def test_without_frames_the_stage_that_makes_them_is_named(tmp_path, monkeypatch, params):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(FileNotFoundError, match="run the stage frames"):
+        Plan.of(params)
+
+
+def test_a_bundle_without_its_discriminator_is_refused_with_what_to_give(plan, tmp_path, write_bundle):
+    write_bundle(tmp_path / "bundle")
+    with pytest.raises(FileNotFoundError, match="give the folder that a training left"):
+        plan(bundle=tmp_path / "bundle")
+
+
+def test_a_bundle_decides_its_set_and_seed_and_no_other_is_taken(plan, tmp_path, write_bundle):
+    write_bundle(tmp_path / "bundle", seed=4)
+    (tmp_path / "discriminator.safetensors").touch()
+    found = plan(bundle=tmp_path)
+    assert found.finished is not None
+    assert (found.sets, found.recipes, found.seeds) == (["r64"], [f"gan-{found.finished.sha256[:8]}"], [4])
+    assert "train" not in found.stages()
+    with pytest.raises(ValueError, match="give none of them with it"):
+        plan(bundle=tmp_path, seeds=[1])
+
+
+def test_the_list_says_what_would_be_run_and_runs_nothing(clone, monkeypatch):
+    monkeypatch.chdir(clone.folder)
+    before = sorted(path.name for path in clone.folder.iterdir())
+    listed = CliRunner().invoke(main, ["folds", "--sets", "r64", "--seeds", "0, 2", "--list"])
+    assert listed.exit_code == 0, listed.output
+    *folds, stages = listed.output.splitlines()
+    assert folds[0] == f"{FIELDS[0]} tests, {FIELDS[1]} chooses, the other fields train"
+    assert len(folds) == len(FIELDS)
+    assert stages.endswith("train@r64-gan-0, evaluate@r64-gan-0, train@r64-gan-2, evaluate@r64-gan-2")
+    assert sorted(path.name for path in clone.folder.iterdir()) == before
+
+
+def test_what_is_no_seed_ends_the_command(clone, monkeypatch):
+    monkeypatch.chdir(clone.folder)
+    assert CliRunner().invoke(main, ["folds", "--seeds", "0,one"]).exit_code == 2
+
+
+@pytest.fixture
+def prepared(plan, tmp_path, monkeypatch):
+    """The folder of a fold of a whole plan, as the clone left it."""
+    whole = plan()
+    fold = whole.folds[2]
+    for _ in range(2):  # again changes nothing
+        fold.prepare(whole.stages(), tmp_path / "cache")
+    return fold.folder
+
+
+def test_the_parameters_of_a_fold_are_the_clones_but_for_what_is_held_out(prepared):
+    ours, theirs = read(prepared.parents[1] / "params.yaml"), read(prepared / "params.yaml")
+    for name in ("r64", "gri128"):
+        assert theirs["tiles"][name].pop("hold_out") == {"validation": [FIELDS[3]], "test": [FIELDS[2]]}
+        ours["tiles"][name].pop("hold_out", None)
+    assert theirs == ours
+
+
+def test_a_fold_has_no_stage_that_makes_frames_or_compares(prepared):
+    stages = read(prepared / "dvc.yaml")["stages"]
+    assert next(iter(stages)) == "tiles"
+    assert {"tiles", "controls", "train", "evaluate"} <= set(stages)
+    assert not {"frames", "compare", "package"} & set(stages)
+    assert list(stages["train"]["matrix"]) == ["set", "recipe", "seed"]  # the order names the stages
+
+
+def test_code_and_frames_of_a_fold_are_the_clones_own(clone, prepared):
+    for name in ("src", "pipelines", "data/frames"):
+        assert (prepared / name).is_symlink()
+        assert (prepared / name).resolve() == (clone.folder / name).resolve()
+    assert not (prepared / "data").is_symlink()
+
+
+def test_one_field_more_changes_one_fold_and_adds_one():
+    before, after = folds_of(["a", "b", "c"]), folds_of(["a", "b", "b2", "c"])
+    assert len(set(after) - set(before)) == 2

@@ -1,0 +1,73 @@
+"""What the folds say together, against numpy."""
+
+import numpy as np
+import pytest
+
+from skygen.files import read_json
+from skygen.folds.summary import logged, numbers, over_fields, spread, write_summary
+
+
+def metric(value, **more):
+    return {"value": value, "interval": [0.0, 2 * value], "real_real": 1.0, **more}
+
+
+def test_mean_and_spread_are_numpys():
+    values = np.random.default_rng(1).lognormal(size=8)
+    found = spread(list(values))
+    assert found["mean"] == pytest.approx(np.mean(values), rel=1e-5)
+    assert found["spread"] == pytest.approx(np.std(values, ddof=1), rel=1e-5)
+
+
+def test_the_interval_is_that_of_the_mean_of_resampled_fields():
+    """Of many fields it is the normal one, 1.96 standard errors to each side."""
+    values = np.random.default_rng(2).normal(10, 3, 400)
+    low, high = spread(list(values))["interval"]
+    error = np.std(values, ddof=1) / 20
+    assert low == pytest.approx(values.mean() - 1.96 * error, abs=0.1 * error)
+    assert high == pytest.approx(values.mean() + 1.96 * error, abs=0.1 * error)
+
+
+def test_of_one_field_there_is_no_spread():
+    assert spread([2.0]) == {"mean": 2.0, "spread": None, "interval": None}
+
+
+def test_a_fields_number_is_the_mean_over_its_seeds_of_whatever_numbers_there_are():
+    first = {"frechet": metric(2.0, excess=None, exceeds=True), "c2st": {"pixels": metric(0.5, excess=0.25)}}
+    second = {"frechet": metric(4.0, excess=None, exceeds=False), "c2st": {"pixels": metric(0.7, excess=0.75)}}
+    found = numbers([first, second])
+    assert found["frechet"] == {"value": 3.0, "real_real": 1.0, "exceeds": 0.5}
+    assert found["c2st.pixels"] == pytest.approx({"value": 0.6, "real_real": 1.0, "excess": 0.5})
+
+
+def test_what_some_fields_lack_is_of_those_that_have_it():
+    fields = {"a": numbers([{"frechet": metric(2.0, excess=1.0)}]), "b": numbers([{"frechet": metric(4.0)}])}
+    together = over_fields(fields)["frechet"]
+    assert together["value"] == spread([2.0, 4.0]) | {"fields": {"a": 2.0, "b": 4.0}}
+    assert together["excess"] == {"mean": 1.0, "spread": None, "interval": None, "fields": {"a": 1.0}}
+    assert "matched" not in together
+
+
+def test_mlflow_gets_means_and_spreads_of_values_and_excesses():
+    fields = {
+        name: numbers([{"c2st": {"pixels": metric(value, excess=value)}}]) for name, value in (("a", 1), ("b", 3))
+    }
+    assert dict(logged(over_fields(fields))) == {
+        "test/c2st/pixels": 2.0,
+        "spread/test/c2st/pixels": pytest.approx(np.sqrt(2), rel=1e-5),
+        "excess/test/c2st/pixels": 2.0,
+        "spread/excess/test/c2st/pixels": pytest.approx(np.sqrt(2), rel=1e-5),
+    }
+
+
+def test_the_page_has_a_table_for_every_set_and_recipe_that_was_summed_up(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    fields = {name: numbers([{"frechet": metric(value, excess=0.5)}]) for name, value in (("a", 1.0), ("b", 3.0))}
+    content = {"fields": list(fields), "failed": {"c": "no tiles"}, "seeds": [0], "test": over_fields(fields)}
+    for recipe in ("gan", "scene"):
+        path = write_summary("r64", recipe, content)
+        assert read_json(path) == {"tiles": "r64", "recipe": recipe, **content}
+    page = (tmp_path / "reports/folds.md").read_text()
+    assert page.count("| metric | value | excess | real-real |") == 2
+    assert "2 fields; seeds 0." in page
+    assert "- c failed: no tiles" in page
+    assert "| `frechet` | 2 ± 1.41 [1,\u00a03] | 0.5 ± 0 [0.5,\u00a00.5] | 1 ± 0 [1,\u00a01] |" in page
