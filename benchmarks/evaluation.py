@@ -25,6 +25,7 @@ from skygen.evaluation.controls import held_out
 from skygen.evaluation.scoring import CONTROLS
 from skygen.measure.metric import Given, Measure
 from skygen.measure.table import measures_of
+from skygen.sky.readout import field_of
 from skygen.tiles.store import SPLITS, Survival, TileSetCard, TileStore
 from skygen.tiles.writer import data_hash, describe_shard, write_card, write_shard
 
@@ -151,7 +152,7 @@ def make_store(folder: Path, tiles: str, count: int) -> TileStore:
     """A store of `count` tiles of the shipped bundle, as training tiles and as held-out ones alike."""
     bundle = Bundle.load(shipped(tiles))
     card = bundle.card
-    conditions = {f"1-1-{number}": field for number, field in enumerate(card.conditions or [])}
+    conditions = {f"1-1-{number}/left": field for number, field in enumerate(card.conditions or [])}
     path, share = folder / "tiles.npy", -(-count // len(conditions))
     with write_shard(path, (len(card.bands), card.size, card.size), "float16") as writer:
         for number, (name, field) in enumerate(conditions.items()):
@@ -159,7 +160,7 @@ def make_store(folder: Path, tiles: str, count: int) -> TileStore:
             for start in range(first, min(first + share, count), 200):
                 some = min(200, first + share - start, count - start)
                 writer.add(name, bundle.generate(1, some, start, conditions=[field] * some))
-    shard = describe_shard(path, writer.fields)
+    shard = describe_shard(path, writer.readouts)
     shards = {split: [shard] for split in SPLITS}
     store = TileSetCard(
         name=tiles,
@@ -169,7 +170,7 @@ def make_store(folder: Path, tiles: str, count: int) -> TileStore:
         softening_nmgy=card.softening_nmgy,
         limit_nmgy=card.limit_nmgy,
         pixel_scale_arcsec=card.pixel_scale_arcsec,
-        fields={split: list(conditions) for split in SPLITS},
+        fields={split: [field_of(name) for name in conditions] for split in SPLITS},
         left_out={},
         survival=dict.fromkeys(SPLITS, Survival(tried=count, kept=1.0, spoilt={})),
         conditions=conditions,

@@ -25,7 +25,7 @@ def noise_store(folder: Path, tile_set: TileSetParams) -> TileStore:
     noise = np.random.default_rng(0).normal(0, 0.03, shape).astype(np.float32)
     path = folder / "train.npy"
     with write_shard(path, shape[1:], tile_set.dtype) as writer:
-        writer.add("1-1-1", noise)
+        writer.add("1-1-1/left", noise)
     conditions = BandConditions(sky_noise_nmgy=0.03, nmgy_per_electron=0.001, psf_fwhm_arcsec=1.3)
     card = TileSetCard(
         name="noise",
@@ -38,8 +38,8 @@ def noise_store(folder: Path, tile_set: TileSetParams) -> TileStore:
         fields={"train": ["1-1-1"], "validation": [], "test": []},
         left_out={},
         survival=dict.fromkeys(SPLITS, Survival(tried=1, kept=1.0, spoilt={})),
-        conditions={"1-1-1": [conditions] * len(tile_set.bands)},
-        shards={"train": [describe_shard(path, writer.fields)], "validation": [], "test": []},
+        conditions={"1-1-1/left": [conditions] * len(tile_set.bands)},
+        shards={"train": [describe_shard(path, writer.readouts)], "validation": [], "test": []},
         data_hash="",
     )
     return TileStore(folder, card)

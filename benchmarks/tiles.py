@@ -131,7 +131,7 @@ def _compare_cutting(name: str, frames: Path, fields: Fields, tile_set: TileSetP
 
     def cut() -> int:
         tiles = cut_field(read, *nothing, anywhere, places, scale.train_a_field)
-        return sum(len(block) for block in tiles.blocks())
+        return sum(len(block) for _, block in tiles.blocks())
 
     ours, theirs = seconds(cut, RUNS), seconds(partial(_cutouts, read, places, tile_set.size), RUNS)
     print(
@@ -158,12 +158,12 @@ def _compare_reading(name: str, scratch: Path, tile_set: TileSetParams, shards: 
     written = []
     for number in range(shards):
         with write_shard(scratch / f"{name}-{number}.npy", shape, tile_set.dtype) as writer:
-            writer.add("1-1-1", noise)
-        written.append(describe_shard(scratch / f"{name}-{number}.npy", writer.fields))
+            writer.add("1-1-1/left", noise)
+        written.append(describe_shard(scratch / f"{name}-{number}.npy", writer.readouts))
     whole = scratch / f"{name}.npy"
     with write_shard(whole, shape, tile_set.dtype) as writer:
         for number in range(shards):
-            writer.add(f"1-1-{number}", noise)
+            writer.add(f"1-1-{number}/left", noise)
     store, plain = TileSplit(scratch, written, shape, tile_set.dtype), np.load(whole, mmap_mode="r")
     draws = np.random.default_rng(1).integers(0, len(store), (100, batch))
     times = []

@@ -17,13 +17,14 @@ from skygen.gan.recipes import Recipe, read_recipes
 from skygen.params import Params, TrainingScale, load_or_end
 from skygen.provenance import choose_device, device_name, git_commit, versions
 from skygen.sky.conditions import BandConditions
+from skygen.sky.readout import field_of
 from skygen.tiles.store import TileSetCard, TileStore
 from skygen.training.checkpoints import remove
 from skygen.training.distributed import join_team
 from skygen.training.loop import train
 from skygen.training.state import Checkpoint, State, configuration_hash, configuration_of, weights_of
 
-MOST_CONDITIONS = 256  # fields whose conditions a bundle carries
+MOST_FIELDS = 128  # whose conditions a bundle carries, of both halves
 
 
 def main(tiles: str, recipe_name: str, seed: str) -> None:
@@ -131,9 +132,10 @@ def _card(
 
 
 def _conditions(card: TileSetCard) -> list[list[BandConditions]]:
-    """The conditions of the training fields, evenly thinned where there are many."""
-    fields = list(dict.fromkeys(field for shard in card.shards["train"] for field in shard.fields))
-    return [card.conditions[field] for field in fields[:: math.ceil(len(fields) / MOST_CONDITIONS)]]
+    """The conditions of both halves of the training fields, evenly thinned where these are many."""
+    fields = [field for shard in card.shards["train"] for field in shard.fields]
+    some = set(fields[:: math.ceil(len(fields) / MOST_FIELDS)])
+    return [bands for readout, bands in card.conditions.items() if field_of(readout) in some]
 
 
 def _write(output: Path, state: State, card: cards.Card) -> None:

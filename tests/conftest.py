@@ -29,6 +29,7 @@ from skygen.sky.field import parse_frame_name
 from skygen.sky.frame import SHAPE
 from skygen.sky.frame_file import keep_significant_bits
 from skygen.sky.frame_format import FullFrame, sky_shape, write_frame
+from skygen.sky.readout import field_of, readout
 from skygen.tiles.store import SPLITS, Survival, TileSetCard, TileStore
 from skygen.tiles.writer import data_hash, describe_shard, write_card, write_shard
 
@@ -187,21 +188,26 @@ def conditions_of(field, bands):
 def write_fields():
     """A function: the store in `folder` of tiles [N, bands, H, W] by split and field, `a_shard` of them in a shard.
 
-    The fields' conditions are `conditions`, or differ from each other.
+    A field may be a readout, and is its left half otherwise. The readouts' conditions are `conditions`, or differ.
     """
+
+    def named(field):
+        return field if "/" in field else readout(field, "left")
 
     def write(folder, bands, tiles, dtype="float32", a_shard=1000, conditions=None):
         shards = {split: [] for split in SPLITS}
         for split, of_fields in tiles.items():
-            named = [(field, tile) for field, flux in of_fields.items() for tile in flux]
-            for number, start in enumerate(range(0, len(named), a_shard)):
-                path, part = folder / f"{split}-{number}.npy", named[start : start + a_shard]
+            all_tiles = [(named(field), tile) for field, flux in of_fields.items() for tile in flux]
+            for number, start in enumerate(range(0, len(all_tiles), a_shard)):
+                path, part = folder / f"{split}-{number}.npy", all_tiles[start : start + a_shard]
                 with write_shard(path, part[0][1].shape, dtype) as writer:
-                    for field, members in groupby(part, key=itemgetter(0)):
-                        writer.add(field, np.stack([tile for _, tile in members]))
-                shards[split].append(describe_shard(path, writer.fields))
-        fields = dict.fromkeys(field for of_split in shards.values() for shard in of_split for field in shard.fields)
-        conditions = conditions or {field: conditions_of(row, len(bands)) for row, field in enumerate(fields)}
+                    for name, members in groupby(part, key=itemgetter(0)):
+                        writer.add(name, np.stack([tile for _, tile in members]))
+                shards[split].append(describe_shard(path, writer.readouts))
+        held = dict.fromkeys(name for of_split in shards.values() for shard in of_split for name in shard.readouts)
+        if conditions is None:
+            conditions = {name: conditions_of(row, len(bands)) for row, name in enumerate(held)}
+        conditions = {named(field): observed for field, observed in conditions.items()}
         card = TileSetCard(
             name=folder.name,
             size=next(iter(tiles["test"].values())).shape[-1],
@@ -210,7 +216,7 @@ def write_fields():
             softening_nmgy=0.2,
             limit_nmgy=100.0,
             pixel_scale_arcsec=0.396,
-            fields={split: list(tiles.get(split, {})) for split in SPLITS},
+            fields={split: list(dict.fromkeys(map(field_of, tiles.get(split, {})))) for split in SPLITS},
             left_out={},
             survival=dict.fromkeys(SPLITS, Survival(tried=1, kept=1.0, spoilt={})),
             conditions=conditions,

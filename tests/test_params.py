@@ -73,6 +73,9 @@ def test_the_chosen_section_follows_the_switch():
         ("tiles.r64.places", "anywhere", "'random' or 'grid'"),
         ("tiles.r64.validation", 0.5, "less than 0.5"),
         ("tiles.r64.test", 0.0, "greater than 0"),
+        ("tiles.r64.hold_out", {"validation": ["94-1-12"], "test": ["0094-1-012"]}, "0094-1-012 is named again"),
+        ("tiles.r64.hold_out", {"validation": ["94-1-12"] * 2, "test": ["94-1-13"]}, "94-1-12 is named again"),
+        ("tiles.r64.hold_out", "94-1-12", "valid dictionary"),
         ("scales.laptop.frames.fields", 2, "greater than or equal to 3"),
         ("scales.laptop.tiles.r64.held_out_a_field", 7, "greater than or equal to 8"),
         ("scales.laptop.training.r64.batch", 1, "greater than or equal to 2"),
@@ -102,6 +105,19 @@ def test_an_entry_of_a_list_is_named_by_its_place(seed, legal):
 
     assert message.startswith(f"params.yaml: seeds.1 = {seed!r}: ")
     assert legal in message
+
+
+@pytest.mark.parametrize(
+    ("hold_out", "words"),
+    [
+        ({"validation": [], "test": ["94-1-12"]}, "tiles.r64.hold_out.validation = []: List should have at least 1"),
+        ({"validation": ["94-1-12"]}, "tiles.r64.hold_out.test: missing"),
+        ({"validation": ["94-1-12"], "test": ["94-7-1"]}, "tiles.r64.hold_out.test.0 = '94-7-1': "),
+        ({"validation": ["94-1-12"], "test": ["94-1-13"], "train": []}, "tiles.r64.hold_out.train: unknown key"),
+    ],
+)
+def test_held_out_fields_are_named_in_both_lists(hold_out, words):
+    assert words in refusal(changed("tiles.r64.hold_out", hold_out))
 
 
 @pytest.mark.parametrize("name", ["94-7-1", "94-1", "fields", "1000000-1-1"])

@@ -14,6 +14,7 @@ from skygen.encoder.training import train_encoder
 from skygen.files import replace_folder
 from skygen.params import FramesScale, Params, TilesParams, TilesScale, load_or_end
 from skygen.sky.collect import collect_frames
+from skygen.sky.simulation.exposure import BANDS
 from skygen.tiles.build import build_tile_set
 from skygen.tiles.store import TileStore
 
@@ -33,10 +34,16 @@ def main(*names: str) -> None:
 
 
 def train(params: Params, names: Sequence[str]) -> None:
-    """Simulate the survey, then cut the tiles and train the encoder of each set; say which came of it."""
+    """Simulate the survey, then cut the tiles and train the encoder of each set; say which came of it.
+
+    Raises `ValueError` where a set has bands that are not simulated.
+    """
+    for name in names:
+        if lacking := sorted(set(params.tiles[name].bands) - set(BANDS)):
+            raise ValueError(f"tiles.{name} asks for {', '.join(lacking)}, but sky is simulated in {', '.join(BANDS)}")
     with TemporaryDirectory(prefix="skygen-encoders-") as work:
         survey = Path(work) / "frames"
-        collect_frames(survey_of(params, names), survey)
+        collect_frames(survey_of(params), survey)
         for name in names:
             store = cut(params, name, survey, Path(work) / name)
             with replace_folder(ENCODERS / name) as folder:
@@ -44,10 +51,11 @@ def train(params: Params, names: Sequence[str]) -> None:
             sys.stdout.write(f"encoder of {name}, of {encoder.card.train_tiles} tiles: {encoder.sha256}\n")
 
 
-def survey_of(params: Params, names: Sequence[str]) -> Params:
-    """The parameters of the simulated survey, in the bands of these tile sets."""
+def survey_of(params: Params) -> Params:
+    """The parameters of the simulated survey: in all bands, so that it is the same whichever sets are cut from it."""
     changes = {"source": "simulated", "seed": params.encoder.seed, "min_fields": 3, "scheduler": None}
-    tiles = TilesParams(scheduler=None, **{name: params.tiles[name].model_dump() for name in names})
+    any_set = next(iter(params.tiles.sets.values())).model_dump()
+    tiles = TilesParams.model_validate({"scheduler": None, "all": {**any_set, "bands": list(BANDS)}})
     scale = params.chosen.model_copy(update={"frames": FramesScale(fields=params.encoder.fields)})
     frames = params.frames.model_copy(update=changes)
     return params.model_copy(update={"frames": frames, "tiles": tiles, "scales": {params.scale: scale}})

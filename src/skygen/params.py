@@ -111,6 +111,22 @@ class FramesParams(Section):
         return folder
 
 
+class HoldOutParams(Section):
+    """The fields that are held out by name."""
+
+    validation: Annotated[list[FieldName], Field(min_length=1)]
+    test: Annotated[list[FieldName], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _no_field_is_named_twice(self) -> Self:
+        names = [*self.validation, *self.test]
+        fields = [tuple(map(int, name.split("-"))) for name in names]  # 94-1-12 is 000094-1-0012
+        twice = [name for place, name in enumerate(names) if fields[place] in fields[:place]]
+        if twice:
+            raise ValueError(f"each field is held out once; {', '.join(twice)} is named again: remove it there")
+        return self
+
+
 class TileSetParams(Section):
     """What a tile set holds and how networks see it."""
 
@@ -125,6 +141,7 @@ class TileSetParams(Section):
     drop: list[Flag]
     validation: Share
     test: Share
+    hold_out: HoldOutParams | None
     seed: Seed
 
     @model_validator(mode="after")

@@ -11,9 +11,11 @@ from skygen.encoder.alterations import (
     brighter,
     checkerboard,
     correlated_noise,
+    degraded,
     elongated_psf,
     fewer_sources,
     grid,
+    lattice,
     louder_noise,
     planted,
     sample_of,
@@ -23,6 +25,7 @@ from skygen.encoder.alterations import (
 )
 from skygen.measure import sources
 from skygen.measure.pixels import STRETCH
+from skygen.sky.inspection.psf import measure_psf
 from skygen.sky.noise import sky_noise
 
 NOISE_NMGY, SIGMA_PX = 0.03, 1.5
@@ -161,6 +164,101 @@ def test_correlated_noise_is_as_loud_as_before():
     assert tiles.std() == pytest.approx(NOISE_NMGY, rel=0.01)
     assert neighbours(tiles, -1) == pytest.approx(0.2 / 1.04, abs=0.02)
     assert neighbours(tiles, -2) == pytest.approx(0, abs=0.02)
+
+
+def brightest(tiles):
+    """The column and row of each tile's brightest pixel."""
+    return np.stack(np.unravel_index(tiles.reshape(len(tiles), -1).argmax(1), (64, 64))[::-1], axis=1)
+
+
+def test_sources_come_to_the_nearest_point_of_a_lattice():
+    tiles = np.concatenate([stars((300.0,), 1, ((x, y),)) for x, y in ((20, 44), (6, 15), (60, 31))])
+    tiles = np.concatenate([tiles, sky(1)])
+    rolled = altered(lattice, tiles, 1.0)
+
+    np.testing.assert_allclose(brightest(rolled)[:3], [(24, 40), (8, 8), (56, 24)], atol=1)
+    np.testing.assert_array_equal(np.sort(rolled.reshape(4, -1)), np.sort(tiles.reshape(4, -1)))
+    np.testing.assert_array_equal(rolled[3], tiles[3])
+
+
+def test_a_lattice_is_what_the_places_of_sources_tell():
+    rng = np.random.default_rng(2)
+    tiles = np.concatenate([stars((300.0,), 1, (place,)) for place in rng.uniform(8, 56, (200, 2))])
+    real, fake = (sources.describe(of_set, "r") for of_set in (tiles, altered(lattice, tiles, 0.5)))
+    once = np.ones((1, 200))
+
+    for catalogue, lowest, highest in ((real, 0.8, 1.2), (fake, 1.5, 4.0)):
+        assert lowest < sources.relate_places(catalogue, real)(once, once)["sources.places"][0] < highest
+
+
+def test_a_lattice_is_of_as_many_tiles_as_it_is_told():
+    tiles = stars((300.0,))
+
+    assert (altered(lattice, tiles, 0.25) != tiles).any(axis=(1, 2, 3)).sum() == 6
+
+
+def star(fwhm_px, is_moffat):
+    """A star of 3000 nmgy without noise, Gaussian or Moffat of beta 3, [1, 64, 64]."""
+    rows, columns = np.mgrid[:64, :64] - 31.7
+    r2 = (rows**2 + columns**2) / (fwhm_px / 2) ** 2
+    profile = (1 + r2 * (2 ** (1 / 3) - 1)) ** -3 if is_moffat else 2**-r2
+    return (3000 * profile / profile.sum())[None].astype(np.float32)
+
+
+def fwhm_of(tiles):
+    """The FWHM in px of the stars in the middle of tiles [N, 1, 64, 64], as that of a frame is measured."""
+    image = np.concatenate(tiles[:, 0], axis=1).astype(np.float64)
+    return measure_psf(image, 31.7 + 64 * np.arange(len(tiles)), np.full(len(tiles), 31.7)).fwhm_arcsec / 0.396
+
+
+def under(tiles, own_fwhm_px, fwhm_px, noise, own_noise=NOISE_NMGY, electron=0.001, own_electron=0.001):
+    """What `degraded` makes of tiles [N, 1, H, W] with the same conditions each."""
+    conditions = (
+        torch.full((len(tiles), 1, 1, 1), float(one)) for one in (fwhm_px, noise, electron, own_noise, own_electron)
+    )
+    given = sample_of(tiles, np.full((len(tiles), 1), own_fwhm_px))
+    return degraded(given, *conditions, np.random.default_rng(1)).numpy()
+
+
+@pytest.mark.parametrize("is_moffat", [False, True])
+@pytest.mark.parametrize("target_px", [3.15, 3.6])
+def test_degraded_stars_have_the_width_of_the_target_and_their_flux(is_moffat, target_px):
+    tiles, expected = (star(fwhm_px, is_moffat) + sky() for fwhm_px in (3.0, target_px))
+    wide = under(tiles, 3.0, target_px, NOISE_NMGY)
+
+    assert fwhm_of(wide) == pytest.approx(fwhm_of(expected), rel=0.025)
+    assert wide.sum() == pytest.approx(tiles.sum(), rel=1e-3)
+
+
+@pytest.mark.parametrize("louder", [1.0, 1.3, 2.0])
+def test_degraded_noise_is_that_of_the_target_and_white(louder):
+    tiles = sky()
+    noisy = under(tiles, 3.0, 4.0, louder * NOISE_NMGY)
+
+    assert sky_noise(noisy).mean() == pytest.approx(louder * NOISE_NMGY, rel=0.02)
+    assert [neighbours(noisy, axis) for axis in (-2, -1)] == pytest.approx([0, 0], abs=0.02)
+
+
+def test_degraded_sources_have_the_photon_noise_of_the_target():
+    tiles = 20 + np.random.default_rng(0).normal(0, math.hypot(NOISE_NMGY, math.sqrt(20 * 0.001)), (200, 1, 64, 64))
+    given = sample_of(tiles.astype(np.float32), np.full((200, 1), 3.0))
+    all_source = given._replace(share=torch.ones_like(given.share), sky=torch.zeros_like(given.sky))
+    conditions = (torch.full((200, 1, 1, 1), one) for one in (4.0, 0.04, 0.002, NOISE_NMGY, 0.001))
+    noisy = degraded(all_source, *conditions, np.random.default_rng(1)).numpy()
+
+    assert noisy.std() == pytest.approx(math.sqrt(0.04**2 + 20 * 0.002), rel=0.01)
+
+
+def test_under_equal_conditions_tiles_stay_as_they_are():
+    tiles = stars()
+
+    np.testing.assert_allclose(under(tiles, FWHM_PX, FWHM_PX, NOISE_NMGY), tiles, atol=1e-5)
+
+
+def test_nothing_is_sharpened_or_made_quieter():
+    tiles = stars()
+
+    np.testing.assert_allclose(under(tiles, FWHM_PX, FWHM_PX - 0.5, NOISE_NMGY / 2), tiles, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", PLANTED)

@@ -7,7 +7,6 @@ from ruamel.yaml import YAML
 
 from skygen.encoder.network import CARD, HISTORY, WEIGHTS, Encoder
 from skygen.params import load
-from skygen.sky.manifest import FramesError
 from tools import encoders
 
 ROOT = Path(__file__).parents[2]
@@ -75,19 +74,22 @@ def test_an_unknown_set_is_named_with_those_there_are(project):
         encoders.main("r65")
 
 
-def test_the_survey_is_simulated_whatever_the_frames_and_of_another_sky(params):
+def test_the_survey_is_simulated_in_all_bands_whatever_the_frames_and_of_another_sky(params):
     local = params.frames.model_copy(update={"source": "local", "min_fields": 50, "scheduler": "tcp://one:8786"})
-    survey = encoders.survey_of(params.model_copy(update={"frames": local}), ["r64"])
+    survey = encoders.survey_of(params.model_copy(update={"frames": local}))
 
     assert (survey.frames.source, survey.frames.seed) == ("simulated", params.encoder.seed)
     assert survey.frames.seed != params.frames.seed
     assert (survey.chosen.frames.fields, survey.frames.min_fields) == (params.encoder.fields, 3)
-    assert (list(survey.tiles.sets), survey.frames.scheduler) == (["r64"], None)
+    assert [tile_set.bands for tile_set in survey.tiles.sets.values()] == [["g", "r", "i"]]
+    assert survey.frames.scheduler is None
 
 
-def test_bands_that_are_not_simulated_are_named(params, tmp_path):
+def test_bands_that_are_not_simulated_are_named_before_anything_is_made(params, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     ultraviolet = params.tiles["r64"].model_copy(update={"bands": ["u", "r"]})
     tiles = type(params.tiles)(scheduler=None, r64=ultraviolet.model_dump())
 
-    with pytest.raises(FramesError, match="tile sets ask for u, but the simulation makes g, r, i"):
-        encoders.collect_frames(encoders.survey_of(params.model_copy(update={"tiles": tiles}), ["r64"]), tmp_path / "f")
+    with pytest.raises(ValueError, match=r"tiles\.r64 asks for u, but sky is simulated in g, r, i"):
+        encoders.train(params.model_copy(update={"tiles": tiles}), ["r64"])
+    assert not list(tmp_path.iterdir())

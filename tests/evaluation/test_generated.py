@@ -12,7 +12,7 @@ LEVELS = {"94-1-1/left": 0.02, "1035-1-1/right": 0.1}
 
 @pytest.fixture
 def store(tmp_path, write_fields):
-    """Two fields whose noise differs by five times."""
+    """Two readouts whose noise differs by five times."""
     conditions = {
         name: [BandConditions(sky_noise_nmgy=level, nmgy_per_electron=0.001, psf_fwhm_arcsec=1.3)]
         for name, level in LEVELS.items()
@@ -33,7 +33,7 @@ def bundle_of(tmp_path, write_bundle):
 
 @pytest.mark.parametrize("recipe", ["gan", "scene"])
 def test_tiles_are_those_that_serving_draws_however_large_the_slices(store, bundle_of, monkeypatch, recipe):
-    bundle, fields = bundle_of(recipe), ["94-1-1", "1035-1-1", "1035-1-1", "94-1-1", "94-1-1"]
+    bundle, fields = bundle_of(recipe), [*LEVELS, *reversed(LEVELS), "94-1-1/left"]
     conditions = None if recipe == "gan" else [store.card.conditions[field] for field in fields]
     monkeypatch.setattr(generated, "_SLICE", 2)
 
@@ -43,7 +43,7 @@ def test_tiles_are_those_that_serving_draws_however_large_the_slices(store, bund
 
 def test_scenes_are_seen_under_the_noise_of_their_fields_or_without_any(store, bundle_of):
     bundle = bundle_of("scene")
-    fields = ["94-1-1", "1035-1-1"] * 8
+    fields = [*LEVELS] * 8
     clean = generated_tiles(bundle, store, fields, 17, "none")
     levels = sky_noise(generated_tiles(bundle, store, fields, 17) - clean)[:, 0]
 
@@ -60,6 +60,6 @@ def test_each_split_and_each_evaluation_has_a_seed_of_its_own():
 
 def test_a_bundle_of_other_tiles_is_refused(store, bundle_of):
     with pytest.raises(ValueError, match=r"tiles of 128 px in \['r'\], .*r64 holds 64 px"):
-        generated_tiles(bundle_of("gan", size=128), store, ["94-1-1"], 17)
+        generated_tiles(bundle_of("gan", size=128), store, ["94-1-1/left"], 17)
     with pytest.raises(ValueError, match=r"64 px in \['g', 'r', 'i'\]"):
-        generated_tiles(bundle_of("improved", bands=("g", "r", "i")), store, ["94-1-1"], 17)
+        generated_tiles(bundle_of("improved", bands=("g", "r", "i")), store, ["94-1-1/left"], 17)

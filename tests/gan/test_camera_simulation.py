@@ -10,6 +10,7 @@ from skygen.gan.camera import Conditions, Sky, expose
 from skygen.sky.ccd import gain_e_per_count
 from skygen.sky.conditions import BandConditions
 from skygen.sky.noise import pixel_noise
+from skygen.sky.readout import halves_of
 from skygen.sky.simulation.catalogue import Catalogue
 from skygen.sky.simulation.exposure import draw_exposures, draw_pointing, field_id
 from skygen.sky.simulation.simulate import BANDS
@@ -51,12 +52,17 @@ def exposures(catalogue, band):
 def test_empty_sky_and_bright_stars_have_the_noise_that_the_model_gives_them(band):
     flux, nmgy_per_electron = exposures(stars(), band)
     scene = flux.mean(0)
-    noise = float(np.median([pixel_noise(frame) for frame in flux]))
-    field = [BandConditions(sky_noise_nmgy=noise, nmgy_per_electron=nmgy_per_electron, psf_fwhm_arcsec=1.3)]
-    planes = torch.from_numpy(scene)[None, None]
-    model = (expose(planes, Sky(Conditions.of_fields([field], 0.396), torch.ones_like(planes))) - planes)[0, 0].numpy()
+    levels = [float(np.median([pixel_noise(frame) for frame in half])) for half in halves_of(flux).values()]
+    readouts = [
+        [BandConditions(sky_noise_nmgy=level, nmgy_per_electron=nmgy_per_electron, psf_fwhm_arcsec=1.3)]
+        for level in levels
+    ]
+    planes = torch.from_numpy(np.stack([*halves_of(scene).values()])[:, None])
+    model = (expose(planes, Sky(Conditions.of_fields(readouts, 0.396), torch.ones_like(planes))) - planes)[:, 0].numpy()
+    photons = np.concatenate(model**2 / np.square(levels)[:, None, None] - 1, axis=-1)  # over the variance of the sky
+    model = np.concatenate(model, axis=-1)
 
-    variance, photons = flux.var(0, ddof=1), model**2 / noise**2 - 1  # the latter over the variance of the sky
+    variance = flux.var(0, ddof=1)
     for low, high, rel in ((-1, 0.05, 0.02), (0.05, 0.5, 0.04), (0.5, 2, 0.05), (2, np.inf, 0.05)):
         chosen = (photons >= low) & (photons < high)
         chance = 4 * np.sqrt(0.5 / (chosen.sum() * (EXPOSURES - 1)))

@@ -80,6 +80,26 @@ def test_numbers_a_tile_and_their_mean():
     assert [sources.summarise_mean(catalogue, once) for catalogue in (fake, real)] == [2, 1]
 
 
+def test_the_share_of_tiles_without_a_source():
+    tiles = planted({"r": 100.0}, 1.5)
+    fake, real = (
+        sources.describe(np.where(np.arange(12)[:, None, None, None] < empty, 0, tiles), "r") for empty in (3, 6)
+    )
+    only_full = (np.arange(12) >= 6).astype(float)
+    rows = np.stack([np.ones(12), only_full])
+
+    found = sources.relate_empty(fake, real)(rows, np.ones((2, 12)))["sources.empty"]
+    assert found == pytest.approx([0.25, 0.5])
+    assert sources.relate_empty(real, fake)(rows[:1], rows[:1])["sources.empty"] == pytest.approx([0.25])
+
+
+def test_a_catalogue_says_where_its_sources_stand():
+    tiles = planted({"r": 100.0}, 1.5)
+    rows, columns = np.unravel_index(tiles.reshape(12, -1).argmax(axis=1), (64, 64))
+
+    assert sources.describe(tiles, "r").xy_px == pytest.approx(np.stack([columns, rows], axis=1), abs=2)
+
+
 def test_weights_count_the_sources_of_a_tile_as_repeating_it_does():
     tiles = planted({"r": 100.0}, 1.5)
     repeated = sources.summarise_quantity("magnitude", sources.describe(tiles[[0, 0, 2]], "r"), np.ones(3))

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -44,7 +46,7 @@ def sky():
     return tiles
 
 
-@pytest.mark.parametrize(("bands", "number"), [("r", 10), ("gr", 11), ("gri", 12)])
+@pytest.mark.parametrize(("bands", "number"), [("r", 12), ("gr", 13), ("gri", 14)])
 def test_every_metric_that_the_bands_allow_is_measured(bands, number):
     assert len(keys(physics(bands))) == number
 
@@ -58,6 +60,14 @@ def test_every_meaning_but_the_derived_accuracy_has_one_measure():
 
 def test_meanings_are_whole_sentences_about_a_caption():
     assert [key for key, meaning in MEANINGS.items() if not meaning.caption or not meaning.reading.endswith(".")] == []
+
+
+def test_all_that_measures_a_distance_says_how_it_is_squared():
+    shares = {"precision", "recall", "density", "coverage", "accuracy", "diversity", "memorised"}
+    squares = {key for key, meaning in MEANINGS.items() if meaning.excess == "itself"}
+
+    assert {key for key, meaning in MEANINGS.items() if not meaning.excess} == {*shares, "discriminator_accuracy"}
+    assert squares == {"frechet", "kernel"}
 
 
 def test_what_describes_the_same_is_done_once():
@@ -120,7 +130,7 @@ def test_a_row_is_what_the_module_makes_of_its_weights(key, module, sky):
 def test_brighter_sources_are_found_by_their_magnitude_alone(sky):
     (measure,) = [measure for measure in physics("r") if measure.keys == ("sources.magnitude",)]
     catalogue = sources.describe(sky[0][:, 1:2], "r")
-    brighter = sources.SourceTable(catalogue.number, {"magnitude": catalogue.quantities["magnitude"] - 0.5})
+    brighter = replace(catalogue, quantities={"magnitude": catalogue.quantities["magnitude"] - 0.5})
 
     assert measure.relate(brighter, catalogue)(np.ones((1, TILES)), np.ones((1, TILES))) == {
         "sources.magnitude": pytest.approx([0.5])

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from skygen.sky.ccd import dark_variance_counts2, gain_e_per_count
+from skygen.sky.ccd import dark_variance_of_halves_counts2, gain_e_per_count
 from skygen.sky.field import FieldId, frame_name
 from skygen.sky.noise import MAD_TO_SIGMA, pixel_noise, sky_noise
+from skygen.sky.readout import halves_of
 from skygen.sky.simulation.simulate import DEFERRED, simulate_field
 
 SURVEY = Path(__file__).parents[3] / "shared" / "sdss"
@@ -22,11 +23,12 @@ def mad(image):
     return MAD_TO_SIGMA * np.median(np.abs(image - np.median(image)))
 
 
-def expected_nmgy(field_id, band, sky_counts, nmgy_per_count, correlation=0.0):
-    """The noise of the photons of the sky, in electrons, of the electronics, and of whole counts."""
+def expected_nmgy(field_id, band, half, sky_counts, nmgy_per_count, correlation=0.0):
+    """The noise of the photons of the sky, in electrons, of the half's electronics, and of whole counts."""
     shared = (1 - correlation) ** 2 + correlation**2
     photons = sky_counts / gain_e_per_count(field_id, band) * shared
-    return np.sqrt(photons + dark_variance_counts2(field_id, band) + ROUNDING_COUNTS2) * nmgy_per_count
+    dark = dark_variance_of_halves_counts2(field_id, band)[half]
+    return np.sqrt(photons + dark + ROUNDING_COUNTS2) * nmgy_per_count
 
 
 @BOTH
@@ -111,27 +113,47 @@ def test_images_of_any_size_have_the_noise_of_their_pixels(shape):
 @pytest.mark.parametrize("index", range(3))
 def test_simulated_fields_have_the_noise_they_were_given(index):
     for frame in simulate_field(3, index, (744, 1024)):
-        sky_counts = frame.sky_counts.mean()
-        expected = expected_nmgy(frame.field_id, frame.band, sky_counts, frame.nmgy_per_count, DEFERRED)
-        assert pixel_noise(frame.flux_nmgy) == pytest.approx(expected, rel=0.02)
-        assert 0.99 * expected < sky_noise(frame.flux_nmgy) < 1.06 * expected  # and the light of faint sources
+        for half, flux in halves_of(frame.flux_nmgy).items():
+            sky_counts = frame.sky_counts.mean()
+            expected = expected_nmgy(frame.field_id, frame.band, half, sky_counts, frame.nmgy_per_count, DEFERRED)
+            assert pixel_noise(flux) == pytest.approx(expected, rel=0.02)
+            assert 0.99 * expected < sky_noise(flux) < 1.08 * expected  # and the light of faint sources
 
 
-SURVEY_FRAMES = [("g", 94, 1, 12), ("r", 94, 1, 12), ("i", 94, 1, 12), ("r", 1992, 1, 87), ("r", 4510, 4, 30)]
-UNEXPLAINED = ("i", 3184, 2, 169)  # it has an eighth more noise than its sky, gain and dark variance say
+FIELDS = [(94, 1, 12), (1035, 6, 17), (1043, 5, 25), (1992, 1, 87), (3184, 2, 169), (3918, 3, 213), (4510, 4, 30)]
+FIELDS += [(7264, 3, 111)]
+IN_I = [("i", *field) for field in FIELDS]
 
 
-@pytest.mark.parametrize(("name", "rel"), [*((name, 0.05) for name in SURVEY_FRAMES), (UNEXPLAINED, 0.13)])
-def test_the_surveys_frames_have_the_noise_of_their_sky_and_electronics(name, rel):
-    band, field_id = name[0], FieldId(*name[1:])
+def survey_frame(band, *identity):
+    """Field, pixels, calibration and sky in counts of one of the survey's frames."""
+    field_id = FieldId(*identity)
     path = SURVEY / frame_name(band, field_id)
     if not path.is_file():
         pytest.skip(f"{path.name} is not beside the project")
     with fits.open(path) as hdus:
-        flux, calibration, sky_counts = hdus[0].data, float(np.median(hdus[1].data)), hdus[2].data["ALLSKY"].mean()
-    expected = expected_nmgy(field_id, band, sky_counts, calibration)
+        return field_id, hdus[0].data, float(np.median(hdus[1].data)), hdus[2].data["ALLSKY"].mean()
 
-    assert pixel_noise(flux) == pytest.approx(expected, rel=rel)
+
+@pytest.mark.parametrize(
+    "name", [("g", 94, 1, 12), ("r", 94, 1, 12), ("r", 1992, 1, 87), ("r", 4510, 4, 30), *IN_I], ids=str
+)
+def test_each_half_of_the_surveys_frames_has_the_noise_of_its_sky_and_electronics(name):
+    field_id, flux, calibration, sky_counts = survey_frame(*name)
+    for half, part in halves_of(flux).items():
+        expected = expected_nmgy(field_id, name[0], half, sky_counts, calibration)
+        assert pixel_noise(part) == pytest.approx(expected, rel=0.05 if name[0] != "i" else 0.02)
+
+
+@pytest.mark.parametrize("name", [name for name in IN_I if name[2] != 5], ids=str)  # column 5's halves are alike
+def test_the_noise_of_the_surveys_frames_in_i_steps_at_the_middle_column(name):
+    _, flux, _, _ = survey_frame(*name)
+    edges = np.arange(1024 - 4 * 64, 1024 + 5 * 64, 64)
+    strips = np.array([pixel_noise(flux[:, start : start + 64]) for start in edges[:-1]])
+    steps = np.abs(np.diff(np.log(strips)))
+
+    assert edges[1 + steps.argmax()] == 1024
+    assert steps.max() > 0.08 > 1.5 * np.sort(steps)[-2]
 
 
 def test_an_image_too_faint_for_its_numbers_has_none():

@@ -35,6 +35,7 @@ def make_tile_set(**changes):
         "drop": ["trail", "halo", "masked"],
         "validation": 0.2,
         "test": 0.2,
+        "hold_out": None,
         "seed": 0,
     }
     return TileSetParams(**{**values, **changes})
@@ -84,6 +85,7 @@ def inspected(sources, defects, bands, noise_nmgy=0.025):
         psf_fwhm_arcsec=dict.fromkeys(bands, 1.3),
         psf_stars=dict.fromkeys(bands, 9),
         sky_noise_nmgy=dict.fromkeys(bands, noise_nmgy),
+        half_noise_nmgy={band: {"left": noise_nmgy, "right": 1.2 * noise_nmgy} for band in bands},
         offset_px=dict.fromkeys(bands, (0.0, 0.0)),
     )
 

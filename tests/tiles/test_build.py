@@ -6,7 +6,7 @@ import pytest
 from astropy.coordinates import SkyCoord
 
 from skygen.files import sha256_folder
-from skygen.params import TilesScale
+from skygen.params import HoldOutParams, TilesScale
 from skygen.sky.ccd import gain_e_per_count
 from skygen.sky.field import FieldId, frame_name, sources_name
 from skygen.sky.frame import read_frame
@@ -16,6 +16,7 @@ from skygen.sky.inspection.detection import detect
 from skygen.sky.inspection.inspect import write_inspection
 from skygen.sky.manifest import Manifest, describe
 from skygen.sky.noise import sky_noise
+from skygen.sky.readout import HALVES
 from skygen.sky.simulation.simulate import View, simulate_views
 from skygen.tiles.build import build_tile_set
 from skygen.tiles.manifest import read_manifest
@@ -39,6 +40,10 @@ def rows_of(folder):
     return read_manifest(folder).to_pylist()
 
 
+def readout_of(row):
+    return f"94-1-{row['field']}/{'left' if row['x'] + SIZE // 2 < SHAPE[1] // 2 else 'right'}"
+
+
 @pytest.mark.parametrize("dtype", ["float16", "float32"])
 def test_tiles_are_those_of_the_frames_that_the_manifest_names(tmp_path, frames, build, dtype):
     folder = frames()
@@ -53,6 +58,7 @@ def test_tiles_are_those_of_the_frames_that_the_manifest_names(tmp_path, frames,
             assert np.array_equal(tile[index], flux[y : y + SIZE, x : x + SIZE].astype(dtype))
     for split in SPLITS:
         assert store.split(split).fields() == [f"94-1-{row['field']}" for row in rows if row["split"] == split]
+        assert store.split(split).readouts() == [readout_of(row) for row in rows if row["split"] == split]
 
 
 def test_no_field_is_in_two_splits_and_held_out_tiles_share_no_pixel(tmp_path, frames, build):
@@ -123,7 +129,8 @@ def test_the_same_parameters_make_the_same_bytes_and_another_seed_others(tmp_pat
 def test_the_manifest_says_what_the_noise_model_needs(tmp_path, frames, build):
     build(frames(), tmp_path / "r64")
     table = read_manifest(tmp_path / "r64")
-    row = table.to_pylist()[0]
+    rows = table.to_pylist()
+    row = rows[0]
 
     assert table.column_names == [
         *("split", "shard", "index", "run", "camcol", "field", "x", "y", "ra_deg", "dec_deg"),
@@ -131,26 +138,28 @@ def test_the_manifest_says_what_the_noise_model_needs(tmp_path, frames, build):
         *("sky_noise_g_nmgy", "gain_g_e_per_count", "nmgy_per_count_g", "psf_fwhm_g_arcsec"),
         *("sky_noise_r_nmgy", "gain_r_e_per_count", "nmgy_per_count_r", "psf_fwhm_r_arcsec"),
     ]
-    assert row["sky_noise_g_nmgy"] == 0.025
+    noise = {"left": 0.025, "right": 0.03}  # of the half that the tile's centre lies in
+    assert all(row["sky_noise_g_nmgy"] == noise[readout_of(row).partition("/")[2]] for row in rows)
+    assert {row["sky_noise_r_nmgy"] for row in rows} == {0.025, 0.03}
     assert row["gain_r_e_per_count"] == gain_e_per_count(FIELDS[0], "r")
     assert row["nmgy_per_count_r"] == pytest.approx(0.005)
     assert row["psf_fwhm_r_arcsec"] == 1.3
 
 
 @pytest.mark.parametrize("bands", [["g", "r"], ["r", "g"]])
-def test_the_card_has_the_conditions_of_every_field_in_the_order_of_its_bands(tmp_path, frames, build, bands):
+def test_the_card_has_the_conditions_of_every_readout_in_the_order_of_its_bands(tmp_path, frames, build, bands):
     card = build(frames(), tmp_path / "r64", bands=bands)
-    rows = {f"94-1-{row['field']}": row for row in rows_of(tmp_path / "r64")}
+    rows = {readout_of(row): row for row in rows_of(tmp_path / "r64")}
 
-    assert card.conditions.keys() == rows.keys() == {str(field) for field in FIELDS}
-    for field, of_bands in card.conditions.items():
+    assert card.conditions.keys() == rows.keys() == {f"{field}/{half}" for field in FIELDS for half in HALVES}
+    for readout, of_bands in card.conditions.items():
         for band, observed in zip(bands, of_bands, strict=True):
-            row = rows[field]
+            row = rows[readout]
             electron = row[f"nmgy_per_count_{band}"] / row[f"gain_{band}_e_per_count"]
             assert observed.sky_noise_nmgy == row[f"sky_noise_{band}_nmgy"]
             assert observed.nmgy_per_electron == pytest.approx(electron, rel=1e-12)
             assert observed.psf_fwhm_arcsec == row[f"psf_fwhm_{band}_arcsec"]
-    electrons = [observed.nmgy_per_electron for observed in card.conditions["94-1-12"]]
+    electrons = [observed.nmgy_per_electron for observed in card.conditions["94-1-12/left"]]
     assert electrons[0] != electrons[1]  # so that their order shows
 
 
@@ -177,6 +186,43 @@ def test_flagged_tiles_are_dropped_or_marked(tmp_path, frames, build):
     assert all(dropped.survival[split].spoilt["trail"] > 0.3 for split in SPLITS)
     assert set(dropped.survival["test"].spoilt) == {"outside", "trail", "halo", "masked", "no source"}
     assert set(kept.survival["test"].spoilt) == {"outside", "no source"}
+
+
+def test_fields_are_held_out_by_name_whatever_the_shares_say(tmp_path, frames, build):
+    named = HoldOutParams(validation=["94-1-14", "94-1-12"], test=["94-1-16"])
+    card = build(frames(), tmp_path / "r64", hold_out=named)
+
+    assert card.fields == {
+        "train": ["94-1-13", "94-1-15"],
+        "validation": ["94-1-12", "94-1-14"],
+        "test": ["94-1-16"],
+    }
+    assert {split: set(TileStore.open(tmp_path / "r64").split(split).fields()) for split in SPLITS} == {
+        split: set(fields) for split, fields in card.fields.items()
+    }
+
+
+def test_a_field_that_shares_sky_with_one_held_out_by_name_is_left_out(tmp_path, frames, build):
+    places = {field: (10.0 * number, 1.0) for number, field in enumerate(FIELDS)} | {FIELDS[1]: (0.1, 1.0)}
+    named = HoldOutParams(validation=["94-1-12"], test=["94-1-16"])
+    card = build(frames(places=places), tmp_path / "r64", hold_out=named)
+
+    assert card.fields["train"] == ["94-1-14", "94-1-15"]
+    assert card.left_out["shares sky"] == ["94-1-13"]
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("94-2-1", "hold_out names 94-2-1, of which there are no frames; there are 94-1-12, 94-1-13, 94-1-14, 94-1-15"),
+        ("94-1-12", "hold_out names 94-1-12, which lacks g; supply its frames, or .*: complete are 94-1-13, 94-1-14"),
+    ],
+)
+def test_a_field_to_be_held_out_that_is_not_there_whole_is_refused(tmp_path, frames, build, name, message):
+    folder = frames([pair for pair in ALL if pair != (FIELDS[0], "g")])
+    with pytest.raises(ValueError, match=message):
+        build(folder, tmp_path / "r64", hold_out=HoldOutParams(validation=[name], test=["94-1-16"]))
+    assert not (tmp_path / "r64").exists()
 
 
 def test_a_field_that_lacks_a_band_is_left_out(tmp_path, frames, build):

@@ -73,10 +73,36 @@ def test_blocks_are_the_tiles_in_turn(monkeypatch):
     monkeypatch.setattr("skygen.tiles.cut._BLOCK_PX", 7 * 2 * SIZE**2)
     at = random_places(SHAPE, SIZE, 30, np.random.default_rng(1))
     tiles = cut(offset_bands(3, 11), at, 30, tile_set(bands=["g", "r"]))
-    blocks = [block.copy() for block in tiles.blocks()]
+    halves, blocks = zip(*((half, block.copy()) for half, block in tiles.blocks()), strict=True)
+    left = int((~tiles.right).sum())
 
-    assert [len(block) for block in blocks[:-1]] == [7] * (len(blocks) - 1)
     assert np.array_equal(np.concatenate(blocks), tiles.flux_nmgy)
+    assert list(halves) == sorted(halves)
+    for half, count in (("left", left), ("right", len(tiles.x) - left)):
+        sizes = [len(block) for of, block in zip(halves, blocks, strict=True) if of == half]
+        assert sizes == [7] * (count // 7) + [count % 7] * (count % 7 > 0)
+
+
+def test_the_left_half_s_tiles_come_first_each_half_s_in_the_order_of_places():
+    corners = [
+        (236, 0),
+        (117, 5),
+        (118, 5),
+        (0, 9),
+        (119, 1),
+        (30, 0),
+    ]  # 150 px is the middle: 118 + 32 begins the right
+    tiles = cut({"r": frame(noise())}, places(*corners), 5)
+
+    assert kept_of(tiles) == [(117, 5), (0, 9), (236, 0), (118, 5), (119, 1)]
+    assert tiles.right.tolist() == [False] * 2 + [True] * 3
+
+
+@pytest.mark.parametrize("size", [64, 128])
+def test_no_tile_of_a_frame_s_grid_lies_in_both_halves(size):
+    x, _ = grid_places((1489, 2048), size, np.random.default_rng(0))
+
+    assert ((x + size <= 1024) | (x >= 1024)).all()
 
 
 def test_random_places_fill_the_frame_and_stay_inside():
@@ -176,6 +202,11 @@ def kept_of(tiles):
     return list(zip(tiles.x.tolist(), tiles.y.tolist(), strict=True))
 
 
+def left_first(corners):
+    """`corners`, those of tiles whose centre lies in the left half first."""
+    return sorted(corners, key=lambda corner: corner[0] + SIZE // 2 >= SHAPE[1] // 2)
+
+
 def test_only_tiles_that_hold_a_source_are_kept():
     inside = [(100, 50), (110, 90), (145, 95)]
     at_the_edge = [(148, 60), (150 - 62, 60)]  # 2 px from the left edge, 1 px from the right one
@@ -191,7 +222,7 @@ def test_a_source_counts_from_four_pixels_off_the_edge():
     corners = [(146, 60), (147, 60), (150 - 59, 60), (150 - 60, 60), (100, 96), (100, 97), (100, 41), (100, 40)]
     tiles = cut({"r": frame(noise())}, places(*corners), 9, tile_set(require_source=True), [(150, 100, 12.0)])
 
-    assert kept_of(tiles) == [(146, 60), (150 - 59, 60), (100, 96), (100, 41)]
+    assert kept_of(tiles) == left_first([(146, 60), (150 - 59, 60), (100, 96), (100, 41)])
 
 
 def test_a_source_under_the_asked_ratio_does_not_count():
@@ -235,7 +266,7 @@ def test_a_defect_counts_where_the_registered_tile_lies_in_its_own_band():
     at = places((150, 100), (151, 100), (150 - 63, 100), (150 - 64, 100), (150, 101), (150, 100 - 63))
     asked = tile_set(bands=["g", "r"])
 
-    assert kept_of(cut(frames, at, 9, asked, spoilt=masked)) == [(151, 100), (150 - 64, 100), (150, 101)]
+    assert kept_of(cut(frames, at, 9, asked, spoilt=masked)) == left_first([(151, 100), (150 - 64, 100), (150, 101)])
     elsewhere = [("i", *masked[0][1:])]  # in a band that the tile set does not hold
     assert len(cut(frames, at, 9, asked, spoilt=elsewhere).x) == 6
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from benchmarks.scale import SURVEY_FIELDS, survey_places
 from skygen.sky.field import FieldId
 from skygen.sky.footprint import REACH_DEG
-from skygen.tiles.split import split_fields
+from skygen.tiles.split import hold_out_fields, split_fields
 from skygen.tiles.store import SPLITS
 
 SHARES = st.floats(0.01, 0.49)
@@ -151,6 +151,61 @@ def test_a_small_region_is_parted_too():
 def test_fields_of_one_place_are_refused():
     with pytest.raises(ValueError, match=r"9 fields overlap so that they form 1 groups; .* lie further apart"):
         split_fields(dict.fromkeys(fields(9), (10.0, 0.0)), 0.2, 0.2, 0)
+
+
+def test_the_named_fields_are_held_out_and_all_others_train():
+    known = fields(8)
+    splits = hold_out_fields(apart(known), [known[5], known[2]], [known[7]])
+
+    assert splits.fields == {
+        "train": [known[index] for index in (0, 1, 3, 4, 6)],
+        "validation": [known[2], known[5]],
+        "test": [known[7]],
+    }
+    assert splits.left_out == []
+
+
+def test_eight_folds_test_each_of_eight_fields_once_and_never_in_two_splits():
+    known = fields(8)
+    folds = [hold_out_fields(apart(known), [known[(fold + 1) % 8]], [known[fold]]) for fold in range(8)]
+
+    assert sorted(field for fold in folds for field in fold.fields["test"]) == known
+    assert sorted(field for fold in folds for field in fold.fields["validation"]) == known
+    for fold in folds:
+        assert sorted(field for split in SPLITS for field in fold.fields[split]) == known
+        assert len(fold.fields["train"]) == 6
+
+
+def test_what_shares_sky_with_a_field_held_out_by_name_does_not_train():
+    places = {**stripe(100, 9), **{FieldId(run, 1, 1): (200.0 + 2 * run, 30.0) for run in range(1, 4)}}
+    splits = hold_out_fields(places, [FieldId(100, 1, 0)], [FieldId(100, 1, 6), FieldId(1, 1, 1)])
+
+    assert splits.left_out == [FieldId(100, 1, number) for number in (1, 5, 7)]
+    assert_no_sky_is_shared_with_held_out(splits, places)
+
+
+def assert_no_sky_is_shared_with_held_out(splits, places):
+    of = split_of(splits)
+    held_out = [field for field, split in of.items() if split != "train"]
+    sky = {field: SkyCoord(*places[field], unit="deg") for field in of}
+    for one in held_out:
+        for other in of:
+            assert of[one] == of[other] or sky[one].separation(sky[other]).deg > REACH_DEG
+
+
+def test_held_out_fields_of_two_splits_that_share_sky_are_refused():
+    places = {**stripe(100, 9), **apart(fields(3))}
+    with pytest.raises(ValueError, match="hold_out: 100-1-4 of validation shares sky with a field of test; name both"):
+        hold_out_fields(places, [FieldId(100, 1, 4), FieldId(94, 1, 0)], [FieldId(100, 1, 5)])
+
+
+def test_a_hold_out_that_leaves_nothing_to_train_on_is_refused():
+    known = fields(3)
+    with pytest.raises(ValueError, match="leaves no field to train on: 3 of 3 complete fields are held out; hold out"):
+        hold_out_fields(apart(known), known[:2], known[2:])
+    places = {**stripe(100, 2), FieldId(1, 1, 1): (200.0, 30.0)}
+    with pytest.raises(ValueError, match=r"2 of 3 .* held out, and 100-1-0 shares sky with one that is; hold out fewer"):
+        hold_out_fields(places, [FieldId(100, 1, 1)], [FieldId(1, 1, 1)])
 
 
 @pytest.mark.slow

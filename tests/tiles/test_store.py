@@ -54,17 +54,17 @@ def test_what_is_on_disk_is_the_type_asked_for(tmp_path, write_store):
         assert np.abs(on_disk / flux["test"] - 1).max() <= digits + 1e-7
 
 
-def test_a_shard_is_a_plain_npy_file_written_field_by_field(tmp_path):
+def test_a_shard_is_a_plain_npy_file_written_readout_by_readout(tmp_path):
     flux = tiles()["train"]
     with write_shard(tmp_path / "x.npy", (2, 8, 8), "float32") as writer:
-        writer.add("94-1-12", flux[:3])
-        writer.add("94-1-13", flux[:0])
-        writer.add("94-1-14", flux[3:7])
-        writer.add("94-1-14", flux[7:])
+        writer.add("94-1-12/left", flux[:3])
+        writer.add("94-1-12/right", flux[:0])
+        writer.add("94-1-14/left", flux[3:7])
+        writer.add("94-1-14/left", flux[7:])
         assert not (tmp_path / "x.npy").exists()
 
     assert np.array_equal(np.load(tmp_path / "x.npy"), flux)
-    assert writer.fields == {"94-1-12": 3, "94-1-13": 0, "94-1-14": 7}
+    assert writer.readouts == {"94-1-12/left": 3, "94-1-12/right": 0, "94-1-14/left": 7}
     np.save(tmp_path / "numpys.npy", flux)
     assert (tmp_path / "x.npy").read_bytes() == (tmp_path / "numpys.npy").read_bytes()
     assert (tmp_path / "x.npy").stat().st_size == HEADER_BYTES + flux.nbytes
@@ -73,37 +73,40 @@ def test_a_shard_is_a_plain_npy_file_written_field_by_field(tmp_path):
 @pytest.mark.parametrize(
     ("flux", "message"),
     [
-        (np.full((1, 2, 8, 8), 7e4), r"field 1-1-1: fluxes from 70000\.0 to 70000\.0 nmgy; float16 holds .* 65504"),
-        (np.full((1, 2, 8, 8), -np.inf), "field 1-1-1: fluxes from -inf"),
-        (np.full((1, 2, 8, 8), np.nan), "field 1-1-1: fluxes from nan"),
-        (np.zeros((1, 1, 8, 8)), r"field 1-1-1: tiles of shape \(1, 8, 8\) for a shard of \(2, 8, 8\)"),
+        (np.full((1, 2, 8, 8), 7e4), r"1-1-1/left: fluxes from 70000\.0 to 70000\.0 nmgy; float16 holds .* 65504"),
+        (np.full((1, 2, 8, 8), -np.inf), "1-1-1/left: fluxes from -inf"),
+        (np.full((1, 2, 8, 8), np.nan), "1-1-1/left: fluxes from nan"),
+        (np.zeros((1, 1, 8, 8)), r"1-1-1/left: tiles of shape \(1, 8, 8\) for a shard of \(2, 8, 8\)"),
     ],
 )
 def test_tiles_that_a_shard_cannot_hold_are_refused_and_leave_nothing(tmp_path, flux, message):
     with pytest.raises(ValueError, match=message), write_shard(tmp_path / "x.npy", (2, 8, 8), "float16") as writer:
-        writer.add("1-1-1", flux)
+        writer.add("1-1-1/left", flux)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_tiles_of_a_field_lie_together(tmp_path):
+def test_the_tiles_of_a_readout_lie_together(tmp_path):
     with write_shard(tmp_path / "x.npy", (2, 8, 8), "float16") as writer:
-        writer.add("1-1-1", tiles()["test"])
-        writer.add("1-1-2", tiles()["test"])
-        with pytest.raises(ValueError, match="field 1-1-1 is in the shard already, before 1-1-2"):
-            writer.add("1-1-1", tiles()["test"])
+        writer.add("1-1-1/left", tiles()["test"])
+        writer.add("1-1-1/right", tiles()["test"])
+        with pytest.raises(ValueError, match="1-1-1/left is in the shard already, before 1-1-1/right"):
+            writer.add("1-1-1/left", tiles()["test"])
 
 
-def test_every_tile_knows_its_field(tmp_path, write_fields):
+def test_every_tile_knows_its_readout_and_its_field(tmp_path, write_fields):
     flux = tiles()["train"]
-    fields = {"train": {"94-1-12": flux[:5], "94-1-13": flux[5:]}, "validation": {}, "test": {"94-1-14": flux[:2]}}
-    store = write_fields(tmp_path / "r64", "rg", fields, a_shard=3)
+    train = {"94-1-12/left": flux[:2], "94-1-12/right": flux[2:5], "94-1-13/right": flux[5:]}
+    store = write_fields(
+        tmp_path / "r64", "rg", {"train": train, "validation": {}, "test": {"94-1-14": flux[:2]}}, a_shard=3
+    )
 
     assert store.split("train").fields() == ["94-1-12"] * 5 + ["94-1-13"] * 5
-    assert store.split("validation").fields() == []
-    assert [list(shard.fields.items()) for shard in store.card.shards["train"][:2]] == [
-        [("94-1-12", 3)],
-        [("94-1-12", 2), ("94-1-13", 1)],
-    ]
+    assert store.split("train").readouts() == ["94-1-12/left"] * 2 + ["94-1-12/right"] * 3 + ["94-1-13/right"] * 5
+    assert store.split("validation").readouts() == store.split("validation").fields() == []
+    first, second = store.card.shards["train"][:2]
+    assert list(first.readouts.items()) == [("94-1-12/left", 2), ("94-1-12/right", 1)]
+    assert list(first.fields.items()) == [("94-1-12", 3)]
+    assert list(second.fields.items()) == [("94-1-12", 2), ("94-1-13", 1)]
 
 
 def test_many_shards_need_few_open_files(tmp_path, write_store):
@@ -173,14 +176,14 @@ def test_the_data_hash_is_that_of_the_conditions_too(tmp_path, write_fields):
     assert data_hash("first", 0.03) == data_hash("again", 0.03) != data_hash("noisier", 0.031)
 
 
-def test_the_card_keeps_the_conditions_of_every_field_that_gave_tiles(tmp_path, write_store):
+def test_the_card_keeps_the_conditions_of_every_readout_that_gave_tiles(tmp_path, write_store):
     card = TileStore.open(write_store(tmp_path / "r64", tiles()).folder).card
 
-    assert list(card.conditions) == ["94-1-0", "94-1-1", "94-1-2"]
+    assert list(card.conditions) == ["94-1-0/left", "94-1-1/left", "94-1-2/left"]
     assert all(len(bands) == len(card.bands) for bands in card.conditions.values())
-    with pytest.raises(ValueError, match=r"tiles\.json: conditions\.94-1-0\.0\.sky_noise_nmgy = 0\.0"):
+    with pytest.raises(ValueError, match=r"tiles\.json: conditions\.94-1-0/left\.0\.sky_noise_nmgy = 0\.0"):
         raw = read_json(tmp_path / "r64" / CARD)
-        raw["conditions"]["94-1-0"][0]["sky_noise_nmgy"] = 0.0
+        raw["conditions"]["94-1-0/left"][0]["sky_noise_nmgy"] = 0.0
         write_json(tmp_path / "r64" / CARD, raw)
         TileStore.open(tmp_path / "r64")
 
@@ -243,11 +246,11 @@ def test_a_damaged_card_is_named(tmp_path, write_store):
         TileStore.open(store.folder)
 
 
-def test_a_card_whose_fields_do_not_add_up_is_refused(tmp_path, write_store):
+def test_a_card_whose_readouts_do_not_add_up_is_refused(tmp_path, write_store):
     store = write_store(tmp_path / "r64", tiles())
     card = read_json(store.folder / CARD)
-    card["shards"]["test"][0]["fields"] = {"94-1-2": 2}
+    card["shards"]["test"][0]["readouts"] = {"94-1-2/left": 2}
     write_json(store.folder / CARD, card)
 
-    with pytest.raises(ValueError, match=r"tiles\.json: shards\.test\.0.*its fields give 2 tiles, not 3"):
+    with pytest.raises(ValueError, match=r"tiles\.json: shards\.test\.0.*its readouts give 2 tiles, not 3"):
         TileStore.open(store.folder)

@@ -2,9 +2,11 @@ import numpy as np
 import pytest
 import torch
 
+from pipelines import train
 from skygen.gan.camera import camera_of
 from skygen.gan.dropout import discard
 from skygen.sky.conditions import BandConditions
+from skygen.sky.readout import HALVES
 from skygen.tiles.store import TileSplit
 from skygen.training.batches import Batches, iteration_rng
 from skygen.training.distributed import ALONE, Team
@@ -84,14 +86,14 @@ def test_a_batch_that_cannot_be_shared_out_evenly_is_refused(recipes, drawn):
         drawn(recipes["scene"], Team(0, 5))
 
 
-def test_conditions_are_those_of_training_tiles_as_often_as_their_fields_have_tiles(
+def test_conditions_are_those_of_training_tiles_as_often_as_their_readouts_have_tiles(
     recipes, drawn, tmp_path, write_fields
 ):
-    tiles = {"train": {"94-1-1": 30, "94-1-2": 10}, "validation": {"94-1-3": 10}, "test": {"94-1-4": 10}}
+    tiles = {"train": {"94-1-1/left": 30, "94-1-1/right": 10}, "validation": {"94-1-3": 10}, "test": {"94-1-4": 10}}
     flux = {split: {name: np.zeros((n, 1, 64, 64)) for name, n in of.items()} for split, of in tiles.items()}
     conditions = {
-        f"94-1-{field}": [BandConditions(sky_noise_nmgy=field, nmgy_per_electron=0.1 * field, psf_fwhm_arcsec=1.188)]
-        for field in (1, 2, 3, 4)
+        name: [BandConditions(sky_noise_nmgy=level, nmgy_per_electron=0.1 * level, psf_fwhm_arcsec=1.188)]
+        for level, name in enumerate(("94-1-1/left", "94-1-1/right", "94-1-3", "94-1-4"), 1)
     }
     store = write_fields(tmp_path / "fields", "r", flux, conditions=conditions)
     observed = drawn(recipes["scene"], store=store, batch=1200).sky.conditions
@@ -101,6 +103,17 @@ def test_conditions_are_those_of_training_tiles_as_often_as_their_fields_have_ti
     assert (observed.sky_noise_nmgy == 1).sum() == pytest.approx(900, abs=75)
     torch.testing.assert_close(observed.nmgy_per_electron, 0.1 * observed.sky_noise_nmgy)
     torch.testing.assert_close(observed.psf_fwhm_px, torch.full((1200, 1), 3.0))
+
+
+def test_a_bundle_carries_the_conditions_of_both_halves_of_so_many_training_fields(tmp_path, write_fields, monkeypatch):
+    monkeypatch.setattr(train, "MOST_FIELDS", 3)
+    tile = np.zeros((1, 1, 8, 8))
+    names = [f"94-1-{number}/{half}" for number in range(6) for half in HALVES]
+    splits = {"train": dict.fromkeys(names, tile), "validation": {"94-2-1": tile}, "test": {"94-2-2": tile}}
+    card = write_fields(tmp_path / "fields", "r", splits).card
+
+    of_some = [card.conditions[f"94-1-{number}/{half}"] for number in (0, 2, 4) for half in HALVES]
+    assert train._conditions(card) == of_some
 
 
 def test_the_noise_is_standard_normal(recipes, drawn):

@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
+from skygen.encoder.blur import blurred, filtered, transfer
 from skygen.measure.pixels import STRETCH
 from skygen.sky.noise import sky_noise
 
@@ -22,7 +23,7 @@ NMGY_PER_ELECTRON = 0.001  # of the survey's bands g, r and i to 30 %: how loud 
 FWHM_TO_SIGMA = 1 / math.sqrt(8 * math.log(2))  # of a Gaussian
 SEED_SIGMA, EDGE_SIGMA = 5.0, 1.5  # a source's brightest pixel and its faintest, over the noise of the smoothed tile
 _SMOOTHING_PX, _FADE_PX = 3, 5  # sides of the boxes that smooth a tile before sources are sought, and a mask's edge
-_MARGIN_PX = 8  # by which a tile is continued, as in a mirror, before it is blurred
+LATTICE_PX = 16  # from one point to the next; the first is half as far from the tile's edge
 _LEAST_SKY = 0.1  # share of a tile: where sources leave less, none is removed
 
 Alter = Callable[["Sample", float, np.random.Generator], torch.Tensor]
@@ -80,12 +81,35 @@ def wider_psf(sample: Sample, size: float, rng: np.random.Generator) -> torch.Te
     A Gaussian takes a Gaussian PSF to the wider one. What it takes from white noise, at each spatial frequency,
     is given back by fresh noise; over sources that includes their photons'.
     """
-    return _broadened(sample, size, rng, rows=True)
+    return _broadened(sample, _wider(sample, size), sample.noise, NMGY_PER_ELECTRON, rng)
 
 
 def elongated_psf(sample: Sample, size: float, rng: np.random.Generator) -> torch.Tensor:
     """As `wider_psf`, but along the rows alone: round sources are drawn out by 1 + `size`."""
-    return _broadened(sample, size, rng, rows=False)
+    return _broadened(sample, _wider(sample, size), sample.noise, NMGY_PER_ELECTRON, rng, rows=False)
+
+
+def degraded(
+    sample: Sample,
+    fwhm_px: torch.Tensor,
+    noise_nmgy: torch.Tensor,
+    nmgy_per_electron: torch.Tensor,
+    own_noise_nmgy: torch.Tensor,
+    own_nmgy_per_electron: torch.Tensor,
+    rng: np.random.Generator,
+) -> torch.Tensor:
+    """The tiles as if observed with a PSF of `fwhm_px` and under `noise_nmgy`, all conditions [N, bands, 1, 1].
+
+    Flux stays, and noise is white: what a Gaussian takes that widens the PSF is given back as in `wider_psf`, and the
+    sky's and the sources' photons are added up to the louder level. The Gaussian's variance is what those of the two
+    FWHMs differ by: where a PSF is to be a fifth wider, a Gaussian one comes out 2 % too narrow and a Moffat one of
+    beta 3 2 % too wide. Nothing is sharpened or made quieter: a wider PSF and louder noise stay as they are.
+    """
+    sigma = FWHM_TO_SIGMA * (fwhm_px**2 - sample.psf_fwhm_px**2).clamp(min=0).sqrt()
+    wide = _broadened(sample, sigma, own_noise_nmgy, own_nmgy_per_electron, rng)
+    light = blurred(_light(sample), sigma)
+    missing = noise_nmgy**2 - own_noise_nmgy**2 + (nmgy_per_electron - own_nmgy_per_electron) * light
+    return wide + missing.clamp(min=0).sqrt() * _draws(wide, rng)
 
 
 def brighter(sample: Sample, size: float, rng: np.random.Generator) -> torch.Tensor:  # noqa: ARG001
@@ -143,7 +167,26 @@ def correlated_noise(sample: Sample, size: float, rng: np.random.Generator) -> t
     return sample.tiles - noise + (noise + size * noise.roll(1, -1)) / math.sqrt(1 + size**2)
 
 
-PLANTED = {  # what the encoder must see; in tables each comes at these sizes and at parts and multiples of them
+def lattice(sample: Sample, size: float, rng: np.random.Generator) -> torch.Tensor:
+    """The tiles, of which a share `size` is rolled so that the brightest source comes to a point of a 16 px lattice.
+
+    The point is the nearest one, so that a tile moves by half of 16 px at most. Tiles without a source stay.
+    """
+    bands = sample.tiles / sample.noise.clamp(min=1e-6)
+    smooth = functional.avg_pool2d(bands.sum(1), _SMOOTHING_PX, 1, _SMOOTHING_PX // 2, count_include_pad=False)
+    brightest = smooth.masked_fill(~sample.sources[:, 0], -math.inf).flatten(1).argmax(1).numpy()
+    chosen = rng.permutation(len(brightest)) < round(size * len(brightest))
+    tiles = sample.tiles.clone()
+    for index in np.flatnonzero(chosen & sample.sources.flatten(1).any(1).numpy()):
+        place = np.array(np.unravel_index(brightest[index], smooth.shape[1:]))
+        shift = LATTICE_PX // 2 - place % LATTICE_PX
+        tiles[index] = tiles[index].roll(tuple(shift.tolist()), (-2, -1))
+    return tiles
+
+
+# What metrics must see: the encoder all but the lattice, for which there is `sources.places`. In tables each comes at
+# these sizes and at parts and multiples of them.
+PLANTED = {
     "wider_psf": Alteration("PSF 10 % wider", 0.1, wider_psf),
     "quieter_noise": Alteration("noise 10 % lower", -0.1, louder_noise),
     "brighter": Alteration("flux 5 % higher", 0.05, brighter),
@@ -153,6 +196,7 @@ PLANTED = {  # what the encoder must see; in tables each comes at these sizes an
     "elongated_psf": Alteration("PSF 10 % wider along the rows", 0.1, elongated_psf, learnt=False),
     "correlated_noise": Alteration("noise shared with a neighbour, 10 %", 0.1, correlated_noise, learnt=False),
     "grid": Alteration("lines every 8 px of 2 % of the stretched range", 0.02, grid, learnt=False),
+    "lattice": Alteration("sources on a lattice, 25 % of the tiles", 0.25, lattice, learnt=False),
 }
 
 
@@ -210,30 +254,28 @@ def _draws(like: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
     return torch.from_numpy(rng.standard_normal(tuple(like.shape), dtype=np.float32))
 
 
-def _broadened(sample: Sample, size: float, rng: np.random.Generator, rows: bool) -> torch.Tensor:
-    """The tiles under a PSF broadened along the rows, and along the columns too where `rows`."""
-    sigma = sample.psf_fwhm_px * (FWHM_TO_SIGMA * math.sqrt((1 + size) ** 2 - 1))
-    padded = functional.pad(sample.tiles, [_MARGIN_PX] * 4, mode="reflect")
-    blurred = _filtered(padded, _transfer(padded, sigma, rows))[..., _MARGIN_PX:-_MARGIN_PX, _MARGIN_PX:-_MARGIN_PX]
-    lost = (1 - _transfer(sample.tiles, sigma, rows) ** 2).sqrt()  # of the amplitude of white noise
-    light = (sample.share * (sample.tiles - sample.sky)).clamp(min=0)
-    loudness = (sample.noise**2 + NMGY_PER_ELECTRON * light).sqrt()
-    return blurred + loudness * _filtered(_draws(sample.tiles, rng), lost)
+def _wider(sample: Sample, size: float) -> torch.Tensor:
+    """The standard deviation in px of what makes the PSFs wider by `size`, [N, bands, 1, 1]."""
+    return sample.psf_fwhm_px * (FWHM_TO_SIGMA * math.sqrt((1 + size) ** 2 - 1))
 
 
-def _filtered(images: torch.Tensor, transfer: torch.Tensor) -> torch.Tensor:
-    filtered: torch.Tensor = torch.fft.irfft2(torch.fft.rfft2(images) * transfer, s=images.shape[-2:])
-    return filtered
+def _broadened(
+    sample: Sample,
+    sigma: torch.Tensor,
+    noise: torch.Tensor,
+    nmgy_per_electron: torch.Tensor | float,
+    rng: np.random.Generator,
+    rows: bool = True,
+) -> torch.Tensor:
+    """The tiles broadened by a Gaussian of `sigma` px along the rows, and along the columns too where `rows`.
 
-
-def _transfer(images: torch.Tensor, sigma: torch.Tensor, rows: bool) -> torch.Tensor:
-    """The Fourier transform, at the frequencies of `images`, of a discrete Gaussian with a variance of `sigma`² px.
-
-    Lindeberg 1990 (doi:10.1109/34.49051, eq. 19): its variance is exact however narrow it is, and as it is nowhere
-    negative, a spike of a single pixel does not ring.
+    Their noise is as loud and white as before: `noise`, and that of the sources' photons.
     """
-    height, width = images.shape[-2:]
-    along, across = (
-        torch.cos(2 * math.pi * cycles) - 1 for cycles in (torch.fft.rfftfreq(width), torch.fft.fftfreq(height))
-    )
-    return torch.exp(sigma**2 * (along + across[:, None] * rows))
+    lost = (1 - transfer(sample.tiles, sigma, rows) ** 2).sqrt()  # of the amplitude of white noise
+    loudness = (noise**2 + nmgy_per_electron * _light(sample)).sqrt()
+    return blurred(sample.tiles, sigma, rows) + loudness * filtered(_draws(sample.tiles, rng), lost)
+
+
+def _light(sample: Sample) -> torch.Tensor:
+    """What the sources give to each pixel, in nmgy and never negative."""
+    return (sample.share * (sample.tiles - sample.sky)).clamp(min=0)

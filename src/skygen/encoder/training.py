@@ -170,8 +170,8 @@ def _examples_of(
     store, rng = TileStore.open(folder), np.random.default_rng([seed, number])
     with one_thread():
         split = store.split("train")
-        fields = split.fields()
-        sample = alterations.sample_of(split.batch(indices), psf_of([fields[index] for index in indices], store))
+        readouts = split.readouts()
+        sample = alterations.sample_of(split.batch(indices), psf_of([readouts[index] for index in indices], store))
         samples = [sample, *(_altered(sample, rng) for _ in range(ALTERED))]
         tiles = torch.cat([part.tiles for part in samples]).half()
         psf_fwhm_px = torch.cat([part.psf_fwhm_px for part in samples])[:, :, 0, 0]
@@ -179,9 +179,9 @@ def _examples_of(
     return tiles, measured, np.arange(len(tiles)) >= len(indices)
 
 
-def psf_of(fields: Sequence[str], store: TileStore) -> NDArray[np.float64]:
-    """The FWHM in px of the PSF of tiles of these `fields`, [N, bands]."""
-    arcsec = [[band.psf_fwhm_arcsec for band in store.card.conditions[field]] for field in fields]
+def psf_of(readouts: Sequence[str], store: TileStore) -> NDArray[np.float64]:
+    """The FWHM in px of the PSF of tiles of these `readouts`, [N, bands]."""
+    arcsec = [[band.psf_fwhm_arcsec for band in store.card.conditions[readout]] for readout in readouts]
     return np.array(arcsec) / store.card.pixel_scale_arcsec
 
 

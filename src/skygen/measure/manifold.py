@@ -22,10 +22,10 @@ _ROWS = 500  # of a matrix of pairs at once
 
 
 class Neighbours(NamedTuple):
-    """The features [N, D] of a set, and for each tile its nearest others [N, K], by index and by distance."""
+    """The features [N, D] of a set, and for each tile its nearest others [N, K], by their places and by distance."""
 
     features: NDArray[np.floating]
-    index: NDArray[np.int64]
+    tile: NDArray[np.int64]
     distance: NDArray[np.float64]
 
 
@@ -76,7 +76,7 @@ def radii(near: Neighbours, counted: NDArray[np.bool_]) -> tuple[NDArray[np.floa
     count = np.count_nonzero(counted)
     if count <= NEIGHBOURS_OF_DENSITY:
         raise ValueError(f"{count} tiles count; a manifold needs at least {NEIGHBOURS_OF_DENSITY + 1}")
-    reached = np.cumsum(counted[near.index[counted]], axis=1, dtype=np.int16)
+    reached = np.cumsum(counted[near.tile[counted]], axis=1, dtype=np.int16)
     if (reached[:, -1] < NEIGHBOURS_OF_DENSITY).any():
         return radii(neighbours(near.features[counted]), np.ones(count, np.bool_))
     ranks = ((reached < rank).sum(axis=1) for rank in _RANKS)

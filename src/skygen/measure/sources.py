@@ -13,8 +13,9 @@ import numpy as np
 import sep
 from numpy.typing import NDArray
 
+from skygen.measure import source_places
 from skygen.measure.medians import ratio
-from skygen.measure.metric import Given, Meaning, Measure, Metric, Statistic, by_weights
+from skygen.measure.metric import Given, Meaning, Measure, Metric, Statistic, Values, Weights, average, by_weights
 from skygen.sky.inspection.detection import detect
 from skygen.sky.noise import sky_noise
 
@@ -34,10 +35,13 @@ _COLOURS = {"g_r": ("g", "r"), "r_i": ("r", "i")}
 
 @dataclass(frozen=True)
 class SourceTable:
-    """The sources of a set of tiles: how many each tile holds [N], and the quantities of all of them, tile by tile."""
+    """The sources of a set of tiles: how many each tile holds [N], and of all of them, tile by tile, the quantities and
+    the x and y in px [sources, 2].
+    """
 
     number: NDArray[np.int64]
     quantities: dict[str, NDArray[np.float64]]
+    xy_px: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,9 @@ def describe(tiles: NDArray[np.floating], bands: Sequence[str]) -> SourceTable:
     """The catalogue of tiles [N, bands, H, W] in nmgy; `bands` must hold r, in which sources are found."""
     tables = [measure(tile, bands) for tile in tiles]
     number = np.array([len(table["magnitude"]) for table in tables], dtype=np.int64)
-    return SourceTable(number, {name: np.concatenate([table[name] for table in tables]) for name in quantities(bands)})
+    joined = {name: np.concatenate([table[name] for table in tables]) for name in ("x", "y", *quantities(bands))}
+    xy_px = np.stack([joined.pop("x"), joined.pop("y")], axis=1)
+    return SourceTable(number, joined, xy_px)
 
 
 def summarise_number(catalogue: SourceTable, weights: NDArray[np.float64]) -> Distribution:
@@ -108,6 +114,24 @@ def measure(tile: NDArray[np.floating], bands: Sequence[str]) -> dict[str, NDArr
     return {"x": found["x"], "y": found["y"], **clipped}
 
 
+def relate_empty(fake: SourceTable, real: SourceTable) -> Statistic:
+    """The statistic of two catalogues: by how much their shares of tiles without a source differ."""
+
+    def statistic(fake_weights: Weights, real_weights: Weights) -> dict[str, Values]:
+        ours, theirs = (
+            average((of_set.number == 0).astype(np.float64), weights)
+            for of_set, weights in ((fake, fake_weights), (real, real_weights))
+        )
+        return {"sources.empty": np.abs(ours - theirs)}
+
+    return statistic
+
+
+def relate_places(fake: SourceTable, real: SourceTable) -> Statistic:
+    """The statistic of where two catalogues' sources stand in their tiles."""
+    return source_places.relate(*(source_places.places_of(of_set.number, of_set.xy_px) for of_set in (fake, real)))
+
+
 def _magnitude(flux_nmgy: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(-2.5 * np.log10(np.maximum(flux_nmgy, FAINTEST_NMGY)))
 
@@ -124,6 +148,8 @@ def _measures(given: Given) -> list[Measure]:
     rows: dict[str, Callable[[SourceTable, SourceTable], Statistic]] = {
         "sources.per_tile": by_weights("sources.per_tile", summarise_mean, ratio),
         "sources.number": by_weights("sources.number", summarise_number, compare_number),
+        "sources.empty": relate_empty,
+        source_places.KEY: relate_places,
     }
     for name in quantities(given.bands):
         summarise, compare = partial(summarise_quantity, name), partial(compare_quantity, name)
@@ -138,28 +164,57 @@ METRIC = Metric(
             1,
             "mean number of sources a tile, generated / real",
             "Below 1 the sky is too empty, above 1 too full.",
+            excess="square",
         ),
         "sources.number": Meaning(
             0,
             "number of sources a tile, distance",
             "In sources: by how many the number in a tile has to change on average to match the real tiles.",
+            excess="square",
+        ),
+        "sources.empty": Meaning(
+            0,
+            "share of tiles without a source, generated less real, absolute",
+            "How many tiles too many, or too few, show nothing but sky.",
+            excess="square",
+        ),
+        "sources.places": Meaning(
+            1,
+            "share of pairs of sources of different tiles at the same place within 2 px, generated / real",
+            "Above 1 sources stand at preferred places, as on a lattice or wherever one tile is repeated; 0 where "
+            "hardly any generated tile holds a source.",
+            "after Ripley 1976, doi:10.2307/3212829",
+            "square",
         ),
         "sources.magnitude": Meaning(
-            0, "r magnitudes of sources, distance in mag", "By how much brightnesses of sources are off on average."
+            0,
+            "r magnitudes of sources, distance in mag",
+            "By how much brightnesses of sources are off on average.",
+            excess="square",
         ),
         "sources.half_light_radius": Meaning(
-            0, "half-light radii of sources, distance in px", "By how much sizes of sources are off on average."
+            0,
+            "half-light radii of sources, distance in px",
+            "By how much sizes of sources are off on average.",
+            excess="square",
         ),
         "sources.ellipticity": Meaning(
             0,
             "ellipticities of sources, distance",
             "By how much shapes of sources are off on average, from 0, round, to 1.",
+            excess="square",
         ),
         "sources.g_r": Meaning(
-            0, "g - r colours of sources, distance in mag", "By how much g - r colours of sources are off on average."
+            0,
+            "g - r colours of sources, distance in mag",
+            "By how much g - r colours of sources are off on average.",
+            excess="square",
         ),
         "sources.r_i": Meaning(
-            0, "r - i colours of sources, distance in mag", "By how much r - i colours of sources are off on average."
+            0,
+            "r - i colours of sources, distance in mag",
+            "By how much r - i colours of sources are off on average.",
+            excess="square",
         ),
     },
     _measures,

@@ -5,6 +5,7 @@ https://data.sdss.org/datamodel/files/BOSS_PHOTOOBJ/frames/RERUN/RUN/CAMCOL/fram
 """
 
 from skygen.sky.field import FieldId
+from skygen.sky.readout import Half
 
 BANDS = "ugriz"
 # Gain in electrons a count: a row a camera column, a column a band.
@@ -28,6 +29,10 @@ _DARK_VARIANCE = (
 )
 _EARLY_DARK_VARIANCE = {(2, "i"): 5.76, (4, "i"): 6.25, (4, "z"): 9.61, (5, "z"): 1.8225}  # up to run 1500
 
+# Dark variance of the left and of the right half of the CCDs of i, by camera column, as eight fields of the survey have
+# it (docs/sky.md). In g and r the halves differ by less than what the sky's photons leave visible.
+_DARK_VARIANCE_I = ((3.5, 21.4), (22.1, 11.0), (11.1, 1.2), (11.9, 4.2), (6.1, 7.3), (12.7, 0.7))
+
 
 def gain_e_per_count(field_id: FieldId, band: str) -> float:
     """Electrons a count of the CCD that imaged `field_id` in `band`, one of u, g, r, i, z."""
@@ -37,7 +42,16 @@ def gain_e_per_count(field_id: FieldId, band: str) -> float:
 
 
 def dark_variance_counts2(field_id: FieldId, band: str) -> float:
-    """Variance in square counts that the CCD adds to a pixel's photon noise."""
+    """Variance in square counts that the CCD adds to a pixel's photon noise, by the data model: one for both halves."""
     if field_id.run <= 1500 and (field_id.camcol, band) in _EARLY_DARK_VARIANCE:
         return _EARLY_DARK_VARIANCE[field_id.camcol, band]
     return _DARK_VARIANCE[field_id.camcol - 1][BANDS.index(band)]
+
+
+def dark_variance_of_halves_counts2(field_id: FieldId, band: str) -> dict[Half, float]:
+    """The same for each half of the frame, which an amplifier of its own reads: in i they are told apart."""
+    if band == "i":
+        left, right = _DARK_VARIANCE_I[field_id.camcol - 1]
+        return {"left": left, "right": right}
+    both = dark_variance_counts2(field_id, band)
+    return {"left": both, "right": both}

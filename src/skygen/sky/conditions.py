@@ -1,4 +1,4 @@
-"""What the survey's observation of a field was like, as a noise model needs it."""
+"""What the survey's observation of a readout, a half of a field, was like, as a noise model needs it."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ from skygen.params import Positive, Section
 
 
 class BandConditions(Section):
-    """One band of a field: its noise away from sources, what a photo-electron is worth, and how sharp it is."""
+    """One band of a readout: its noise away from sources, what a photo-electron is worth, and how sharp it is."""
 
     sky_noise_nmgy: Positive  # standard deviation of a pixel
     nmgy_per_electron: Positive  # so that a source's photons add a variance of flux x nmgy_per_electron to a pixel

@@ -16,6 +16,7 @@ from skygen.sky.ccd import gain_e_per_count
 from skygen.sky.field import FieldId
 from skygen.sky.frame import Frame
 from skygen.sky.inspection.inspect import Inspection
+from skygen.sky.readout import Half
 
 FRAMES = "frames.parquet"
 QUARANTINE = "quarantine.csv"
@@ -41,7 +42,9 @@ class FrameRow(Section):
     origin: str
     ra_deg: float  # of the frame's centre
     dec_deg: float
-    sky_noise_nmgy: float
+    sky_noise_nmgy: float  # of the whole frame
+    sky_noise_left_nmgy: float  # of each half, which has an amplifier of its own
+    sky_noise_right_nmgy: float
     nmgy_per_count: float
     gain_e_per_count: float
     psf_fwhm_arcsec: float
@@ -51,6 +54,10 @@ class FrameRow(Section):
     def field_id(self) -> FieldId:
         """The field that the frame shows."""
         return FieldId(self.run, self.camcol, self.field)
+
+    def noise_of(self, half: Half) -> float:
+        """The sky noise of one half, in nmgy."""
+        return self.sky_noise_left_nmgy if half == "left" else self.sky_noise_right_nmgy
 
 
 class Refusal(Section):
@@ -134,6 +141,8 @@ def describe(path: Path, frame: Frame, origin: str, inspection: Inspection) -> F
         ra_deg=float(ra),
         dec_deg=float(dec),
         sky_noise_nmgy=inspection.sky_noise_nmgy[frame.band],
+        sky_noise_left_nmgy=inspection.half_noise_nmgy[frame.band]["left"],
+        sky_noise_right_nmgy=inspection.half_noise_nmgy[frame.band]["right"],
         nmgy_per_count=frame.nmgy_per_count,
         gain_e_per_count=gain_e_per_count(identity, frame.band),
         psf_fwhm_arcsec=inspection.psf_fwhm_arcsec[frame.band],

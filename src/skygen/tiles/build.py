@@ -14,11 +14,12 @@ from skygen.sky.conditions import BandConditions
 from skygen.sky.field import FieldId, sources_name
 from skygen.sky.frame import PIXEL_SCALE_ARCSEC
 from skygen.sky.manifest import FrameRow, Manifest
+from skygen.sky.readout import HALVES, Half, readout
 from skygen.tiles.cut import REFERENCE
 from skygen.tiles.manifest import MANIFEST, FieldReport, ShardReport, manifest_schema, merge_parts
 from skygen.tiles.plan import plan_shards
 from skygen.tiles.shard import ShardJob, make_shard, part_path
-from skygen.tiles.split import Splits, split_fields
+from skygen.tiles.split import Splits, hold_out_fields, split_fields
 from skygen.tiles.store import CARD, SPLITS, Shard, Split, Survival, TileSetCard
 from skygen.tiles.writer import data_hash, write_card
 from skygen.workers import work_on
@@ -56,12 +57,12 @@ def build_tile_set(
     gives as many tiles as the scale says, at most, whatever other fields there are. Shards are made by the workers of
     `scheduler`, or by processes of this machine: the same bytes. A build that was stopped, even by kill -9, goes on
     with the shards that it had finished. Raises `FileNotFoundError` where there are no frames, and `ValueError` where
-    there are too few fields, a split gets no tile, or a frame is damaged: a store that was in `folder` then stays.
+    there are too few fields, one to be held out is not there, a split gets no tile, or a frame is damaged: a store that
+    was in `folder` then stays.
     """
     known = _by_field(Manifest.read(frames).frames, tile_set.bands)
     whole = {field: of_bands for field, of_bands in known.items() if len(of_bands) == len(tile_set.bands)}
-    places = {field: (row[REFERENCE].ra_deg, row[REFERENCE].dec_deg) for field, row in whole.items()}
-    splits = split_fields(places, tile_set.validation, tile_set.test, tile_set.seed)
+    splits = _split(tile_set, known, whole)
     jobs = _jobs(splits, whole, tile_set, scale)
     with resume_folder(folder.resolve(), _key(frames, tile_set, scale, jobs)) as building:
         work = partial(make_shard, frames.resolve(), building, tile_set)
@@ -85,6 +86,31 @@ def _by_field(rows: Iterable[FrameRow], bands: Sequence[str]) -> Known:
     for row in rows:
         known[row.field_id] |= {row.band: row} if row.band in bands else {}
     return {field: {band: found[band] for band in bands if band in found} for field, found in known.items()}
+
+
+def _split(tile_set: TileSetParams, known: Known, whole: Known) -> Splits:
+    places = {field: (row[REFERENCE].ra_deg, row[REFERENCE].dec_deg) for field, row in whole.items()}
+    if tile_set.hold_out is None:
+        return split_fields(places, tile_set.validation, tile_set.test, tile_set.seed)
+    validation, test = (
+        [FieldId.parse(name) for name in names] for names in (tile_set.hold_out.validation, tile_set.hold_out.test)
+    )
+    for field in (*validation, *test):
+        if field not in known:
+            raise ValueError(f"hold_out names {field}, of which there are no frames; there are {_some(known)}")
+        lacking = [band for band in tile_set.bands if band not in known[field]]
+        if lacking:
+            raise ValueError(
+                f"hold_out names {field}, which lacks {', '.join(lacking)}; supply its frames, or hold out another "
+                f"field: complete are {_some(whole)}"
+            )
+    return hold_out_fields(places, validation, test)
+
+
+def _some(known: Known, at_most: int = 20) -> str:
+    names = [str(field) for field in sorted(known)]
+    more = [f"and {len(names) - at_most} more"] if len(names) > at_most else []
+    return ", ".join([*names[:at_most], *more]) or "none"
 
 
 def _jobs(splits: Splits, known: Known, tile_set: TileSetParams, scale: TilesScale) -> list[ShardJob]:
@@ -119,8 +145,9 @@ def _card(
     for report in reports:
         if report.shard is not None:
             shards[report.split].append(report.shard)
-    held = [field for of_split in shards.values() for shard in of_split for field in shard.fields]
-    conditions = {field: _conditions(known[FieldId.parse(field)]) for field in held}
+    halves = {readout(field, half): (of_bands, half) for field, of_bands in known.items() for half in HALVES}
+    held = [name for of_split in shards.values() for shard in of_split for name in shard.readouts]
+    conditions = {name: _conditions(*halves[name]) for name in held}
     return TileSetCard(
         name=name,
         size=tile_set.size,
@@ -138,10 +165,10 @@ def _card(
     )
 
 
-def _conditions(of_bands: Mapping[str, FrameRow]) -> list[BandConditions]:
+def _conditions(of_bands: Mapping[str, FrameRow], half: Half) -> list[BandConditions]:
     return [
         BandConditions(
-            sky_noise_nmgy=row.sky_noise_nmgy,
+            sky_noise_nmgy=row.noise_of(half),
             nmgy_per_electron=row.nmgy_per_count / row.gain_e_per_count,
             psf_fwhm_arcsec=row.psf_fwhm_arcsec,
         )

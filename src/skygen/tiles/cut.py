@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from skygen.params import Flag, TileSetParams
 from skygen.sky.frame import Frame
 from skygen.sky.inspection.defects import touching
+from skygen.sky.readout import Half, in_right_half
 from skygen.sky.registration import band_shift, sky_position
 
 REFERENCE = "r"
@@ -25,7 +26,7 @@ Places = tuple[Pixels, Pixels]
 
 @dataclass(frozen=True)
 class FieldTiles:
-    """Tiles of one field, cut as they are asked for, and what became of the places tried.
+    """Tiles of one field, the left half's first, cut as they are asked for, and what became of the places tried.
 
     `x`, `y` [N] are the lower left pixels in r, `ra_deg`, `dec_deg` [N] the centres, `flags` [N] by name say what
     touches a tile in any band. Of `tried` places, `good` were fit to keep, and `spoilt` counts those that each cause
@@ -51,14 +52,22 @@ class FieldTiles:
         self._cut(flux, 0)
         return flux
 
-    def blocks(self) -> Iterator[NDArray[np.float32]]:
-        """The tiles in turn, some of them at a time [n, bands, H, W], in memory that the next ones overwrite."""
+    @property
+    def right(self) -> NDArray[np.bool_]:
+        """Which tiles [N] have their centre in the right half of r."""
+        return _right(self.x, self.size, self.frames[REFERENCE])
+
+    def blocks(self) -> Iterator[tuple[Half, NDArray[np.float32]]]:
+        """The tiles in turn, some of one half at a time [n, bands, H, W], in memory that the next ones overwrite."""
         tile = (len(self.corners), self.size, self.size)
         buffer = np.empty((max(1, _BLOCK_PX // math.prod(tile)), *tile), dtype=np.float32)
-        for start in range(0, len(self.x), len(buffer)):
-            block = buffer[: len(self.x) - start]
-            self._cut(block, start)
-            yield block
+        middle, count = int((~self.right).sum()), len(self.x)
+        parts: list[tuple[Half, int, int]] = [("left", 0, middle), ("right", middle, count)]
+        for half, first, last in parts:
+            for start in range(first, last, len(buffer)):
+                block = buffer[: last - start]
+                self._cut(block, start)
+                yield half, block
 
     def _cut(self, tiles: NDArray[np.float32], start: int) -> None:
         """Fill `tiles` with those from number `start` on."""
@@ -91,7 +100,7 @@ def cut_field(
     places: Places,
     limit: int,
 ) -> FieldTiles:
-    """At most `limit` tiles of one field at `places`, those fit for the tile set, in the order of `places`.
+    """At most `limit` tiles of one field: the first of `places` that are fit for the tile set, the left half's first.
 
     `frames` maps a band to its frame; `sources` and `defects` are those of `skygen.sky.inspection`. A place is dropped
     where a registered band would leave its frame, where a flag of `tile_set.drop` touches it in any band, or, if the
@@ -112,6 +121,7 @@ def cut_field(
         spoilt[NO_SOURCE] = ~_holds_one(sources[sources["snr"] >= tile_set.source_snr], x, y, size)
     good = np.flatnonzero(~np.logical_or.reduce(list(spoilt.values())))
     kept = good[:limit]
+    kept = kept[np.argsort(_right(x[kept], size, frames[REFERENCE]), kind="stable")]
     ra, dec = sky_position(wcs, x[kept] + middle, y[kept] + middle)
     return FieldTiles(
         size=size,
@@ -126,6 +136,10 @@ def cut_field(
         good=len(good),
         spoilt={cause: int(found.sum()) for cause, found in spoilt.items()},
     )
+
+
+def _right(x: Pixels, size: int, frame: Frame) -> NDArray[np.bool_]:
+    return in_right_half(x + size // 2, frame.flux_nmgy.shape[1])
 
 
 def _inside(x: Pixels, y: Pixels, size: int, frame: Frame) -> NDArray[np.bool_]:

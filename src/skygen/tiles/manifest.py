@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -58,6 +59,9 @@ def tile_rows(
     columns |= {"index": range(first, first + count), "x": tiles.x, "y": tiles.y}
     columns |= {"ra_deg": tiles.ra_deg, "dec_deg": tiles.dec_deg}
     columns |= {str(flag): touched for flag, touched in tiles.flags.items()}
+    for band, frame in frames.items():
+        of_half = np.where(tiles.right, frame.noise_of("right"), frame.noise_of("left"))
+        columns[f"sky_noise_{band}_nmgy"] = of_half
     return pa.table([pa.array(columns[name], schema.field(name).type) for name in schema.names], schema=schema)
 
 
@@ -82,7 +86,6 @@ def manifest_schema(bands: Sequence[str]) -> pa.Schema:
 
 def _of_band(band: str, frame: FrameRow) -> dict[str, float]:
     return {
-        f"sky_noise_{band}_nmgy": frame.sky_noise_nmgy,
         f"gain_{band}_e_per_count": frame.gain_e_per_count,
         f"nmgy_per_count_{band}": frame.nmgy_per_count,
         f"psf_fwhm_{band}_arcsec": frame.psf_fwhm_arcsec,

@@ -11,6 +11,7 @@ from skygen.sky.field import FieldId, sources_name
 from skygen.sky.frame import read_frame
 from skygen.sky.inspection.inspect import read_inspection, read_offsets
 from skygen.sky.manifest import FrameRow
+from skygen.sky.readout import readout
 from skygen.sky.registration import register
 from skygen.tiles.cut import REFERENCE, FieldTiles, Places, cut_field, grid_places, random_places
 from skygen.tiles.manifest import FieldReport, ShardReport, manifest_schema, read_part, tile_rows, write_part
@@ -44,11 +45,11 @@ def make_shard(frames: Path, folder: Path, tile_set: TileSetParams, job: ShardJo
     with write_shard(path, (len(tile_set.bands), tile_set.size, tile_set.size), tile_set.dtype) as writer:
         for field, of_bands in job.fields.items():
             tiles = _cut(frames, field, of_bands, tile_set, job)
-            rows.append(tile_rows(job.split, path.name, sum(writer.fields.values()), tiles, of_bands, schema))
-            for block in tiles.blocks():
-                writer.add(str(field), block)
+            rows.append(tile_rows(job.split, path.name, sum(writer.readouts.values()), tiles, of_bands, schema))
+            for half, block in tiles.blocks():
+                writer.add(readout(field, half), block)
             reports.append(FieldReport(str(field), len(tiles.x), tiles.tried, tiles.good, tiles.spoilt))
-    shard = describe_shard(path, writer.fields) if any(writer.fields.values()) else None
+    shard = describe_shard(path, writer.readouts) if writer.readouts else None
     if shard is None:
         path.unlink(missing_ok=True)  # a second worker may be at it, where the first was taken for lost
     report = ShardReport(job.split, shard, reports)

@@ -59,6 +59,39 @@ def split_fields(places: Mapping[FieldId, tuple[float, float]], validation: floa
     return Splits(splits, [known[index] for index in np.flatnonzero(shared)])
 
 
+def hold_out_fields(
+    places: Mapping[FieldId, tuple[float, float]], validation: Iterable[FieldId], test: Iterable[FieldId]
+) -> Splits:
+    """The fields `validation` and `test` held out, as they are named; all others of `places` train.
+
+    Fields that share sky with a held-out one are left out. Raises `ValueError` where fields of validation and test
+    share sky, or none is left to train on; `places` must have all that are named.
+    """
+    known = sorted(places)
+    ra, dec = np.array([places[field] for field in known]).T
+    of: dict[FieldId, Split] = {**dict.fromkeys(validation, "validation"), **dict.fromkeys(test, "test")}
+    dealt = np.array([SPLITS.index(of.get(field, "train")) for field in known], dtype=np.int8)
+    shared = _shared(dealt, ra, dec)
+    clash = [str(known[index]) for index in np.flatnonzero(shared & (dealt > 0))]
+    if clash:
+        raise ValueError(
+            f"hold_out: {', '.join(clash)} of validation shares sky with a field of test; name both in one of the "
+            "two, or fields that lie further apart"
+        )
+    splits = {
+        split: [known[index] for index in np.flatnonzero((dealt == number) & ~shared)]
+        for number, split in enumerate(SPLITS)
+    }
+    left_out = [known[index] for index in np.flatnonzero(shared)]
+    if not splits["train"]:
+        near = f", and {', '.join(map(str, left_out))} shares sky with one that is" if left_out else ""
+        raise ValueError(
+            f"hold_out leaves no field to train on: {len(of)} of {len(known)} complete fields are held out{near}; "
+            "hold out fewer, or give more fields"
+        )
+    return Splits(splits, left_out)
+
+
 def _wanted(count: int, validation: float, test: float) -> dict[Split, int]:
     held_out = [max(1, round(share * count)) for share in (validation, test)]
     while sum(held_out) >= count:

@@ -3,6 +3,7 @@
 Training reads a store with this file alone; the manifest, a row a tile, is `skygen.tiles.manifest`'s.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
@@ -14,6 +15,7 @@ from pydantic import model_validator
 from skygen.files import read_json
 from skygen.params import Section, validate
 from skygen.sky.conditions import BandConditions
+from skygen.sky.readout import field_of
 from skygen.sky.stretch import Stretch
 
 Split = Literal["train", "validation", "test"]
@@ -24,17 +26,25 @@ _OPEN_SHARDS = 400  # mapped at once by a split: each holds a file open, of whic
 
 
 class Shard(Section):
-    """One `.npy` file of the store: its name, how many tiles it holds, how many of each field in turn, and its hash."""
+    """One `.npy` file of the store: its name, how many tiles it holds, how many of each readout in turn, its hash."""
 
     name: str
     tiles: int
-    fields: dict[str, int]
+    readouts: dict[str, int]
     sha256: str
 
+    @property
+    def fields(self) -> dict[str, int]:
+        """How many tiles each field gives, in turn."""
+        fields: Counter[str] = Counter()
+        for readout, tiles in self.readouts.items():
+            fields[field_of(readout)] += tiles
+        return dict(fields)
+
     @model_validator(mode="after")
-    def _fields_add_up(self) -> Self:
-        if sum(self.fields.values()) != self.tiles:
-            raise ValueError(f"its fields give {sum(self.fields.values())} tiles, not {self.tiles}")
+    def _readouts_add_up(self) -> Self:
+        if sum(self.readouts.values()) != self.tiles:
+            raise ValueError(f"its readouts give {sum(self.readouts.values())} tiles, not {self.tiles}")
         return self
 
 
@@ -62,7 +72,7 @@ class TileSetCard(Section):
     fields: dict[Split, list[str]]
     left_out: dict[str, list[str]]  # fields in no split, by cause
     survival: dict[Split, Survival]
-    conditions: dict[str, list[BandConditions]]  # of every field that gave tiles, in the order of `bands`
+    conditions: dict[str, list[BandConditions]]  # of every readout that gave tiles, in the order of `bands`
     shards: dict[Split, list[Shard]]
     data_hash: str  # SHA-256 over the shards' hashes and the conditions
 
@@ -115,7 +125,11 @@ class TileSplit:
 
     def fields(self) -> list[str]:
         """The field (run-camcol-field) of every tile, in the order of the tiles."""
-        return [name for shard in self._shards for name, tiles in shard.fields.items() for _ in range(tiles)]
+        return [field_of(readout) for readout in self.readouts()]
+
+    def readouts(self) -> list[str]:
+        """The readout (run-camcol-field/half) of every tile, by which the card has its conditions."""
+        return [name for shard in self._shards for name, tiles in shard.readouts.items() for _ in range(tiles)]
 
     def _tiles(self, number: int) -> NDArray[Any]:
         tiles = self._open.get(number)

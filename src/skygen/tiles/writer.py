@@ -1,4 +1,4 @@
-"""Writing a tile store: shards field by field, and the card, which makes the store whole."""
+"""Writing a tile store: shards readout by readout, and the card, which makes the store whole."""
 
 import hashlib
 import json
@@ -16,30 +16,31 @@ from skygen.tiles.store import CARD, SPLITS, Shard, Split, TileSetCard
 
 
 class ShardWriter:
-    """Takes the tiles of a shard field by field, straight to its file, so that memory stays flat; see `write_shard`."""
+    """Takes a shard's tiles readout by readout, straight to its file, so that memory stays flat; see `write_shard`."""
 
     def __init__(self, stream: BinaryIO, tile: tuple[int, int, int], dtype: str) -> None:
         self._stream, self._tile, self._dtype = stream, tile, np.dtype(dtype).newbyteorder("<")
-        self.fields: dict[str, int] = {}
+        self.readouts: dict[str, int] = {}
         self._write_header()
 
-    def add(self, field: str, flux_nmgy: NDArray[np.floating]) -> None:
-        """Append tiles [N, bands, H, W] of `field`: a new one, or the one last added to.
+    def add(self, readout: str, flux_nmgy: NDArray[np.floating]) -> None:
+        """Append tiles [N, bands, H, W] of `readout`: a new one, or the one last added to.
 
-        Raises `ValueError` where they are of another shape or field, or hold a flux that the shard's type cannot.
+        Raises `ValueError` where they are of another shape or of a readout before the last, or hold a flux that the
+        shard's type cannot.
         """
         if flux_nmgy.shape[1:] != self._tile:
-            raise ValueError(f"field {field}: tiles of shape {flux_nmgy.shape[1:]} for a shard of {self._tile}")
-        if field in self.fields and field != next(reversed(self.fields)):
-            raise ValueError(f"field {field} is in the shard already, before {next(reversed(self.fields))}")
+            raise ValueError(f"{readout}: tiles of shape {flux_nmgy.shape[1:]} for a shard of {self._tile}")
+        if readout in self.readouts and readout != next(reversed(self.readouts)):
+            raise ValueError(f"{readout} is in the shard already, before {next(reversed(self.readouts))}")
         limit = np.finfo(self._dtype).max
         if flux_nmgy.size and not max(-flux_nmgy.min(), flux_nmgy.max()) <= limit:
             raise ValueError(
-                f"field {field}: fluxes from {flux_nmgy.min()} to {flux_nmgy.max()} nmgy; {self._dtype.name} holds "
+                f"{readout}: fluxes from {flux_nmgy.min()} to {flux_nmgy.max()} nmgy; {self._dtype.name} holds "
                 f"finite ones up to {limit}: set dtype to float32, or leave the frame out"
             )
         self._stream.write(np.ascontiguousarray(flux_nmgy, dtype=self._dtype).data)
-        self.fields[field] = self.fields.get(field, 0) + len(flux_nmgy)
+        self.readouts[readout] = self.readouts.get(readout, 0) + len(flux_nmgy)
 
     def finish(self) -> None:
         """Write the number of tiles into the header: numpy leaves room for it."""
@@ -49,7 +50,7 @@ class ShardWriter:
     def _write_header(self) -> None:
         np.lib.format.write_array_header_1_0(
             self._stream,
-            {"descr": self._dtype.str, "fortran_order": False, "shape": (sum(self.fields.values()), *self._tile)},
+            {"descr": self._dtype.str, "fortran_order": False, "shape": (sum(self.readouts.values()), *self._tile)},
         )
 
 
@@ -62,15 +63,15 @@ def write_shard(path: Path, tile: tuple[int, int, int], dtype: str) -> Iterator[
         writer.finish()
 
 
-def describe_shard(path: Path, fields: Mapping[str, int]) -> Shard:
-    """The card's entry of the shard at `path`, whose tiles are of `fields`."""
-    return Shard(name=path.name, tiles=sum(fields.values()), fields=dict(fields), sha256=sha256_file(path))
+def describe_shard(path: Path, readouts: Mapping[str, int]) -> Shard:
+    """The card's entry of the shard at `path`, whose tiles are of `readouts`."""
+    return Shard(name=path.name, tiles=sum(readouts.values()), readouts=dict(readouts), sha256=sha256_file(path))
 
 
 def data_hash(shards: Mapping[Split, Sequence[Shard]], conditions: Mapping[str, Sequence[BandConditions]]) -> str:
-    """The SHA-256 over the hashes of all shards, in the order of splits and shards, and over the fields' conditions."""
+    """The SHA-256 over the hashes of all shards, in the order of splits and shards, and over the conditions."""
     hashes = [shard.sha256 for split in SPLITS for shard in shards[split]]
-    measured = [(field, [band.model_dump() for band in bands]) for field, bands in conditions.items()]
+    measured = [(readout, [band.model_dump() for band in bands]) for readout, bands in conditions.items()]
     return hashlib.sha256(json.dumps([hashes, measured]).encode()).hexdigest()
 
 

@@ -30,8 +30,8 @@ class Batches:
         self._share = team.share(batch)
         self._shape = (len(card.bands), card.size, card.size)
         self._conditions = Conditions.of_fields(list(card.conditions.values()), card.pixel_scale_arcsec)
-        rows = {field: row for row, field in enumerate(card.conditions)}
-        self._rows = torch.tensor([rows[field] for field in split.fields()])
+        rows = {readout: row for row, readout in enumerate(card.conditions)}
+        self._rows = torch.tensor([rows[readout] for readout in split.readouts()])
 
     def draw(self, rng: torch.Generator, real: bool) -> Draws:
         """The draws of one update of a network; `real` says whether it needs real tiles."""

@@ -22,8 +22,8 @@ class Validation:
 
     def __init__(self, recipe: Recipe, store: TileStore, camera: Camera, device: torch.device) -> None:
         tiles, card = store.split("validation"), store.card
-        real, fields = tiles.array(), tiles.fields()
-        first, second = halves(fields)
+        real, readouts = tiles.array(), tiles.readouts()
+        first, second = halves(readouts)
         self._score = ValidationScore(real[first], real[second])
         self._camera, self._device = camera, device
         numbers = range(len(first))
@@ -31,7 +31,7 @@ class Validation:
         self._sky = None
         if camera.noise:
             shape = (len(card.bands), card.size, card.size)
-            observed = [card.conditions[fields[index]] for index in second]
+            observed = [card.conditions[readouts[index]] for index in second]
             conditions = Conditions.of_fields(observed, card.pixel_scale_arcsec)
             self._sky = Sky(conditions, noise_of(shape, _SEED, numbers))
             self._real_diversity = _diversity(real[second])

@@ -70,6 +70,20 @@ def test_a_field_has_sources_a_psf_noise_and_an_offset_for_each_band(inspection)
     assert all(0.01 < noise < 0.08 for noise in inspection.sky_noise_nmgy.values())
 
 
+def test_each_half_has_the_noise_of_its_amplifier(inspection):
+    for band, halves in inspection.half_noise_nmgy.items():
+        least, most = sorted(halves.values())
+        assert least <= inspection.sky_noise_nmgy[band] <= most
+        assert (most / least > 1.08) == (band == "i")  # as the survey's
+
+
+def test_a_half_without_noise_is_refused(frames):
+    flux = frames["i"].flux_nmgy.copy()
+    flux[:, 1024:] = 0.25
+    with pytest.raises(InspectionError, match="more than half of the pixels in i are equal; fetch the file again"):
+        inspect_field({**frames, "i": replace(frames["i"], flux_nmgy=flux)})
+
+
 def test_the_simulations_wcs_is_exact_so_that_stars_lie_where_they_should(inspection):
     assert all(abs(offset) < 0.02 for offsets in inspection.offset_px.values() for offset in offsets)
 
@@ -118,7 +132,7 @@ def test_what_is_written_is_read_the_same(tmp_path, inspection):
 
 def test_so_is_a_field_without_sources_and_defects(tmp_path):
     path = tmp_path / "sources.fits"
-    nothing = Inspection(np.zeros(0, SOURCE), np.zeros(0, DEFECT), {}, {}, {}, {})
+    nothing = Inspection(np.zeros(0, SOURCE), np.zeros(0, DEFECT), {}, {}, {}, {}, {})
     write_inspection(path, nothing, FIELD)
 
     assert [len(table) for table in read_inspection(path)] == [0, 0]

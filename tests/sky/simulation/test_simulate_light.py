@@ -4,7 +4,7 @@ import galsim
 import numpy as np
 import pytest
 
-from skygen.sky.ccd import dark_variance_counts2, gain_e_per_count
+from skygen.sky.ccd import dark_variance_counts2, dark_variance_of_halves_counts2, gain_e_per_count
 from skygen.sky.frame_format import sky_grid
 from skygen.sky.simulation import light
 from skygen.sky.simulation.artefacts import GROWN_PX, Trail, fill_saturated, saturated_pixels, trail_nmgy
@@ -48,7 +48,7 @@ def distances(frame, x, y):
 
 def expected_noise_nmgy(frame):
     gain = gain_e_per_count(frame.field_id, frame.band)
-    dark = dark_variance_counts2(frame.field_id, frame.band)
+    dark = np.mean([*dark_variance_of_halves_counts2(frame.field_id, frame.band).values()])
     shared = (1 - DEFERRED) ** 2 + DEFERRED**2
     rounding = 1 / 12
     return np.sqrt(frame.sky_counts.mean() / gain * shared + dark + rounding) * frame.nmgy_per_count

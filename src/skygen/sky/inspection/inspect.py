@@ -20,6 +20,7 @@ from skygen.sky.inspection.detection import SOURCE, detect
 from skygen.sky.inspection.psf import MIN_STARS, Psf, centre, choose_stars, measure_psf
 from skygen.sky.inspection.trails import find_trails
 from skygen.sky.noise import pixel_noise
+from skygen.sky.readout import Half, halves_of
 from skygen.sky.registration import sky_position
 
 REFERENCE = "r"  # the band in which sources are found
@@ -37,13 +38,17 @@ class InspectionError(ValueError):
 
 @dataclass(frozen=True)
 class Inspection:
-    """What a field holds: sources found in r, defects of all bands, and by band the PSF and the sky noise."""
+    """What a field holds: sources found in r, defects of all bands, and by band the PSF and the sky noise.
+
+    Noise is that of the whole frame, by which sources are found, and that of each half.
+    """
 
     sources: NDArray[np.void]  # [sources] of type SOURCE, in pixels of r
     defects: NDArray[np.void]  # [defects] of type DEFECT, in pixels of their band
     psf_fwhm_arcsec: dict[str, float]
     psf_stars: dict[str, int]
     sky_noise_nmgy: dict[str, float]
+    half_noise_nmgy: dict[str, dict[Half, float]]
     offset_px: dict[str, tuple[float, float]]  # in x and y, of the stars from where the bands' WCS and r expect them
 
 
@@ -53,7 +58,11 @@ def inspect_field(frames: Mapping[str, Frame]) -> Inspection:
     Raises `InspectionError` where a band has no noise, or fewer than 5 stars to measure the PSF with, or where light
     fills the field.
     """
-    noise = {band: _noise(frame) for band, frame in frames.items()}
+    noise = {band: _noise(frame.flux_nmgy, band) for band, frame in frames.items()}
+    of_halves = {
+        band: {half: _noise(part, band) for half, part in halves_of(frame.flux_nmgy).items()}
+        for band, frame in frames.items()
+    }
     sources = _detect(frames[REFERENCE], noise[REFERENCE])
     stars = choose_stars(sources, frames[REFERENCE].flux_nmgy.shape)
     x, y, found = centre(frames[REFERENCE].flux_nmgy, stars["x"], stars["y"])
@@ -64,6 +73,7 @@ def inspect_field(frames: Mapping[str, Frame]) -> Inspection:
         psf_fwhm_arcsec={band: psf.fwhm_arcsec for band, psf in psfs.items()},
         psf_stars={band: psf.stars for band, psf in psfs.items()},
         sky_noise_nmgy=noise,
+        half_noise_nmgy=of_halves,
         offset_px={band: psf.offset_px for band, psf in psfs.items()},
     )
 
@@ -117,10 +127,10 @@ def _table(hdu: fits.BinTableHDU, dtype: np.dtype[np.void]) -> NDArray[np.void]:
     return table
 
 
-def _noise(frame: Frame) -> float:
-    noise = pixel_noise(frame.flux_nmgy)
+def _noise(flux_nmgy: NDArray[np.floating], band: str) -> float:
+    noise = pixel_noise(flux_nmgy)
     if noise == 0:
-        raise InspectionError(f"more than half of the pixels in {frame.band} are equal", "fetch the file again")
+        raise InspectionError(f"more than half of the pixels in {band} are equal", "fetch the file again")
     return noise
 
 

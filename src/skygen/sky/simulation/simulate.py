@@ -1,9 +1,9 @@
 """A simulated field: sources through atmosphere, telescope and CCD, then calibrated as the survey does.
 
 Photons of GalSim's stars and galaxies through the survey's form of PSF, the same over the field, on a tilted plane of
-sky, with Poisson noise, read noise and whole counts. Bright stars have wings, glow, spikes and saturated cores; a frame
-in a hundred has a satellite's trail. It has no spiral arms, cosmic rays, ghosts, or errors of calibration and sky
-subtraction.
+sky, with Poisson noise, each half's read noise and whole counts. Bright stars have wings, glow, spikes and saturated
+cores; a frame in a hundred has a satellite's trail. It has no spiral arms, cosmic rays, ghosts, or errors of
+calibration and sky subtraction.
 """
 
 from collections.abc import Sequence
@@ -13,11 +13,12 @@ import numpy as np
 from astropy.wcs import WCS
 from numpy.typing import NDArray
 
-from skygen.sky.ccd import dark_variance_counts2, gain_e_per_count
+from skygen.sky.ccd import dark_variance_of_halves_counts2, gain_e_per_count
 from skygen.sky.field import FieldId
 from skygen.sky.frame import SHAPE
 from skygen.sky.frame_file import keep_significant_bits
 from skygen.sky.frame_format import FullFrame, sky_grid
+from skygen.sky.readout import in_right_half
 from skygen.sky.registration import sky_position
 from skygen.sky.simulation.artefacts import fill_saturated, saturated_pixels, trail_nmgy
 from skygen.sky.simulation.catalogue import Catalogue, draw_catalogue
@@ -77,7 +78,6 @@ def expose(
 ) -> FullFrame:
     """The frame that `exposure` takes of `catalogue`, whose positions are pixels of the frame with WCS `reference`."""
     gain = gain_e_per_count(exposure.field_id, exposure.band)
-    dark = dark_variance_counts2(exposure.field_id, exposure.band)
     calibration = exposure.calibration_nmgy_per_count
     sky = _interpolate_sky(exposure.sky_counts, shape)
     drawn_e, shot_e = _light(catalogue, reference, exposure, shape, rng)
@@ -86,7 +86,7 @@ def expose(
         expected_e += trail_nmgy(exposure.trail, shape) / calibration * gain
     arrived = rng.poisson(expected_e) + shot_e
     electrons = arrived - DEFERRED * np.diff(arrived, axis=1, prepend=arrived[:, :1])
-    read_noise = np.sqrt(dark) * rng.standard_normal(shape, dtype=np.float32)
+    read_noise = _read_noise_counts(exposure, shape[1]) * rng.standard_normal(shape, dtype=np.float32)
     counts = np.rint(electrons / gain + read_noise)
     saturated = saturated_pixels(expected_e / gain, exposure.full_well_counts)
     flux = (fill_saturated(counts - sky, saturated) * calibration).astype(np.float32)
@@ -99,6 +99,13 @@ def expose(
         calibration_nmgy_per_count=calibration,
         sky_counts=exposure.sky_counts,
     )
+
+
+def _read_noise_counts(exposure: Exposure, columns: int) -> NDArray[np.float32]:
+    """The standard deviation [W] by column of what the electronics add: each half's amplifier has its own."""
+    dark = dark_variance_of_halves_counts2(exposure.field_id, exposure.band)
+    right = in_right_half(np.arange(columns), columns)
+    return np.sqrt(np.where(right, dark["right"], dark["left"]).astype(np.float32))
 
 
 def _interpolate_sky(sky_counts: NDArray[np.float32], shape: tuple[int, int]) -> NDArray[np.float64]:
