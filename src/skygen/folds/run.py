@@ -68,7 +68,7 @@ class _Series:
             try:
                 results[fold.test] = self._fold(fold)
             except (OSError, ValueError) as error:
-                failed[fold.test] = str(error).partition("\n")[0]
+                failed[fold.test] = str(error)
                 self.say(f"{fold.test}: {error}")
             if results:
                 self._sum_up(run, results, failed)
