@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from skygen.measure.accuracy import PARTS, accuracy
+from skygen.measure.accuracy import accuracy
 from skygen.measure.metric import Measure, Tiles, Values, Weights
 
 CONTROLS = ("real_real", "between_fields", "matched", "collapsed")  # beside a metric's value
