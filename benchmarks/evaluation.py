@@ -15,6 +15,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
+import torch
 
 from benchmarks.limits import print_machine
 from skygen.bundle.bundle import Bundle
@@ -47,10 +48,10 @@ def main(*arguments: str) -> None:
     print_machine()
     for tiles in GOALS_S:
         found = {}
-        for count in SIZES:
-            with TemporaryDirectory() as folder:
-                make_store(Path(folder), tiles, count)
-                found[count] = in_a_process(folder, tiles, count)
+        for size in SIZES:
+            with TemporaryDirectory() as place:
+                make_store(Path(place), tiles, size)
+                found[size] = in_a_process(place, tiles, size)
         print_table(tiles, found)
 
 
@@ -75,7 +76,7 @@ def print_table(tiles: str, found: dict[int, dict[str, float]]) -> None:
 def measure(folder: Path, tiles: str, count: int) -> dict[str, float]:
     """Seconds of each step of the evaluation of a model with `count` tiles, of the whole, and the peak memory in GB."""
     store, bundle, clock = TileStore.open(folder), Bundle.load(shipped(tiles)), Clock()
-    encoder = load_encoder(store, "cpu")
+    encoder = load_encoder(store, torch.device("cpu"))
     train = np.random.default_rng(0).normal(0, 1, (TRAIN_A_TILE * count, encoder.card.features)).astype(np.float32)
     given = Given(store.card.bands, encoder.encode, 0, train, lambda some: some.mean(axis=(1, 2, 3)))
     measures = clock.watch(measures_of(given))

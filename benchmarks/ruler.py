@@ -36,11 +36,11 @@ def main(*stores: str) -> None:
     if not stores:
         sys.exit("usage: python -m benchmarks.ruler STORE..., such as .folds/*/data/tiles/r64")
     seen: Seen = defaultdict(list)
-    for number, folder in enumerate(stores):
-        store = TileStore.open(Path(folder))
-        print(f"{number + 1} of {len(stores)}: {folder}, {len(store.split('test'))} tiles", file=sys.stderr, flush=True)
+    opened = [TileStore.open(Path(folder)) for folder in stores]
+    for store in opened:
+        print(f"{store.folder}: {len(store.split('test'))} tiles", file=sys.stderr, flush=True)
         look(store, seen)
-    print_table(store, seen, len(stores))
+    print_table(opened[0], seen, len(opened))
 
 
 def look(store: TileStore, seen: Seen) -> None:
@@ -77,7 +77,7 @@ def print_table(store: TileStore, seen: Seen, fields: int) -> None:
 
 
 def _cell(answers: list[bool] | None) -> str:
-    return "–" if answers is None else str(sum(answers))
+    return "-" if answers is None else str(sum(answers))
 
 
 if __name__ == "__main__":

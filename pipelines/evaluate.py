@@ -38,8 +38,9 @@ def main(tiles: str, recipe: str, seed: str) -> None:
     encoder = load_encoder(store, device)
     shift, halvings = params.evaluation.seed, params.chosen.evaluation.halvings
     controls = read_control_values(Path("reports") / tiles / "controls.json", store, encoder, shift, halvings)
-    logits = logits_of(
-        load_discriminator(models / "discriminator.safetensors", bundle.card), bundle.card.stretch, device
+    weights = models / "discriminator.safetensors"  # which a bundle that was trained elsewhere may lack
+    logits = (
+        logits_of(load_discriminator(weights, bundle.card), bundle.card.stretch, device) if weights.is_file() else None
     )
     train_features = read_features(features_path(tiles), encoder, store)
     given = Given(store.card.bands, encoder.encode, shift, train_features, logits)

@@ -78,6 +78,7 @@ def test_the_chosen_section_follows_the_switch():
         ("tiles.r64.hold_out", "94-1-12", "valid dictionary"),
         ("scales.laptop.frames.fields", 2, "greater than or equal to 3"),
         ("scales.laptop.tiles.r64.held_out_a_field", 7, "greater than or equal to 8"),
+        ("scales.laptop.tiles.r64.train_a_field", None, "valid integer"),
         ("scales.laptop.training.r64.batch", 1, "greater than or equal to 2"),
         ("scales.laptop.training.r64.iterations", 1.5, "valid integer"),
         ("scales.laptop.training.r64.dropout_factor", 1.1, "less than or equal to 1"),

@@ -63,7 +63,7 @@ def survey_of(params: Params) -> Params:
 
 def cut(params: Params, name: str, survey: Path, folder: Path) -> TileStore:
     """The tiles of one set, of which nearly all fields are for training."""
-    tile_set = params.tiles[name].model_copy(update={"validation": _SHARE, "test": _SHARE})
+    tile_set = params.tiles[name].model_copy(update={"validation": _SHARE, "test": _SHARE, "hold_out": None})
     scale = TilesScale(train_a_field=params.encoder.sets[name].train_a_field, held_out_a_field=_HELD_OUT)
     build_tile_set(survey, folder, name, tile_set, scale)
     return TileStore.open(folder)

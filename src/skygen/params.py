@@ -177,10 +177,13 @@ class FramesScale(Section):
 
 
 class TilesScale(Section):
-    """How many tiles a field gives at most, so that a field's tiles do not depend on what other fields there are."""
+    """How many tiles a field gives at most, so that a field's tiles do not depend on what other fields there are.
+
+    Of a held-out field null is all tiles of its grid that are fit.
+    """
 
     train_a_field: Count
-    held_out_a_field: Annotated[int, Field(ge=8)]
+    held_out_a_field: Annotated[int, Field(ge=8)] | None
 
 
 class TrainingScale(Section):

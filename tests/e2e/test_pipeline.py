@@ -15,7 +15,7 @@ from astropy.io import fits
 from mlflow import MlflowClient
 
 from skygen.bundle.bundle import Bundle
-from skygen.evaluation.scoring import CONTROLS, entries
+from skygen.evaluation.scoring import CONTROLS, SAID, entries
 from skygen.files import sha256_folder
 from skygen.measure.table import MEANINGS
 from tests.e2e.conftest import Project
@@ -101,7 +101,7 @@ def test_every_run_reports_every_metric_with_its_controls(project: Project, tile
         ]
         assert set(found.pop("discriminator_accuracy")) == {"value", "interval"}
         for metric in found.values():
-            assert set(metric) == {"value", "interval", "excess", "excess_interval", "exceeds", *CONTROLS}
+            assert set(metric) == {"value", "interval", *SAID, *CONTROLS}
         assert found["diversity"]["collapsed"] == pytest.approx(0, abs=1e-4)
         assert 0 <= found["accuracy"]["real_real"] <= 1  # below 1 where so few real tiles have no part of it
 

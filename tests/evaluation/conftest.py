@@ -81,3 +81,9 @@ def encoder(tmp_path_factory: pytest.TempPathFactory, sky_store: TileStore) -> E
     training = EncoderTraining(train_a_field=150, iterations=60, batch=16, width=4)
     params = EncoderParams(fields=3, seed=0, features=16, lr=1e-3, sets={"r64": training})
     return train_encoder(tmp_path_factory.mktemp("encoder"), sky_store, params, training)
+
+
+@pytest.fixture(scope="session")
+def train_features(encoder: Encoder, sky_store: TileStore) -> np.ndarray:
+    """The features of the training tiles of `sky_store`."""
+    return encoder.encode(sky_store.split("train").array())

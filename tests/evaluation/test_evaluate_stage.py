@@ -168,7 +168,7 @@ def test_an_encoder_trained_anew_asks_for_new_controls(project):
     train_encoder(project / "encoders/r64", store, PARAMS.model_copy(update={"seed": 1}), TRAINING)
 
     with pytest.raises(
-        ValueError, match=r"controls.json was measured with .* but the encoder in .* stage controls@r64"
+        ValueError, match=r"controls.json was measured with .* but the encoder of the set .* stage controls@r64"
     ):
         evaluate.main("r64", "gan", "0")
 

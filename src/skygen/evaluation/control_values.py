@@ -36,8 +36,9 @@ class SplitControls(Section):
     def section(self, found: Found) -> dict[str, Any]:
         """A section of metrics.json of what was `found` of a set of tiles: metrics in the table's order, groups nested.
 
-        Each is {"value", "interval"} and, where it has controls, {"excess", "excess_interval", "exceeds", and the name
-        of each control}. Raises `ValueError` for a value that is not finite.
+        Each is {"value", "interval"} and, where it has controls, {"margin" and "matched_margin" (how much worse than
+        real tiles it and the matched control are: over several fields, the excess is of their sums), "excess",
+        "excess_interval", "exceeds", and the name of each control}. Raises `ValueError` for a value that is not finite.
         """
         nested: dict[str, Any] = {}
         for key in sorted(found, key=list(MEANINGS).index):
@@ -57,8 +58,11 @@ class SplitControls(Section):
         if key not in self.values:
             return entry
         meaning, matched = MEANINGS[key], np.array(self.matched.get(key, [0.0]))
-        found = excess(meaning, margin(meaning, rows, np.array(self.real_real[key])), matched)
+        margins = margin(meaning, rows, np.array(self.real_real[key]))
+        found = excess(meaning, margins, matched)
         entry |= {
+            "margin": rounded(float(margins.mean())),
+            "matched_margin": rounded(float(matched.mean())) if meaning.excess else None,
             "excess": None if found.value is None else rounded(found.value),
             "excess_interval": None if found.interval is None else [rounded(limit) for limit in found.interval],
             "exceeds": found.exceeds,

@@ -32,9 +32,9 @@ def held_out(store: TileStore, split: Split, seed: int, count: int) -> HeldOut:
     Held-out tiles lie on a grid, so that halves share no pixel.
     """
     tiles = store.split(split)
-    fields = tiles.fields()
-    weights = halvings(fields, count, (SEED, seed, SPLITS.index(split)))
-    return HeldOut(split, tiles.readouts(), len(set(fields)), weights)
+    readouts = tiles.readouts()
+    weights = halvings(readouts, count, (SEED, seed, SPLITS.index(split)))
+    return HeldOut(split, readouts, len(set(tiles.fields())), weights)
 
 
 def between_fields(train: TileSplit, count: int, seed: int) -> NDArray[np.int64]:

@@ -1,4 +1,4 @@
-"""How much worse than real tiles a value is, in units of what another field of the survey gets under the same conditions.
+"""How much worse than real tiles a value is, in units of what another field gets under the same conditions.
 
 The excess is (distance² - real-real²)₊ over the same of the matched control: 0 is as good as the other half of the same
 field, 1 as good as another field. Squares, since what the luck of few tiles adds to a distance adds up in squares.

@@ -7,10 +7,11 @@ from typing import Any, TypeVar
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from skygen.measure.accuracy import PARTS, accuracy
+from skygen.measure.accuracy import accuracy
 from skygen.measure.metric import Measure, Tiles, Values, Weights
 
 CONTROLS = ("real_real", "between_fields", "matched", "collapsed")  # beside a metric's value
+SAID = ("margin", "matched_margin", "excess", "excess_interval", "exceeds")  # of a value beside its controls
 Described = dict[Callable[[Tiles], Any], Any]  # what each measure's `describe` made of a set of tiles
 Found = dict[str, Values]  # the values [R] of each metric by its key, one a row of weights
 DIGITS = 6  # significant ones that are written: the last bits of a sum depend on how many threads made it

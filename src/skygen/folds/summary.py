@@ -14,13 +14,15 @@ REPORTS = Path("reports/folds")
 RESAMPLINGS = 10_000
 CONFIDENCE = 0.95
 _FIRST = ("value", "excess")  # columns of the table; the others follow as they come
+_MARGINS = ("margin", "matched_margin")  # no columns: the excess is made of them
 _INTRODUCTION = f"""\
 # As many folds as there are fields
 
 Every field tested once generators that were trained without it. A cell is the mean over the fields ± their spread (the
 standard deviation of a field), with the 95 % interval of the mean by a bootstrap that resamples fields ({RESAMPLINGS:,}
 times). A field's number is the mean over its seeds; `exceeds` is the share of the fields on which a metric sees more
-than chance.
+than chance. The excess is that of all fields together: by how much the distances² exceed real-real² in their sum, over
+the same of the matched control; a dash stands where the control's own sum may be 0.
 """
 
 Section = Mapping[str, Any]  # of metrics.json, groups nested
@@ -54,7 +56,26 @@ def over_fields(fields: Mapping[str, Numbers]) -> dict[str, dict[str, Any]]:
                 if quantity in found.get(key, {})
             }
             together.setdefault(key, {})[quantity] = spread(list(values.values())) | {"fields": values}
+        together[key].pop("excess", None)  # one field's has little to divide by
+        if all(name in together[key] for name in _MARGINS):
+            margins, matched = (list(together[key][name]["fields"].values()) for name in _MARGINS)
+            together[key] |= {"excess": ratio} if (ratio := excess(margins, matched)) else {}
     return together
+
+
+def excess(margins: Sequence[float], matched: Sequence[float]) -> dict[str, Any] | None:
+    """The sum of the fields' `margins` over that of the `matched` control's, at least 0, and its bootstrap interval.
+
+    None where the control's sum is not above 0 in 97.5 % of the resamplings of fields, with a single field too.
+    """
+    drawn = np.random.default_rng(0).integers(len(margins), size=(RESAMPLINGS, len(margins)))
+    ours, theirs = (np.asarray(values)[drawn].sum(axis=1) for values in (margins, matched))
+    if len(margins) == 1 or (theirs > 0).mean() < (1 + CONFIDENCE) / 2:
+        return None
+    ratios = np.maximum(ours / np.maximum(theirs, theirs[theirs > 0].min()), 0)
+    low, high = np.quantile(ratios, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    value = max(0.0, sum(margins) / sum(matched))
+    return {"mean": rounded(value), "spread": None, "interval": [rounded(float(low)), rounded(float(high))]}
 
 
 def spread(values: Sequence[float]) -> dict[str, Any]:
@@ -92,7 +113,7 @@ def _part(summary: Mapping[str, Any]) -> str:
     """A tile set and recipe on the page."""
     test = summary["test"]
     names = list(dict.fromkeys([*_FIRST, *(name for quantities in test.values() for name in quantities)]))
-    names = [name for name in names if any(name in quantities for quantities in test.values())]
+    names = [name for name in names if name not in _MARGINS and any(name in found for found in test.values())]
     rows = [[f"`{key}`", *(_cell(found.get(name)) for name in names)] for key, found in test.items()]
     seeds = ", ".join(map(str, summary["seeds"]))
     lines = [f"## `{summary['tiles']}`, `{summary['recipe']}`\n", f"{len(summary['fields'])} fields; seeds {seeds}.\n"]
@@ -104,5 +125,6 @@ def _part(summary: Mapping[str, Any]) -> str:
 def _cell(found: Mapping[str, Any] | None) -> str:
     if found is None:
         return "–"  # noqa: RUF001
-    mean = number(found["mean"])
-    return mean if found["spread"] is None else f"{mean} ± {number(found['spread'])} {interval(found['interval'])}"
+    parts = [number(found["mean"])]
+    parts += [] if found["spread"] is None else [f"± {number(found['spread'])}"]
+    return " ".join(parts + ([] if found["interval"] is None else [interval(found["interval"])]))

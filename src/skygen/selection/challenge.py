@@ -21,7 +21,7 @@ from skygen.evaluation.halvings import interval
 from skygen.evaluation.scoring import Described, describe, relate
 from skygen.files import sha256_folder
 from skygen.gan.card import BundleError
-from skygen.measure.metric import Given, Measure, Values
+from skygen.measure.metric import Given, Values
 from skygen.measure.table import measures_of
 from skygen.params import ChampionParams
 from skygen.provenance import choose_device

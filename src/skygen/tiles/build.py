@@ -12,10 +12,10 @@ from skygen.files import resume_folder, sha256_file, sha256_folder
 from skygen.params import TileSetParams, TilesScale
 from skygen.sky.conditions import BandConditions
 from skygen.sky.field import FieldId, sources_name
-from skygen.sky.frame import PIXEL_SCALE_ARCSEC
+from skygen.sky.frame import PIXEL_SCALE_ARCSEC, SHAPE
 from skygen.sky.manifest import FrameRow, Manifest
 from skygen.sky.readout import HALVES, Half, readout
-from skygen.tiles.cut import REFERENCE
+from skygen.tiles.cut import REFERENCE, grid_count
 from skygen.tiles.manifest import MANIFEST, FieldReport, ShardReport, manifest_schema, merge_parts
 from skygen.tiles.plan import plan_shards
 from skygen.tiles.shard import ShardJob, make_shard, part_path
@@ -114,7 +114,8 @@ def _some(known: Known, at_most: int = 20) -> str:
 
 
 def _jobs(splits: Splits, known: Known, tile_set: TileSetParams, scale: TilesScale) -> list[ShardJob]:
-    most = {split: scale.train_a_field if split == "train" else scale.held_out_a_field for split in SPLITS}
+    held_out = scale.held_out_a_field or grid_count(SHAPE, tile_set.size)
+    most = {split: scale.train_a_field if split == "train" else held_out for split in SPLITS}
     return [
         ShardJob(plan.split, plan.name, most[plan.split], {field: known[field] for field in plan.fields})
         for plan in plan_shards(splits.fields, most, tile_set.seed)

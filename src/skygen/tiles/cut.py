@@ -92,6 +92,11 @@ def grid_places(shape: tuple[int, int], size: int, rng: np.random.Generator) -> 
     return x[order], y[order]
 
 
+def grid_count(shape: tuple[int, int], size: int) -> int:
+    """How many places the grid over an image of `shape` has: 736 of 64 px in a frame, 176 of 128 px."""
+    return math.prod(length // size for length in shape)
+
+
 def cut_field(
     frames: Mapping[str, Frame],
     sources: NDArray[np.void],
