@@ -28,7 +28,7 @@ class Clone(Project):
             return process.communicate()[0].splitlines(), process.wait()
 
     def begin(self, *options, forked=True):
-        """The process of `skygen folds`, with all that it prints in a pipe; stages may be no forks of another process."""
+        """The process of `skygen folds`, which prints into a pipe; its stages are forks of one Python, or not."""
         path = self.environment["PATH"] if forked else self.environment["PATH"].partition(os.pathsep)[2]
         return subprocess.Popen(
             [*COMMAND, *options],

@@ -98,7 +98,7 @@ class _Series:
         """The numbers of the test section, the mean over seeds, of a fold that is brought up to date."""
         fold.prepare(self.stages, self.cache)
         if self.plan.finished:
-            self.plan.finished.place(fold)
+            self.plan.finished.lay_into(fold)
         of_fold = tracking.Fold(self.identity, fold.test)
         for stage in self.stages:
             if stage not in OF_TRAININGS:
