@@ -114,7 +114,7 @@ def test_again_nothing_runs_and_nothing_is_added_to_mlflow(clone, killed, runs):
 
 
 def test_what_was_deleted_comes_back_from_the_cache_of_the_clone(clone, killed):
-    models = clone.folder / ".folds" / TWO[0] / "models"
+    models = clone.folder / ".folds" / TWO[0] / "models/r64/gan"
     before = sha256_folder(models)
     shutil.rmtree(models)
     lines, status = clone.folds(*ASKED)
@@ -171,8 +171,9 @@ def test_a_fold_that_fails_is_named_and_the_others_go_on_with_what_changed(clone
 def test_sigterm_ends_the_stage_too_and_says_so_in_mlflow(clone, killed, runs):
     clone.set_param(20000, "scales", "laptop", "training", "r64", "iterations")
     try:
+        before = trainings(clone)
         with clone.begin(*ASKED, forked=False) as process:
-            while not trainings(clone):
+            while trainings(clone) <= before:
                 assert process.poll() is None
                 time.sleep(0.1)
             process.terminate()
@@ -186,7 +187,7 @@ def test_sigterm_ends_the_stage_too_and_says_so_in_mlflow(clone, killed, runs):
 
 def trainings(clone):
     """The records of trainings that are at work, or stopped."""
-    return [path for path in (clone.folder / ".checkpoints").glob("*.run") if not path.name.startswith("folds-")]
+    return {path for path in (clone.folder / ".checkpoints").glob("*.run") if not path.name.startswith("folds-")}
 
 
 def processes():
