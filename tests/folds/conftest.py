@@ -1,5 +1,6 @@
 """A tiny clone with frames of four small fields, in which `skygen folds` runs the real stages of r64."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -26,12 +27,13 @@ class Clone(Project):
         with self.begin(*options) as process:
             return process.communicate()[0].splitlines(), process.wait()
 
-    def begin(self, *options):
-        """The process of `skygen folds`, with all that it prints in a pipe."""
+    def begin(self, *options, forked=True):
+        """The process of `skygen folds`, which prints into a pipe; its stages are forks of one Python, or not."""
+        path = self.environment["PATH"] if forked else self.environment["PATH"].partition(os.pathsep)[2]
         return subprocess.Popen(
             [*COMMAND, *options],
             cwd=self.folder,
-            env=self.environment | {"PYTHONUNBUFFERED": "1"},
+            env=self.environment | {"PATH": path, "PYTHONUNBUFFERED": "1"},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -4,6 +4,7 @@ import pytest
 from click.testing import CliRunner
 from ruamel.yaml import YAML
 
+from skygen.bundle.bundle import Bundle
 from skygen.cli import main
 from skygen.folds.plan import Plan, known
 from skygen.folds.workplace import Fold, folds_of
@@ -66,21 +67,29 @@ def test_without_frames_the_stage_that_makes_them_is_named(tmp_path, monkeypatch
         Plan.of(params)
 
 
-def test_a_bundle_without_its_discriminator_is_refused_with_what_to_give(plan, tmp_path, write_bundle):
-    write_bundle(tmp_path / "bundle")
-    with pytest.raises(FileNotFoundError, match="give the folder that a training left"):
-        plan(bundle=tmp_path / "bundle")
-
-
 def test_a_bundle_decides_its_set_and_seed_and_no_other_is_taken(plan, tmp_path, write_bundle):
     write_bundle(tmp_path / "bundle", seed=4)
-    (tmp_path / "discriminator.safetensors").touch()
-    found = plan(bundle=tmp_path)
-    assert found.finished is not None
-    assert (found.sets, found.recipes, found.seeds) == (["r64"], [f"gan-{found.finished.sha256[:8]}"], [4])
-    assert "train" not in found.stages()
+    for folder in (tmp_path, tmp_path / "bundle"):  # as a training leaves it, and alone
+        found = plan(bundle=folder)
+        assert found.finished is not None
+        assert (found.sets, found.recipes, found.seeds) == (["r64"], [f"gan-{found.finished.sha256[:8]}"], [4])
+        assert "train" not in found.stages()
     with pytest.raises(ValueError, match="give none of them with it"):
         plan(bundle=tmp_path, seeds=[1])
+    with pytest.raises(ValueError, match="a bundle holds"):
+        plan(bundle=tmp_path.parent)
+
+
+@pytest.mark.parametrize("with_discriminator", [True, False])
+def test_a_bundle_lies_where_a_training_of_the_fold_would_leave_it(plan, tmp_path, write_bundle, with_discriminator):
+    write_bundle(tmp_path / "bundle", seed=5)
+    if with_discriminator:
+        (tmp_path / "discriminator.safetensors").write_bytes(b"x")
+    found = plan(bundle=tmp_path / "bundle")
+    found.finished.lay_into(found.folds[0])
+    place = found.folds[0].folder / "models/r64" / found.finished.recipe / "5"
+    assert Bundle.load(place / "bundle").sha256 == found.finished.sha256
+    assert (place / "discriminator.safetensors").is_file() == with_discriminator
 
 
 def test_the_list_says_what_would_be_run_and_runs_nothing(clone, monkeypatch):

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from skygen.bundle.bundle import Bundle
-from skygen.files import copy_folder
+from skygen.files import replace_folder
 from skygen.folds.workplace import OF_TRAININGS, Fold, folds_of, stages_of
 from skygen.params import Params
 from skygen.sky.manifest import Manifest
@@ -20,7 +20,6 @@ class Finished:
     """A bundle that every fold evaluates in the place of trainings, and the name that it has there as a recipe."""
 
     folder: Path
-    discriminator: Path
     sha256: str
     tiles: str
     recipe: str
@@ -28,22 +27,18 @@ class Finished:
 
     @classmethod
     def find(cls, folder: Path) -> "Finished":
-        """The bundle in the folder of a training, or in `folder` itself; raises `FileNotFoundError` without either."""
+        """The bundle in the folder of a training, or in `folder` itself; raises `BundleError` where it is none."""
         place = folder / "bundle" if (folder / "bundle").is_dir() else folder
-        bundle, discriminator = Bundle.load(place, engine="eager"), place.parent / DISCRIMINATOR
-        if not discriminator.is_file():
-            raise FileNotFoundError(
-                f"{discriminator}: missing; the stage evaluate measures its accuracy: give the folder that a training "
-                "left, such as models/r64/scene/0"
-            )
+        bundle = Bundle.load(place, engine="eager")
         card, sha256 = bundle.card, bundle.sha256
-        return cls(place, discriminator, sha256, card.tiles, f"{card.recipe}-{sha256[:8]}", card.seed)
+        return cls(place, sha256, card.tiles, f"{card.recipe}-{sha256[:8]}", card.seed)
 
-    def place(self, fold: Fold) -> None:
-        """Lay it where a training of the fold would have left it."""
-        place = fold.folder / "models" / self.tiles / self.recipe / str(self.seed)
-        copy_folder(self.folder, place / "bundle")
-        shutil.copyfile(self.discriminator, place / DISCRIMINATOR)
+    def lay_into(self, fold: Fold) -> None:
+        """Copy it, with its discriminator if that lies beside it, to where a training of the fold would leave it."""
+        with replace_folder(fold.folder / "models" / self.tiles / self.recipe / str(self.seed)) as place:
+            shutil.copytree(self.folder, place / "bundle")
+            if (discriminator := self.folder.parent / DISCRIMINATOR).is_file():
+                shutil.copy(discriminator, place)
 
 
 @dataclass(frozen=True)

@@ -68,7 +68,7 @@ class _Series:
             try:
                 results[fold.test] = self._fold(fold)
             except (OSError, ValueError) as error:
-                failed[fold.test] = str(error).partition("\n")[0]
+                failed[fold.test] = str(error)
                 self.say(f"{fold.test}: {error}")
             if results:
                 self._sum_up(run, results, failed)
@@ -98,7 +98,7 @@ class _Series:
         """The numbers of the test section, the mean over seeds, of a fold that is brought up to date."""
         fold.prepare(self.stages, self.cache)
         if self.plan.finished:
-            self.plan.finished.place(fold)
+            self.plan.finished.lay_into(fold)
         of_fold = tracking.Fold(self.identity, fold.test)
         for stage in self.stages:
             if stage not in OF_TRAININGS:

@@ -9,14 +9,13 @@ from contextlib import suppress
 from pathlib import Path
 
 LOG = "folds.log"  # in the fold's folder: all that its stages print
-_SAID = 15  # lines of a stage that failed which are shown
 _BUSY = "is busy, it is being blocked by"  # of a stage that another process, such as a killed run's, is still making
 _PAUSE_S = 5.0
 _PATIENCE_S = 120.0  # for stages that were asked to end
 
 
 class StageError(ChildProcessError):
-    """A stage failed; the message has the end of what it said."""
+    """A stage failed; the message has its last word."""
 
 
 def dvc(*arguments: str) -> list[str]:
@@ -42,9 +41,15 @@ def run_stage(folder: Path, stage: str, variables: dict[str, str]) -> bool:
         if status == 0:
             return "Running stage" in said
         if _BUSY not in said:
-            lines = [line for line in said.splitlines() if line.strip()]
-            raise StageError("\n".join([f"{stage} failed; all it said is in {folder / LOG}", *lines[-_SAID:]]))
+            raise StageError(f"{stage} failed: {_reason(said)}; all it said is in {folder / LOG}")
         time.sleep(_PAUSE_S)
+
+
+def _reason(said: str) -> str:
+    """The last line of a stage itself; that of DVC where the stage said nothing."""
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    own = [line for line in lines if not line.startswith(("ERROR: failed to reproduce", "> ", "Running stage"))]
+    return (own or lines or ["without a word"])[-1]
 
 
 def _reproduce(folder: Path, stage: str, variables: dict[str, str]) -> tuple[int, str]:

@@ -157,10 +157,11 @@ class Store:
         """The run that trained the bundle `sha256`; where the store holds none, a run of its own, tagged as restored.
 
         A training that was reported after that is found in its place. In a `fold`, named by the field that tests, a
-        bundle has another run than outside, so that one that is measured in several keeps its own values.
+        bundle has another run than outside, and one for each `name`: so what is measured in several keeps all values.
         """
         found = self._search(f"tags.`{BUNDLE_TAG}` = '{sha256}'")
         found = [run for run in found if run.data.tags.get(FOLD_TAG, "") == fold]
+        found = [run for run in found if not fold or run.info.run_name == name]
         if found:
             return min(found, key=lambda run: RESTORED_TAG in run.data.tags)
         tags = {BUNDLE_TAG: sha256, RESTORED_TAG: "true"} | ({FOLD_TAG: fold} if fold else {})
