@@ -39,8 +39,8 @@ def main(*stores: str) -> None:
         real = sets["the other half of the field"]
         real_real = distances(real, real, weights)
         for name, features in sets.items():
-            for key, values in with_accuracy(distances(features, real, weights), real_real).items():
-                found[name][key].append(float(values.mean()))
+            for key, rows in with_accuracy(distances(features, real, weights), real_real).items():
+                found[name][key].append(float(rows.mean()))
     keys = ("kernel", "energy", "frechet", "accuracy")
     print(f"| {len(stores)} validation fields | {' | '.join(keys)} |\n|---|{'---:|' * len(keys)}")
     for name, values in found.items():
