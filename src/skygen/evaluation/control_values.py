@@ -18,6 +18,7 @@ from skygen.measure import memorised
 from skygen.measure.metric import Measure
 from skygen.measure.table import MEANINGS
 from skygen.params import Section, validate
+from skygen.tiles.cut import NO_SOURCE
 from skygen.tiles.store import SPLITS, Split, TileStore
 
 Rows = dict[str, list[float]]  # of a metric by its key, one a halving
@@ -109,17 +110,16 @@ def measure_controls(
     others = between_fields(train, len(tiles), seed)
     everywhere = [*measures, memorised.measure(encoder.encode, train_features)]
     elsewhere = [*measures, memorised.measure(encoder.encode, train_features[apart(store, others)])]
-    real = describe(tiles.array(), everywhere)
+    real, other = describe(tiles.array(), everywhere), describe(train.batch(others), elsewhere)
     found = {
         "real_real": relate(real, real, everywhere, weights),
-        "between_fields": relate(describe(train.batch(others), elsewhere), real, elsewhere, weights),
+        "between_fields": relate(other, real, elsewhere, weights),
     }
-    worse_real, worse_train = (
-        describe(worse, elsewhere)
-        for worse in both_worse(store, tiles, train, others, (SEED, seed, SPLITS.index(held.split)))
-    )
-    found["matched"] = relate(worse_train, worse_real, elsewhere, weights)
-    worse_real_real = relate(worse_real, worse_real, measures, weights)
+    own = (SEED, seed, SPLITS.index(held.split))
+    worse = [describe(under, elsewhere) for under in both_worse(store, tiles, train, others, own)]
+    kept = [still_cut(store, measures, *pair) for pair in zip((real, other), worse, strict=True)]
+    found["matched"] = relate(worse[1], worse[0], elsewhere, (weights[0] * kept[1], weights[1] * kept[0]))
+    worse_real_real = relate(worse[0], worse[0], measures, (weights[0] * kept[0], weights[1] * kept[0]))
     repeated = typical(real[encoder.encode])
     found["collapsed"] = relate(describe(collapse(tiles[repeated], len(tiles)), everywhere), real, everywhere, weights)
     found = {
@@ -140,6 +140,16 @@ def measure_controls(
         },
     )
     return Measured(controls, real)
+
+
+def still_cut(store: TileStore, measures: Sequence[Measure], before: Described, after: Described) -> NDArray[np.bool_]:
+    """Which of N tiles would still be cut under worse conditions: all but those whose last source is lost, [N].
+
+    All of them where the tile set asks for no source.
+    """
+    search = next(measure.describe for measure in measures if "sources.number" in measure.keys)
+    is_lost = (before[search].number > 0) & (after[search].number == 0)
+    return ~is_lost if NO_SOURCE in store.card.survival["train"].spoilt else np.ones_like(is_lost)
 
 
 def typical(features: NDArray[np.floating]) -> int:
