@@ -43,11 +43,11 @@ def test_a_training_of_a_fold_and_its_evaluation_are_one_run_below_that_of_the_f
 ):
     with folds("p1" * 16, "folds one") as run:
         in_fold("p1" * 16, "94-1-12")
-        sha256 = trained(bundle_of(300), "fold one")
+        sha256 = trained(bundle_of(300), "r64-gan-300")
         tracking.log_evaluation("r64", "gan", 300, sha256, {"test.frechet": 2.0}, [])
         write_json(tmp_path / "gan.json", {"mean": 2.0})
         run.summary({"test/frechet": 2.0, "spread/test/frechet": 0.5}, tmp_path / "gan.json")
-    (parent,), (child,) = runs_named("folds one"), runs_named("fold one")
+    (parent,), (child,) = runs_named("folds one"), runs_named("r64-gan-300")
     assert child.data.tags[PARENT] == parent.info.run_id
     assert child.data.tags["skygen.fold"] == "94-1-12"
     assert child.data.metrics["test/frechet"] == 2.0
