@@ -11,6 +11,7 @@ from pipelines import package
 from skygen import tracking
 from skygen.bundle.bundle import Bundle
 from skygen.encoder import network
+from skygen.encoder.features import features_path, write_features
 from skygen.files import sha256_folder
 from skygen.params import ChampionParams
 from skygen.selection import promotion
@@ -44,6 +45,7 @@ def write_encoder(folder, store):
         data_hash=store.card.data_hash,
     )
     network.save(folder, network.Frozen(network.Network(1, 2, 8), 8), card)
+    return network.Encoder.load(folder)
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +53,7 @@ def project(store, write_bundle, write_fields):
     """A project's folder, where the store is too: a sky, an encoder that knows it, and bundles in `models`."""
     write_bundle(store / "models/r64/perfect/0/bundle")
     sky, *_ = write_sky(store / "data/tiles/r64", store / "models/r64/perfect/0/bundle", write_fields)
-    write_encoder(store / "encoders/r64", sky)
+    write_features(store / features_path("r64"), write_encoder(store / "encoders/r64", sky), sky)
     for name, change in CHANGES.items():
         altered(store / "models/r64/perfect/0/bundle", store / f"models/r64/{name}/0/bundle", change)
     return store
@@ -121,18 +123,18 @@ def test_one_as_good_is_registered_and_does_not_replace(packaged, registry):
     said = packaged("dealt")
     tags = challenge_of(registry.get_model_version("skygen-r64", "2"))
 
-    assert "dealt, seed 0 does not replace version 1 (perfect, seed 0): frechet " in said
+    assert "dealt, seed 0 does not replace version 1 (perfect, seed 0): kernel " in said
     assert champion(registry)[0] == "perfect"
     assert tags["decision"] in said
     assert tags["standing_version"] == "1"
-    assert {"encoder", "data", "frechet", "standing_frechet", "difference", "interval"} <= set(tags)
+    assert {"encoder", "data", "kernel", "standing_kernel", "difference", "interval"} <= set(tags)
 
 
 def test_a_better_one_replaces_and_a_worse_one_does_not_come_back(packaged, registry):
     packaged("bright")
-    assert "perfect, seed 0 replaces version 1 (bright, seed 0): frechet " in packaged("perfect")
+    assert "perfect, seed 0 replaces version 1 (bright, seed 0): kernel " in packaged("perfect")
     assert champion(registry)[0] == "perfect"
-    assert "bright, seed 0 does not replace version 2 (perfect, seed 0): frechet " in packaged("bright")
+    assert "bright, seed 0 does not replace version 2 (perfect, seed 0): kernel " in packaged("bright")
     assert champion(registry)[0] == "perfect"
     assert len(registry.search_model_versions("name = 'skygen-r64'")) == 2
 
@@ -176,7 +178,7 @@ def test_a_run_that_is_killed_half_way_leaves_the_alias_and_can_be_run_again(ste
         packaged("perfect")
     assert champion(registry)[0] == "bright"
 
-    assert "perfect, seed 0 replaces version 1 (bright, seed 0): frechet " in packaged("perfect")
+    assert "perfect, seed 0 replaces version 1 (bright, seed 0): kernel " in packaged("perfect")
     assert champion(registry)[0] == "perfect"
 
 
@@ -221,5 +223,5 @@ def test_a_second_stage_at_the_same_time_is_told_and_changes_nothing(packaged, r
 
 
 def test_a_comparison_made_with_another_encoder_is_refused(project):
-    with pytest.raises(ValueError, match=r"made with the encoder blind, encoders/r64 is .*; run dvc repro"):
+    with pytest.raises(ValueError, match=r"made with the encoder blind, that of r64 is now .*; run dvc repro"):
         promotion.validation_of("r64", {"encoder": {"r64": "blind"}}, PARAMS)
