@@ -118,7 +118,7 @@ class Clock:
 
         def relate(fake: Any, real: Any) -> Callable[..., Any]:
             statistic = self.timed(f"relate: {name}", measure.relate)(fake, real)
-            return self.timed(f"resample: {name}", statistic)
+            return self.timed(f"halve: {name}", statistic)
 
         return Measure(measure.keys, describe, relate)
 

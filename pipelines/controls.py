@@ -25,6 +25,8 @@ def main(tiles: str) -> None:
     seed, halvings = params.evaluation.seed, params.chosen.evaluation.halvings
     store = TileStore.open(Path("data/tiles") / tiles)
     encoder = load_encoder(store, choose_device())
+    if params.frames.source == "simulated" and params.frames.seed == encoder.card.seed:
+        sys.exit(f"controls {tiles}: frames.seed {encoder.card.seed} made the sky of the encoder; take another")
     write_features(features_path(tiles), encoder, store)
     train_features = read_features(features_path(tiles), encoder, store)
     measures = measures_of(Given(store.card.bands, encoder.encode, seed))

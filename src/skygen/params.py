@@ -294,7 +294,7 @@ class Params(Section):
             raise ValueError(
                 f"encoder.sets names {sorted(self.encoder.sets)}, but tiles holds {sorted(self.tiles.sets)}"
             )
-        if self.encoder.seed == self.frames.seed:
+        if self.frames.source == "simulated" and self.encoder.seed == self.frames.seed:
             raise ValueError(
                 f"encoder.seed and frames.seed are both {self.frames.seed}, so that encoders would be trained on "
                 "held-out fields; give frames.seed another value"
@@ -339,4 +339,6 @@ def _explain(where: str, problem: Any) -> str:
         return f"{where}: {key}: unknown key (value {problem['input']!r}); remove it or correct its name"
     if problem["type"] == "missing":
         return f"{where}: {key}: missing; it must be given"
-    return f"{where}: {key} = {problem['input']!r}: {problem['msg']}"
+    whole = not problem["loc"] and isinstance(problem["input"], dict)  # of the file, which says too much
+    value = "" if whole else f" = {problem['input']!r}"
+    return f"{where}: {key}{value}: {problem['msg']}"

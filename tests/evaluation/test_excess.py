@@ -90,7 +90,7 @@ def test_a_true_copy_of_the_field_has_an_excess_of_0_within_its_interval(judged,
         assert not found[key].exceeds, key
 
 
-def test_another_field_has_an_excess_of_about_1_and_exceeds_real_tiles(judged, sky):
+def test_tiles_like_the_training_fields_have_an_excess_of_about_1_and_exceed_real_tiles(judged, sky):
     found = judged(1.6 * sky(24, 160))
 
     for key in KEYS:

@@ -50,6 +50,7 @@ def lay_out(folder):
     clone = Clone(folder)
     laptop = ("scales", "laptop")
     clone.set_param(["gan"], "compared")
+    clone.set_param("local", "frames", "source")
     clone.set_param(10, *laptop, "evaluation", "halvings")
     for key in ("train_a_field", "held_out_a_field"):
         clone.set_param(16, *laptop, "tiles", "r64", key)

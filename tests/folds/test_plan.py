@@ -9,6 +9,7 @@ from skygen.cli import main
 from skygen.folds.plan import Plan, known
 from skygen.folds.workplace import Fold, folds_of
 from skygen.params import load
+from skygen.sky.field import FieldId
 from tests.folds.conftest import FIELDS
 
 
@@ -142,6 +143,30 @@ def test_code_and_frames_of_a_fold_are_the_clones_own(clone, prepared):
     assert not (prepared / "data").is_symlink()
 
 
+def places(*numbers):
+    """Fields of run 94, ten degrees apart for each number between them."""
+    return {FieldId(94, 1, number): (10.0 * number, 0.0) for number in numbers}
+
+
 def test_one_field_more_changes_one_fold_and_adds_one():
-    before, after = folds_of(["a", "b", "c"]), folds_of(["a", "b", "b2", "c"])
+    before, after = folds_of(places(1, 2, 4)), folds_of(places(1, 2, 3, 4))
     assert len(set(after) - set(before)) == 2
+
+
+def test_a_field_that_shares_sky_with_the_one_that_tests_does_not_choose():
+    """The fields of a run follow each other on the sky."""
+    run = places(1, 9) | {FieldId(94, 1, 2): (10.15, 0.0)}
+    assert [(fold.test, fold.validation) for fold in folds_of(run)] == [
+        ("94-1-1", "94-1-9"),
+        ("94-1-2", "94-1-9"),
+        ("94-1-9", "94-1-1"),
+    ]
+    with pytest.raises(ValueError, match=r"field 94-1-1 shares sky with all others, .* give more fields"):
+        folds_of({field: place for field, place in run.items() if field.field < 3})
+
+
+def test_frames_of_another_source_than_params_yaml_has_are_refused(plan, clone):
+    params = load(clone.folder / "params.yaml")
+    other = params.model_copy(update={"frames": params.frames.model_copy(update={"source": "simulated"})})
+    with pytest.raises(ValueError, match=r"data/frames holds local frames, .* simulated: run dvc repro frames"):
+        Plan.of(other)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from skygen.files import read_json
-from skygen.folds.summary import excess, logged, numbers, over_fields, spread, write_summary
+from skygen.folds.summary import earlier, excess, logged, numbers, over_fields, spread, write_summary
 
 
 def metric(value, **more):
@@ -90,3 +90,18 @@ def test_the_page_has_a_table_for_every_set_and_recipe_that_was_summed_up(tmp_pa
     assert "2 fields; seeds 0." in page
     assert "- c failed: no tiles" in page
     assert "| `frechet` | 2 ± 1.41 [1,\u00a03] | 0.5 [0.5,\u00a00.5] | 1 ± 0 [1,\u00a01] |" in page
+
+
+def test_the_fields_of_an_earlier_command_count_where_folds_and_seeds_are_the_same(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    fields = {name: numbers([{"frechet": metric(value)}]) for name, value in (("a", 1.0), ("b", 3.0))}
+    write_summary(
+        "r64", "gan", {"identity": "i", "fields": ["a", "b"], "failed": {}, "seeds": [0], "test": over_fields(fields)}
+    )
+    assert earlier("r64", "gan", "i", [0]) == fields
+    assert (
+        earlier("r64", "gan", "another", [0])
+        == earlier("r64", "gan", "i", [1])
+        == earlier("r64", "scene", "i", [0])
+        == {}
+    )

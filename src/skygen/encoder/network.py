@@ -38,7 +38,7 @@ _LEVELS = 3  # of convolutions, each of which halves the side
 _HIDDEN = 128
 _LEAK = 0.2
 _LEAST_SPREAD = 0.01  # added to a channel's variance in the square: a flat tile has features too
-_REMEDY = "take it from git again, or train it with `make encoders`"
+_REMEDY = "take it from git again, or train it with `make encoders SETS={}`"
 
 Count = Annotated[int, Field(ge=1)]
 
@@ -137,16 +137,16 @@ class Encoder:
         """The encoder in `folder`; raises `EncoderError` where a file is missing, damaged or does not fit the card."""
         for name in (WEIGHTS, CARD):
             if not (folder / name).is_file():
-                raise EncoderError(f"{folder / name}: missing; {_REMEDY}")
+                raise EncoderError(f"{folder / name}: missing; {_REMEDY.format(folder.name)}")
         try:
             card = validate(EncoderCard, read_json(folder / CARD), str(folder / CARD))
         except ValueError as error:
-            raise EncoderError(f"{error}; {_REMEDY}") from error
+            raise EncoderError(f"{error}; {_REMEDY.format(folder.name)}") from error
         frozen = Frozen(Network(len(card.bands), card.width, card.features), card.features)
         try:
             frozen.load_state_dict(load_file(folder / WEIGHTS))
         except (OSError, SafetensorError, RuntimeError) as error:
-            raise EncoderError(f"{folder / WEIGHTS}: {error}; {_REMEDY}") from error
+            raise EncoderError(f"{folder / WEIGHTS}: {error}; {_REMEDY.format(folder.name)}") from error
         return cls(card, frozen, _hash(folder), torch.device(device))
 
     def encode(self, tiles: NDArray[np.floating]) -> NDArray[np.float32]:

@@ -55,7 +55,8 @@ class SplitControls(Section):
 
     def _entry(self, key: str, rows: NDArray[np.float64]) -> dict[str, Any]:
         value = value_of(key, rows)
-        entry: dict[str, Any] = {"value": value, "interval": [rounded(limit) for limit in interval(rows)]}
+        limits = [min(limit, 1.0) if key == "accuracy" else limit for limit in interval(rows)]
+        entry: dict[str, Any] = {"value": value, "interval": [rounded(limit) for limit in limits]}
         if key not in self.values:
             return entry
         meaning, matched = MEANINGS[key], np.array(self.matched.get(key, [0.0]))
@@ -104,7 +105,7 @@ def measure_controls(
     """What real tiles of a held-out split, training tiles of other fields and one tile repeated get.
 
     `memorised` is measured beside `measures`. For the training tiles, all that share pixels with them are left out of
-    what they could be copies of. Sets are described one after another, so that few of them are in memory at a time.
+    what they could be copies of.
     """
     tiles, train, weights = store.split(held.split), store.split("train"), held.weights
     others = between_fields(train, len(tiles), seed)
@@ -117,9 +118,10 @@ def measure_controls(
     }
     own = (SEED, seed, SPLITS.index(held.split))
     worse = [describe(under, elsewhere) for under in both_worse(store, tiles, train, others, own)]
-    kept = [still_cut(store, measures, *pair) for pair in zip((real, other), worse, strict=True)]
-    found["matched"] = relate(worse[1], worse[0], elsewhere, (weights[0] * kept[1], weights[1] * kept[0]))
-    worse_real_real = relate(worse[0], worse[0], measures, (weights[0] * kept[0], weights[1] * kept[0]))
+    kept = np.logical_and(*(still_cut(store, measures, *pair) for pair in zip((real, other), worse, strict=True)))
+    equally_many = (weights[0] * kept, weights[1] * kept)  # distances of few tiles are larger
+    found["matched"] = relate(worse[1], worse[0], elsewhere, equally_many)
+    worse_real_real = relate(worse[0], worse[0], measures, equally_many)
     repeated = typical(real[encoder.encode])
     found["collapsed"] = relate(describe(collapse(tiles[repeated], len(tiles)), everywhere), real, everywhere, weights)
     found = {

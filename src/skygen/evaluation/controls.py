@@ -11,6 +11,7 @@ from skygen.measure.metric import Weights
 from skygen.tiles.store import SPLITS, Split, TileSplit, TileStore
 
 SEED = 2019  # of what is drawn here and of nothing else: every recipe meets the same real tiles
+LEAST_TILES = 12  # of a held-out split: the neighbours of 6 tiles and more in each half are looked at
 HELD_OUT: tuple[Split, ...] = ("validation", "test")
 
 
@@ -29,9 +30,14 @@ class HeldOut:
 def held_out(store: TileStore, split: Split, seed: int, count: int) -> HeldOut:
     """A held-out split in an evaluation with `seed` and `count` halvings.
 
-    Held-out tiles lie on a grid, so that halves share no pixel.
+    Held-out tiles lie on a grid, so that halves share no pixel. Raises `ValueError` where there are too few.
     """
     tiles = store.split(split)
+    if len(tiles) < LEAST_TILES:
+        raise ValueError(
+            f"{store.folder}: {len(tiles)} tiles of {split}, but two halves need {LEAST_TILES}; hold out more fields, "
+            "or raise held_out_a_field in params.yaml"
+        )
     readouts = tiles.readouts()
     weights = halvings(readouts, count, (SEED, seed, SPLITS.index(split)))
     return HeldOut(split, readouts, len(set(tiles.fields())), weights)

@@ -1,7 +1,9 @@
-"""How much worse than real tiles a value is, in units of what another field gets under the same conditions.
+"""How much worse than real tiles a value is, in units of what tiles of the training fields get.
 
 The excess is (distance² - real-real²)₊ over the same of the matched control: 0 is as good as the other half of the same
-field, 1 as good as another field. Squares, since what the luck of few tiles adds to a distance adds up in squares.
+field, 1 as good as tiles of all training fields together are under the same conditions (a single one of six lies 1.7
+times as far in squared distance: fields scatter around what they have in common). Squares, since what the luck of few
+tiles adds to a distance adds up in squares.
 """
 
 from typing import NamedTuple

@@ -22,7 +22,7 @@ SEEN = (1 + CONFIDENCE) / 2  # share of the rows in which a difference has one s
 def halvings(groups: Sequence[Hashable], count: int, seed: Sequence[int]) -> tuple[Weights, Weights]:
     """Which of N tiles count in either half of `count` random halvings: 1 or 0, two arrays [count, N].
 
-    Halves have the same mix of `groups`, which name each tile's field; an odd tile is in neither. The same `seed` gives
+    Halves have the same mix of `groups`, such as each tile's readout; an odd tile is in neither. The same `seed` gives
     the same rows, so that sets that are compared with the same real tiles meet the same halves of them.
     """
     first, second = np.zeros((2, count, len(groups)))

@@ -66,8 +66,13 @@ class Plan:
 
         Raises `ValueError`, with what there is, for a name that there is not, and `FileNotFoundError` without frames.
         """
-        frames = Manifest.read(Path("data/frames")).frames
-        folds = folds_of([str(field) for field in sorted({row.field_id for row in frames})])
+        manifest = Manifest.read(Path("data/frames"))
+        if manifest.source != params.frames.source:
+            raise ValueError(
+                f"data/frames holds {manifest.source} frames, params.yaml has frames.source {params.frames.source}: "
+                "run dvc repro frames"
+            )
+        folds = folds_of({row.field_id: (row.ra_deg, row.dec_deg) for row in manifest.frames})
         by_field = {fold.test: fold for fold in folds}
         chosen = [by_field[name] for name in known("field", fields, list(by_field))]
         if bundle is not None:

@@ -14,7 +14,7 @@ from skygen.evaluation.scoring import entries
 from skygen.files import read_json, sha256_file, sha256_folder
 from skygen.folds.plan import Plan
 from skygen.folds.stages import cache_folder, run_stage
-from skygen.folds.summary import Numbers, logged, numbers, over_fields, write_summary
+from skygen.folds.summary import Numbers, earlier, logged, numbers, over_fields, write_summary
 from skygen.folds.workplace import OF_TRAININGS, Fold, sources_of
 from skygen.locks import alone
 from skygen.sky.manifest import FRAMES
@@ -63,12 +63,13 @@ class _Series:
         return len(failed)
 
     def _run(self, run: tracking.FoldsRun, failed: dict[str, str]) -> None:
-        results: dict[str, Numbers] = {}
+        results = earlier(self.tiles, self.recipe, self.identity, self.plan.seeds)
         for fold in self.plan.folds:
             try:
                 results[fold.test] = self._fold(fold)
             except (OSError, ValueError) as error:
                 failed[fold.test] = str(error)
+                results.pop(fold.test, None)
                 self.say(f"{fold.test}: {error}")
             if results:
                 self._sum_up(run, results, failed)
@@ -132,6 +133,12 @@ class _Series:
 
     def _sum_up(self, run: tracking.FoldsRun, results: dict[str, Numbers], failed: dict[str, str]) -> None:
         together = over_fields(results)
-        content = {"fields": list(results), "failed": failed, "seeds": list(self.plan.seeds), "test": together}
+        content = {
+            "identity": self.identity,
+            "fields": list(results),
+            "failed": failed,
+            "seeds": list(self.plan.seeds),
+            "test": together,
+        }
         path = write_summary(self.tiles, self.recipe, content)
         run.summary(dict(logged(together)), path)

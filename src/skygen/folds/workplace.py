@@ -11,12 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from ruamel.yaml import YAML
 
 from skygen.files import make_folder, write_atomically
+from skygen.sky.field import FieldId
+from skygen.sky.footprint import near_any
 from skygen.tracking import FOLDS
 
-STAGES = ("tiles", "encoder", "controls", "train", "evaluate")  # in their order; one that dvc.yaml lacks is left out
+STAGES = ("tiles", "controls", "train", "evaluate")  # in their order
 OF_TRAININGS = ("train", "evaluate")  # stages of a training; the others are of a tile set
 MADE = ("data", "models", "reports")  # what stages write: folders of the fold's own
 _CONFIG = """\
@@ -66,9 +69,21 @@ class Fold:
             temporary.write_text(_CONFIG.format(site_cache=site_cache, cache=cache), encoding="utf-8")
 
 
-def folds_of(fields: Sequence[str]) -> list[Fold]:
-    """A fold a field, in their order: it tests, the next one (the first after the last) chooses."""
-    return [Fold(test, fields[(number + 1) % len(fields)]) for number, test in enumerate(fields)]
+def folds_of(places: Mapping[FieldId, tuple[float, float]]) -> list[Fold]:
+    """A fold a field, in their order: it tests, and the next one that shares no sky with it (round the end) chooses.
+
+    `places` are the fields' centres (RA, Dec) in degrees. Raises `ValueError` for a field that shares sky with all.
+    """
+    fields = sorted(places)
+    ra, dec = np.array([places[field] for field in fields]).T
+    folds = []
+    for number, field in enumerate(fields):
+        order = np.roll(np.arange(len(fields)), -number)[1:]
+        apart = order[~near_any(ra[order], dec[order], ra[[number]], dec[[number]])]
+        if not len(apart):
+            raise ValueError(f"field {field} shares sky with all others, so that none can choose; give more fields")
+        folds.append(Fold(str(field), str(fields[apart[0]])))
+    return folds
 
 
 def stages_of(matrix: Mapping[str, Sequence[Any]], without: Collection[str] = ()) -> dict[str, Any]:

@@ -119,7 +119,6 @@ METRIC = Metric(
             "Like precision, but no single odd real tile can lift it; above 1, generated tiles crowd where real tiles "
             "are most common.",
             "Naeem et al. 2020, arXiv:2002.09797",
-            more_is_better=True,
         ),
         "coverage": Meaning(
             1,

@@ -1,7 +1,7 @@
 """`sky_noise`: the background noise of generated tiles over that of real ones; 1 is right.
 
-Read out by two amplifiers, the halves of a frame may differ: in i by 14 and 18 % on two of the survey's fields. So a
-set's noise is a mean, of the middle half of its tiles: disjoint real halves agree to 1 %, and their medians to 4 %.
+Read out by two amplifiers, the halves of a frame may differ: in i by 10 to 17 % on most of the survey's fields. So a
+set's noise is a mean, of the middle half of its tiles: a median would take either heap.
 """
 
 import numpy as np

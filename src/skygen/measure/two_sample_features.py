@@ -18,6 +18,7 @@ from threadpoolctl import threadpool_limits
 from skygen.measure.metric import Given, Meaning, Measure, Metric, Statistic, Values, Weights, average
 
 FOLDS = 5
+_SEEDS = 2**32  # that scikit-learn takes
 _TREES = {"max_iter": 60, "max_leaf_nodes": 8, "min_samples_leaf": 10, "early_stopping": False}
 Answers = NDArray[np.float64]  # [n]: 1 for each tile that is put right, 0 for the others
 _PENALTY = 0.03  # the logistic regression's C: strong, so that a hundred tiles with 64 values each do not overfit
@@ -65,7 +66,7 @@ def _answers(fake: NDArray[np.floating], real: NDArray[np.floating], seed: int) 
         raise ValueError(f"{len(fake)} and {len(real)} tiles; a classifier needs at least {FOLDS} of each set")
     features = np.concatenate([fake, real]).astype(np.float64)
     is_real = np.arange(len(features)) >= len(fake)
-    folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed)
+    folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed % _SEEDS)
     with threadpool_limits(1):
         right = (cross_val_predict(_classifier(seed), features, is_real, cv=folds) == is_real).astype(np.float64)
     return right[: len(fake)], right[len(fake) :]
@@ -80,7 +81,7 @@ def _classifier(seed: int) -> VotingClassifier:
     levels_and_spreads = make_pipeline(
         FunctionTransformer(_with_squares), StandardScaler(), LogisticRegression(C=_PENALTY)
     )
-    trees = HistGradientBoostingClassifier(random_state=seed, **_TREES)
+    trees = HistGradientBoostingClassifier(random_state=seed % _SEEDS, **_TREES)
     return VotingClassifier([("levels and spreads", levels_and_spreads), ("trees", trees)], voting="soft")
 
 

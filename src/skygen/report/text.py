@@ -38,10 +38,10 @@ _MAIN = f"""\
 ## The main metrics
 
 Beside each value, **bold** for the recipe nearest to perfect, stands its **excess**: 0 is as good as another half of
-the same fields, 1 as good as another field of the survey under the same conditions, and more is worse. {NOT_WORSE} says
-that by this metric the tiles are not worse than real-real, which is what two halves of the real tiles get. *{WORSE}*
-says that they are, where no excess can be given: shares have none, nor has a metric that does not tell the other field
-from another half.
+the same fields, 1 as good as tiles of all training fields under the same conditions, and more is worse. {NOT_WORSE}
+says that by this metric the tiles are not worse than real-real, which is what two halves of the real tiles get.
+*{WORSE}* says that they are, where no excess can be given: shares have none, nor has a metric that does not tell the
+training fields from another half.
 """
 
 _HOW_TO_READ = f"""\
@@ -52,10 +52,10 @@ Its 95 % interval is, of one training, the middle of the halvings; of several se
 
 **It is read against** four controls in the same halvings. *Real-real* is one half of the test tiles against the other.
 *Between fields* is what real training tiles get: other sky, seen through another PSF and noise. *Matched* is the same
-after both were broadened and given noise until they have the worse PSF and noise of the two: what a generator that is
-perfect on the training sky would get. *Collapsed* is one typical real tile repeated. Scenes are observed under the
-conditions of the test tiles, but for their diversity, which fresh noise would hide: free of noise, perfect scenes reach
-about 0.9 there.
+after both were broadened and given noise until they have the worse PSF and noise of the two: what a generator with a
+noise model that is perfect on the training sky would get; one that paints its noise, *between fields*. *Collapsed* is
+one typical real tile repeated. Scenes are observed under the conditions of the test tiles, but for their diversity,
+which fresh noise would hide: free of noise, perfect scenes reach about 0.9 there.
 
 **Excess** is the squared distance less that of real-real, at least 0, over the same of *matched*. {NOT_WORSE} stands
 where a value is worse than real-real in fewer than 97.5 % of the halvings; of several seeds, for each of them.
@@ -66,7 +66,7 @@ _TABLE_4 = """\
 
 The paper gives an "accuracy" a method and resolution without saying of what, so its figures can be set beside ours but
 not compared with them. `accuracy` here is the harmonic mean of precision, recall and coverage, each over what real
-tiles get and at most 1: 1 is as good as real tiles, 0 is unreal or collapsed.
+tiles get: 1, the most that is written, is as good as real tiles, 0 is unreal or collapsed.
 """
 
 _NEAREST = """\
@@ -106,7 +106,7 @@ def write_report(comparison: Mapping[str, Any], shapes: Mapping[str, str]) -> st
 
 def charts(recipes: Recipes) -> list[str]:
     """The charts of a tile set that its metrics have something for: colours only where there are several bands."""
-    has_colours = all("sources.g_r" in result["test"] for result in recipes.values())
+    has_colours = all({"sources.g_r", "sources.r_i"} <= set(result["test"]) for result in recipes.values())
     return [name for name in CHARTS if name != "colours" or has_colours]
 
 
