@@ -87,7 +87,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     project.set_param(3, *laptop, "frames", "fields")
     project.set_param(10, *laptop, "evaluation", "halvings")
     for tiles in ("r64", "gri128"):
-        project.set_param(16, *laptop, "tiles", tiles, "train_a_field")
+        project.set_param(60, *laptop, "tiles", tiles, "train_a_field")
         project.set_param(16, *laptop, "tiles", tiles, "held_out_a_field")
         for key, value in {"iterations": 2, "batch": 4, "width": 2, "measurements": 1}.items():
             project.set_param(value, *laptop, "training", tiles, key)

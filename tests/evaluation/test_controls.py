@@ -89,6 +89,11 @@ def test_without_a_chosen_tile_all_are_apart_and_a_chosen_one_is_not(store):
     np.testing.assert_array_equal(np.flatnonzero(~apart(store, np.array([0, 50]))), [0, 50])  # they lie on a grid
 
 
+def test_training_tiles_of_which_none_is_apart_are_refused(store):
+    with pytest.raises(ValueError, match=r"all training tiles share pixels with 72 of them; raise train_a_field"):
+        apart(store, np.arange(72))
+
+
 def test_a_manifest_of_other_tiles_is_refused(store, write_places):
     write_places(store.folder, [(0, 0)] * 71)
 

@@ -59,7 +59,7 @@ def between_fields(train: TileSplit, count: int, seed: int) -> NDArray[np.int64]
 def apart(store: TileStore, chosen: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Which training tiles share no pixel with the `chosen` ones (indices): [training tiles]. A tile shares its own.
 
-    Raises `FileNotFoundError` where the store has no manifest, `ValueError` where that lists other tiles.
+    Raises `FileNotFoundError` where the store has no manifest, `ValueError` where that lists other tiles, or none is.
     """
     corner = _corners(store)
     _, field = np.unique(store.split("train").fields(), return_inverse=True)
@@ -68,6 +68,10 @@ def apart(store: TileStore, chosen: NDArray[np.int64]) -> NDArray[np.bool_]:
         same, others = np.flatnonzero(field == name), chosen[field[chosen] == name]
         offset = np.abs(corner[same, None] - corner[others])  # [tiles of the field, chosen ones of it, 2]
         is_apart[same] = ~(offset < store.card.size).all(axis=-1).any(axis=-1)
+    if not is_apart.any():
+        raise ValueError(
+            f"{store.folder}: all training tiles share pixels with {len(chosen)} of them; raise train_a_field"
+        )
     return is_apart
 
 
