@@ -18,7 +18,7 @@ from skygen.sky.manifest import FramesError, Refusal
 from skygen.workers import WorkersError
 
 PARAMS = Path("params.yaml")
-OUTPUTS = ("data/frames", "data/tiles", "dist", "models", "reports")  # what the pipeline writes
+OUTPUTS = ("data/features", "data/frames", "data/tiles", "dist", "models", "reports")  # what the pipeline writes
 _PASSED_BY = {".dvc", ".git", ".hg"}  # folders that DVC does not enter
 _SHOWN = 20
 

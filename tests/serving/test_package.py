@@ -4,7 +4,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tarfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -53,8 +52,7 @@ def bento(stage: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     changed = shutil.copytree(stage, folder / "stage")
     source = changed / "skygen/formats/json_file.py"
     source.write_text(source.read_text().replace('"nanomaggy"', '"nanomaggy of the stage"'))
-    with tarfile.open(build(changed, folder / "building")) as archive:
-        archive.extractall(folder / ".bento", filter="data")
+    shutil.unpack_archive(build(changed, folder / "building"), folder / ".bento", "tar")
     shutil.rmtree(changed)
     return folder / ".bento"
 
