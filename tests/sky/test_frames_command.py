@@ -279,7 +279,7 @@ def test_links_to_folders_behind_which_dvc_sees_no_change_are_said(tmp_path, loc
         ("params.yaml", "it is not a folder, which DVC asks for"),
         ("data/frames", "the pipeline writes data/frames, so that it can neither be in it nor hold it"),
         ("models", "the pipeline writes models, so that"),
-        (".", "the pipeline writes data/frames, so that"),
+        (".", "the pipeline writes data/features, so that"),
         ("~/frames", "DVC does not know ~; write /"),
     ],
 )
