@@ -6,13 +6,14 @@ from typing import Any
 
 import numpy as np
 
+from skygen.evaluation import halvings
+from skygen.evaluation.excess import is_seen
 from skygen.evaluation.scoring import entries, rounded
 from skygen.files import read_json, write_atomically, write_json
 from skygen.report.tables import interval, markdown_table, number
 
 REPORTS = Path("reports/folds")
 RESAMPLINGS = 10_000
-CONFIDENCE = 0.95
 _FIRST = ("value", "excess")  # columns of the table; the others follow as they come
 _MARGINS = ("margin", "matched_margin")  # no columns: the excess is made of them
 _INTRODUCTION = f"""\
@@ -71,12 +72,11 @@ def excess(margins: Sequence[float], matched: Sequence[float]) -> dict[str, Any]
     """
     drawn = np.random.default_rng(0).integers(len(margins), size=(RESAMPLINGS, len(margins)))
     ours, theirs = (np.asarray(values)[drawn].sum(axis=1) for values in (margins, matched))
-    if len(margins) == 1 or (theirs > 0).mean() < (1 + CONFIDENCE) / 2:
+    if len(margins) == 1 or not is_seen(theirs):
         return None
     ratios = np.maximum(ours / np.maximum(theirs, theirs[theirs > 0].min()), 0)
-    low, high = np.quantile(ratios, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
     value = max(0.0, sum(margins) / sum(matched))
-    return {"mean": rounded(value), "spread": None, "interval": [rounded(float(low)), rounded(float(high))]}
+    return {"mean": rounded(value), "spread": None, "interval": [rounded(limit) for limit in halvings.interval(ratios)]}
 
 
 def spread(values: Sequence[float]) -> dict[str, Any]:
@@ -85,8 +85,7 @@ def spread(values: Sequence[float]) -> dict[str, Any]:
     if count == 1:
         return {"mean": mean, "spread": None, "interval": None}
     drawn = np.random.default_rng(0).choice(np.asarray(values), (RESAMPLINGS, count)).mean(axis=1)
-    low, high = np.quantile(drawn, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
-    bounds = [rounded(float(low)), rounded(float(high))]
+    bounds = [rounded(limit) for limit in halvings.interval(drawn)]
     return {"mean": mean, "spread": rounded(float(np.std(values, ddof=1))), "interval": bounds}
 
 
