@@ -71,4 +71,4 @@ def new_game(recipe: Recipe, scale: TrainingScale, store: TileStore) -> Game:
     """A game of `recipe` on `store` at its beginning."""
     row = recipe.at_scale(scale)
     state = new_state(row, store.card, scale.width, 0, CPU)
-    return Game(row, scale, state, Batches(row, store, state.players.camera, scale.batch, CPU))
+    return Game(row, scale, state, Batches(row, store, state.players, scale.batch, CPU))
