@@ -24,7 +24,7 @@ from skygen.gan.camera import generator_shape
 from skygen.gan.networks import Generator, initialise
 from skygen.gan.recipes import Recipe, read_recipes
 from skygen.params import load
-from skygen.sky.conditions import BandConditions
+from skygen.sky.conditions import BandConditions, Density
 from skygen.sky.field import parse_frame_name
 from skygen.sky.frame import SHAPE
 from skygen.sky.frame_file import keep_significant_bits
@@ -208,6 +208,10 @@ def write_fields():
         if conditions is None:
             conditions = {name: conditions_of(row, len(bands)) for row, name in enumerate(held)}
         conditions = {named(field): observed for field, observed in conditions.items()}
+        densities = {
+            field: Density(stars=1.0 + 0.1 * row, galaxies=1.5 - 0.1 * row)
+            for row, field in enumerate(dict.fromkeys(map(field_of, held)))
+        }
         card = TileSetCard(
             name=folder.name,
             size=next(iter(tiles["test"].values())).shape[-1],
@@ -220,8 +224,9 @@ def write_fields():
             left_out={},
             survival=dict.fromkeys(SPLITS, Survival(tried=1, kept=1.0, spoilt={})),
             conditions=conditions,
+            densities=densities,
             shards=shards,
-            data_hash=data_hash(shards, conditions),
+            data_hash=data_hash(shards, conditions, densities),
         )
         write_card(folder, card)
         return TileStore.open(folder)
