@@ -117,6 +117,8 @@ def _add(
     columns, rows = _first(objects.x, side)[:, None] + offset, _first(objects.y, side)[:, None] + offset
     inside = ((rows >= 0) & (rows < canvas.height))[:, :, None] & ((columns >= 0) & (columns < canvas.width))[:, None]
     at = rows.clamp(0, canvas.height - 1)[:, :, None] * canvas.width + columns.clamp(0, canvas.width - 1)[:, None]
-    plane = (tile[:, None] * canvas.bands + torch.arange(canvas.bands, device=image.device)) * canvas.height * canvas.width
+    plane = (
+        (tile[:, None] * canvas.bands + torch.arange(canvas.bands, device=image.device)) * canvas.height * canvas.width
+    )
     index = plane[:, :, None, None] + at[:, None]
     return image.index_add(0, index.flatten(), (stamps * inside[:, None]).flatten())

@@ -18,7 +18,7 @@ from torch.optim import Optimizer
 
 from skygen.gan.camera import camera_of
 from skygen.gan.judges import Judges
-from skygen.gan.networks import Discriminator, Generator, generator_shape, initialise
+from skygen.gan.networks import Discriminator, Generator, GeneratorShape, generator_shape, initialise
 from skygen.gan.recipes import ConvolutionalRecipe, ProcessRecipe, Recipe
 from skygen.params import TrainingScale
 from skygen.process.generator import REFERENCE, Process, ProcessShape
@@ -89,11 +89,19 @@ def _networks(
         return generator, discriminator
     if not isinstance(recipe, ProcessRecipe):
         raise TypeError(f"{type(recipe).__name__} is a recipe of no kind; read it by read_recipe")
-    process, reference = Process.of(ProcessShape(kind="process", bands=card.bands)), card.bands.index(REFERENCE)
-    judges = Judges(len(card.bands), reference, width, stretch, recipe.stamps_a_tile)
+    bands, reference = len(card.bands), card.bands.index(REFERENCE)
+    process = Process(bands, reference)
+    judges = Judges(bands, reference, width, stretch, recipe.stamps_a_tile)
     process.marks.initialise(rng)
     initialise(judges, "normal", None, rng)
     return process, judges
+
+
+def shape_of(recipe: Recipe, card: TileSetCard, width: int) -> GeneratorShape | ProcessShape:
+    """What the generator of `recipe` for a tile set is made of."""
+    if isinstance(recipe, ConvolutionalRecipe):
+        return generator_shape(recipe, card.size, len(card.bands), width)
+    return ProcessShape(kind="process", bands=card.bands)
 
 
 def set_steps(players: Players, recipe: Recipe, progress: float) -> None:
