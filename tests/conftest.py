@@ -21,10 +21,11 @@ from astropy.wcs import WCS
 from skygen.cores import cores
 from skygen.gan import card as cards
 from skygen.gan.camera import generator_shape
-from skygen.gan.networks import Generator, initialise
+from skygen.gan.networks import Generator, GeneratorShape, initialise
 from skygen.gan.recipes import Recipe, read_recipes
 from skygen.params import load
-from skygen.sky.conditions import BandConditions
+from skygen.process.generator import Process
+from skygen.sky.conditions import BandConditions, Density
 from skygen.sky.field import parse_frame_name
 from skygen.sky.frame import SHAPE
 from skygen.sky.frame_file import keep_significant_bits
@@ -274,9 +275,32 @@ def write_bundle(recipes):
             "versions": {"torch": "2.13.0"},
         }
         card = cards.Card(**{**values, **changes})
+        if not isinstance(card.generator, GeneratorShape):
+            return card
         generator = Generator(card.generator)
         initialise(generator, "normal", 0.1 if ran.norm == "batch" else 0.25, torch.Generator().manual_seed(seed))
         cards.save(folder, generator.state_dict(), card)
+        return card
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def write_process(write_bundle):
+    """A function: a bundle in `folder` of a process that nobody trained, its networks drawn from `seed`; its card.
+
+    It has the conditions and densities of two fields; the second field has three times the first one's stars.
+    """
+
+    def write(folder, seed=0, size=64, bands=("r",), tiles="r64", **changes):
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            process = Process(3, 1)  # of g, r, i, whichever of them the set has
+        densities = [Density(stars=1.5, galaxies=1.0), Density(stars=4.5, galaxies=1.0)]
+        shape = cards.ProcessShape(bands=3, reference=1)
+        values = {"generator": shape, "densities": densities, "psf_share": None, **changes}
+        card = write_bundle(folder, seed, "scene", size, list(bands), tiles=tiles, **values)
+        cards.save(folder, process.state_dict(), card)
         return card
 
     return write

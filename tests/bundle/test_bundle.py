@@ -19,11 +19,14 @@ from skygen.params import ParamsError, validate
 from skygen.sky.stretch import Stretch
 
 
-@pytest.fixture(scope="module", params=["gan", "scene"])
-def folder(request, tmp_path_factory, write_bundle):
-    """A bundle that paints tiles, and one that paints scenes."""
+@pytest.fixture(scope="module", params=["gan", "scene", "process"])
+def folder(request, tmp_path_factory, write_bundle, write_process):
+    """A bundle that paints tiles, one that paints scenes, and one that cuts tiles from skies."""
     folder = tmp_path_factory.mktemp("bundle")
-    write_bundle(folder, recipe=request.param)
+    if request.param == "process":
+        write_process(folder)
+    else:
+        write_bundle(folder, recipe=request.param)
     return folder
 
 
@@ -146,7 +149,7 @@ def test_a_damaged_file_is_named(spoiled, name, spoil):
         ("generator.width", 3, WEIGHTS),  # the weights do not fit
         ("generator.latent_size", 11, WEIGHTS),
         ("generator.bands", 2, WEIGHTS),
-        ("generator.last", "sine", "generator.last"),
+        ("generator.last", "sine", "last = 'sine'"),
         ("conditions", [[{"sky_noise_nmgy": 0.0}]], "sky_noise_nmgy"),
         ("latents", "cauchy", "latents = 'cauchy'"),
         ("limit_nmgy", "100", "limit_nmgy = '100'"),
@@ -214,7 +217,7 @@ for folder in sys.argv[1:]:
 """
 
 
-def test_a_tile_is_the_same_in_new_processes_with_any_number_of_threads(write_bundle, tmp_path):
+def test_a_tile_is_the_same_in_new_processes_with_any_number_of_threads(write_bundle, write_process, tmp_path):
     """In a new process torch chooses its kernels by the first batch it sees and by the number of threads.
 
     Each bundle has a fork of a process in which torch has seen none.
@@ -223,6 +226,8 @@ def test_a_tile_is_the_same_in_new_processes_with_any_number_of_threads(write_bu
     for recipe, size, bands in (("gan", 64, "r"), ("scene", 64, "r"), ("scene", 128, "gri")):
         folders.append(tmp_path / f"{recipe}-{size}")
         write_bundle(folders[-1], recipe=recipe, size=size, bands=bands, width=8)
+    folders.append(tmp_path / "process")
+    write_process(folders[-1], bands=["g", "r", "i"])
     found = []
     for threads in ("1", "2", "3"):
         environment = {**os.environ, "OMP_NUM_THREADS": threads}
@@ -230,6 +235,6 @@ def test_a_tile_is_the_same_in_new_processes_with_any_number_of_threads(write_bu
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
         found.append([line.split() for line in done.stdout.splitlines()])
 
-    assert [len(of_one) for of_one in found] == [3] * 3
+    assert [len(of_one) for of_one in found] == [len(folders)] * 3
     for of_bundle in zip(*found, strict=True):
         assert len({tile for tiles in of_bundle for tile in tiles}) == 1

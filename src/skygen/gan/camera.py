@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from skygen.gan.networks import GeneratorShape
 from skygen.gan.recipes import Recipe
-from skygen.sky.conditions import FieldConditions
+from skygen.sky.conditions import Density, FieldConditions
 from skygen.sky.stretch import Stretch
 
 KERNEL_PX = 17  # side of the PSF's image: at 3 px FWHM it holds 0.97 of the light
@@ -31,13 +31,17 @@ class Conditions(NamedTuple):
     sky_noise_nmgy: torch.Tensor
     nmgy_per_electron: torch.Tensor
     psf_fwhm_px: torch.Tensor
+    density: torch.Tensor | None = None
 
     @classmethod
-    def of_fields(cls, fields: Sequence[FieldConditions], pixel_scale_arcsec: float) -> Self:
+    def of_fields(
+        cls, fields: Sequence[FieldConditions], pixel_scale_arcsec: float, densities: Sequence[Density] | None = None
+    ) -> Self:
         """A row a field, in their order."""
+        density = None if densities is None else torch.tensor([(each.stars, each.galaxies) for each in densities])
         rows = [[(b.sky_noise_nmgy, b.nmgy_per_electron, b.psf_fwhm_arcsec) for b in bands] for bands in fields]
         noise, electron, fwhm = torch.tensor(rows, dtype=torch.float32).unbind(-1)
-        return cls(noise, electron, fwhm / pixel_scale_arcsec)
+        return cls(noise, electron, fwhm / pixel_scale_arcsec, density)
 
     def exposed(self, noise: torch.Tensor) -> Self:
         """The same with `noise` [N, 1] or [1] times as much noise: of the sky, and of the sources' photons."""
@@ -47,11 +51,11 @@ class Conditions(NamedTuple):
 
     def take(self, indices: torch.Tensor) -> Self:
         """The rows at `indices` [n]."""
-        return type(self)(*(part[indices] for part in self))
+        return type(self)(*(None if part is None else part[indices] for part in self))
 
     def to(self, device: torch.device) -> Self:
         """The same on `device`."""
-        return type(self)(*(part.to(device) for part in self))
+        return type(self)(*(None if part is None else part.to(device) for part in self))
 
 
 class Sky(NamedTuple):
@@ -141,5 +145,5 @@ def expose(scenes: torch.Tensor, sky: Sky) -> torch.Tensor:
     The variance of a pixel is sky noise² + max(scene, 0) · nmgy_per_electron: electrons are counted, and a count's
     variance is its mean.
     """
-    noise, electron, _ = (part[:, :, None, None] for part in sky.conditions)
+    noise, electron, _ = (part[:, :, None, None] for part in sky.conditions[:3])
     return scenes + (noise**2 + scenes.clamp(min=0) * electron).sqrt() * sky.draws

@@ -12,8 +12,9 @@ from safetensors.torch import save as safetensors_of
 from skygen.files import read_json, write_atomically, write_json
 from skygen.gan.networks import Discriminator, Generator, GeneratorShape
 from skygen.gan.recipes import Recipe
+from skygen.process.generator import Process
 from skygen.params import Section, Size, validate
-from skygen.sky.conditions import BandConditions
+from skygen.sky.conditions import BandConditions, Density
 from skygen.sky.stretch import Stretch
 
 WEIGHTS, CARD = "generator.safetensors", "card.json"
@@ -22,6 +23,13 @@ _REMEDY = "train it anew, or copy it again from where it was made"
 
 class BundleError(ValueError):
     """A folder is not a usable bundle; the message gives the file, the cause and what to do."""
+
+
+class ProcessShape(Section):
+    """What a process is made of."""
+
+    bands: int
+    reference: int
 
 
 class Card(Section):
@@ -37,10 +45,11 @@ class Card(Section):
     softening_nmgy: float
     limit_nmgy: float
     pixel_scale_arcsec: float
-    generator: GeneratorShape
+    generator: GeneratorShape | ProcessShape
     latents: Literal["normal", "uniform"]
     psf_share: float | None  # of the kernel by which scenes are blurred; null where they are painted as seen
     conditions: list[list[BandConditions]] | None  # fields with their bands, for scenes; null where noise is painted
+    densities: list[Density] | None = None
     iteration: int
     images_seen: int
     validation: dict[str, float]  # the metrics by which this checkpoint was chosen
@@ -55,7 +64,7 @@ class Card(Section):
         return Stretch(self.softening_nmgy, self.limit_nmgy)
 
 
-def load_generator(folder: Path) -> tuple[Card, Generator]:
+def load_generator(folder: Path) -> tuple[Card, Generator | Process]:
     """The card and the generator in `folder`; raises `BundleError` for what is missing, damaged or does not fit."""
     for name in (WEIGHTS, CARD):
         if not (folder / name).is_file():
@@ -64,7 +73,11 @@ def load_generator(folder: Path) -> tuple[Card, Generator]:
         card = validate(Card, read_json(folder / CARD), str(folder / CARD))
     except ValueError as error:
         raise BundleError(f"{error}; {_REMEDY}") from error
-    generator = Generator(card.generator)
+    generator: Generator | Process
+    if isinstance(card.generator, ProcessShape):
+        generator = Process(card.generator.bands, card.generator.reference)
+    else:
+        generator = Generator(card.generator)
     _load_weights(generator, folder / WEIGHTS)
     return card, generator.eval().requires_grad_(False)
 
@@ -90,7 +103,7 @@ def load_discriminator(path: Path, card: Card) -> Discriminator:
     return discriminator
 
 
-def _load_weights(network: Generator | Discriminator, path: Path) -> None:
+def _load_weights(network: Generator | Process | Discriminator, path: Path) -> None:
     try:
         network.load_state_dict(load_file(path))
     except (OSError, SafetensorError, RuntimeError) as error:
