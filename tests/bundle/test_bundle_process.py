@@ -41,7 +41,7 @@ def test_a_tile_s_place_does_not_hang_on_how_it_is_seen(sky, choice):
 
 def test_a_lower_density_leaves_some_of_the_same_objects(sky):
     whole, few, none = (
-        set(sky.sky_truth(Rectangle(5, 0, 0, 300, 300, density=Factors(factor, factor)))["object_id"])
+        set(sky.sky_truth(Rectangle(5, 0, 0, 300, 300, density=Factors(factor, factor))).rows["object_id"])
         for factor in (1, 0.3, 0)
     )
 
@@ -82,19 +82,37 @@ def test_a_rectangle_is_under_the_conditions_of_the_seed_s_first_tile(sky):
 
 def test_what_lies_in_a_rectangle_lies_in_a_larger_one(sky):
     small, large = (sky.sky_truth(Rectangle(2, 0, 0, side, side)) for side in (100, 200))
-    centres = {row["object_id"]: (row["x"], row["y"]) for row in large}
+    centres = {row["object_id"]: (row["x"], row["y"]) for row in large.rows}
 
-    inside = [row for row in small if row["flags"] & 1 == 0]
+    inside = [row for row in small.rows if row["flags"] & 1 == 0]
     assert inside
     for each in inside:
         assert centres[each["object_id"]] == pytest.approx((each["x"], each["y"]), abs=1e-6)
 
 
 def test_a_least_snr_leaves_the_brighter_objects(sky):
-    everything, some = (sky.sky_truth(Rectangle(2, 0, 0, 200, 200), least) for least in (0, 10))
+    everything, some = (sky.sky_truth(Rectangle(2, 0, 0, 200, 200), least).rows for least in (0, 10))
 
     assert 0 < len(some) < len(everything)
     assert set(some["object_id"]) < set(everything["object_id"])
+
+
+def test_the_light_of_objects_and_what_is_left_out_are_the_clean_scene_s(sky):
+    rectangle = Rectangle(2, -50, 30, 200, 150, noise="none")
+    light = sky.sky(rectangle).sum((1, 2), dtype=np.float64)
+
+    for least in (0, 20):
+        truth = sky.sky_truth(rectangle, least)
+        inside = [truth.rows[f"flux_inside_{band}_nmgy"].sum() for band in BANDS]
+        np.testing.assert_allclose(np.add(inside, truth.left_out_nmgy), light, rtol=1e-4)
+
+
+def test_the_truth_of_many_tiles_is_that_of_each(sky):
+    together = sky.truth_all(row(4, 20))
+
+    for tile, found in zip(row(4, 20), together, strict=True):
+        (alone,) = sky.truth([tile])
+        assert alone.rows.tobytes() == found.rows.tobytes()
 
 
 @pytest.mark.parametrize("ask", [lambda of: of.sky(Rectangle(0, 0, 0, 8, 8)), lambda of: of.truth([Tile(0)])])

@@ -5,11 +5,11 @@ its hash names it. A convolutional generator paints tiles; of a process they are
 rectangle can be had, and what lies in it is known.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -21,7 +21,7 @@ from skygen.bundle.scatter import Scatter
 from skygen.bundle.tile import OWN, SURVEY, Factors, Noise, Rectangle, Seeing, Tile, row
 from skygen.cores import cores, one_thread
 from skygen.files import sha256_folder
-from skygen.formats.origin import Origin
+from skygen.formats.origin import Origin, Truth
 from skygen.formats.wcs import Place
 from skygen.gan.camera import Conditions
 from skygen.gan.card import BundleError, Card, load_generator
@@ -29,8 +29,8 @@ from skygen.gan.latents import Stream, tile_rng
 from skygen.process.generator import Process
 from skygen.sky.conditions import Density, FieldConditions
 
+T = TypeVar("T")
 TILES_A_PASS = 8  # the unit of work of one core; it does not change a tile's bytes
-Truth = NDArray[Any]  # a structured array, one row an object: see skygen.process.truth
 
 
 class PaintedError(BundleError):
@@ -104,11 +104,7 @@ class Bundle:
         `PaintedError` where the recipe has no noise model or no PSF to choose by.
         """
         self.conditions_of(tiles)
-        passes = [tiles[start : start + TILES_A_PASS] for start in range(0, len(tiles), TILES_A_PASS)]
-        if self.device != "cpu" or len(passes) == 1:
-            return np.concatenate([self.draw(some) for some in passes])
-        with ThreadPoolExecutor(cores()) as pool:
-            return np.concatenate(list(pool.map(self.draw, passes)))
+        return np.concatenate(self._on_all_cores(self.draw, tiles))
 
     def draw(self, tiles: Sequence[Tile]) -> NDArray[np.float32]:
         """One pass: the flux [n, bands, H, W] of up to 8 tiles in nmgy, computed on the calling thread alone.
@@ -122,8 +118,16 @@ class Bundle:
                 return drawer.draw(self._places(drawer, tiles), _known(conditions))
             return drawer.draw(tiles, conditions)
 
+    def truth_all(self, tiles: Sequence[Tile], min_snr: float = 0.0) -> list[Truth]:
+        """What lies in each of `tiles` of a process, found on all cores; see `truth`."""
+        passes = self._on_all_cores(lambda some: self.truth(some, min_snr), tiles)
+        return [truth for some in passes for truth in some]
+
     def truth(self, tiles: Sequence[Tile], min_snr: float = 0.0) -> list[Truth]:
-        """What lies in each of `tiles` of a process: objects of `min_snr` and more, a row each. Raises as `sky`."""
+        """What lies in each of `tiles` of a process: objects of `min_snr` and more, a row each. Raises as `sky`.
+
+        Of up to 8 tiles, say: it is found on the calling thread alone.
+        """
         drawer, conditions = self._scatter(), self.conditions_of(tiles)
         with one_thread(), torch.inference_mode():
             return drawer.truth(self._places(drawer, tiles), _known(conditions), min_snr)
@@ -209,6 +213,14 @@ class Bundle:
         place = self._scatter().place(rectangle)
         return replace(self._origin(rectangle.observed(), self._observed(rectangle)), places=[place])
 
+    def _on_all_cores(self, work: Callable[[Sequence[Tile]], T], tiles: Sequence[Tile]) -> list[T]:
+        """What `work` makes of each pass of `tiles`."""
+        passes = [tiles[start : start + TILES_A_PASS] for start in range(0, len(tiles), TILES_A_PASS)]
+        if self.device != "cpu" or len(passes) == 1:
+            return [work(some) for some in passes]
+        with ThreadPoolExecutor(cores()) as pool:
+            return list(pool.map(work, passes))
+
     def _origin(self, tile: Tile, conditions: Conditions | None) -> Origin:
         card = self.card
         return Origin(
@@ -221,8 +233,9 @@ class Bundle:
             bands=card.bands,
             pixel_scale_arcsec=card.pixel_scale_arcsec,
             sky_noise_nmgy=None if conditions is None else conditions.sky_noise_nmgy.numpy(),
-            softening_nmgy=card.softening_nmgy,
-            limit_nmgy=card.limit_nmgy,
+            softening_nmgy=None if self.takes["sky"] else card.softening_nmgy,
+            limit_nmgy=None if self.takes["sky"] else card.limit_nmgy,
+            density=tile.density if self.takes["density"] else None,
         )
 
     def _scatter(self) -> Scatter:

@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from skygen.bundle.tile import Rectangle, Tile
+from skygen.formats.origin import Truth
 from skygen.formats.wcs import Place
 from skygen.gan.camera import Conditions
 from skygen.gan.card import Card
@@ -42,9 +42,15 @@ class Scatter:
         """The flux [n, bands, H, W] in nmgy of `places`, all of one size, each under its row of `conditions`."""
         return np.stack([plane.rectangle(*place[1:]) for place, plane in self._planes(places, conditions)])
 
-    def truth(self, places: Sequence[Place], conditions: Conditions, min_snr: float) -> list[NDArray[Any]]:
-        """What lies in each of `places`, a structured array each: objects of `min_snr` and more in some band."""
-        return [plane.truth(*place[1:], min_snr) for place, plane in self._planes(places, conditions)]
+    def truth(self, places: Sequence[Place], conditions: Conditions, min_snr: float) -> list[Truth]:
+        """What lies in each of `places`: objects of `min_snr` and more in some band, and the light of the others."""
+        return [self._truth(place, plane, min_snr) for place, plane in self._planes(places, conditions)]
+
+    def _truth(self, place: Place, plane: Plane, min_snr: float) -> Truth:
+        rows = plane.truth(*place[1:], min_snr)
+        light = plane.scene(*place[1:]).sum((1, 2), dtype=np.float64)
+        inside = [rows[f"flux_inside_{band}_nmgy"].sum() for band in self.card.bands]
+        return Truth(rows, [float(total - with_row) for total, with_row in zip(light, inside, strict=True)], min_snr)
 
     def _planes(self, places: Sequence[Place], conditions: Conditions) -> list[tuple[Place, Plane]]:
         rows = range(len(places))

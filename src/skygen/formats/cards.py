@@ -24,6 +24,7 @@ class Kind:
     limit_nmgy: float | None
     has_sky_noise: bool
     walks: bool
+    density: tuple[float, float] | None
     plane: str
     """The keywords of a plane's key, where tiles lie on planes, else empty."""
 
@@ -42,6 +43,7 @@ class Kind:
             _as_float(origin.limit_nmgy),
             origin.sky_noise_nmgy is not None,
             origin.towards is not None,
+            None if origin.density is None else (float(origin.density[0]), float(origin.density[1])),
             "" if origin.places is None else "SEED" if origin.is_of_seed_alone else "SEED,INDEX",
         )
 
@@ -65,6 +67,12 @@ def cards(kind: Kind) -> Cards:
         found.append(("SOFTEN", kind.softening_nmgy, "[nmgy] s; the network paints asinh(flux/s)"))
     if kind.limit_nmgy is not None:
         found.append(("LIMIT", kind.limit_nmgy, "[nmgy] largest flux that it can paint"))
+    if kind.density is not None:
+        stars, galaxies = kind.density
+        found += [
+            ("DENSSTAR", stars, "stars asked for, times the field's own"),
+            ("DENSGAL", galaxies, "galaxies asked for, times the field's own"),
+        ]
     if kind.has_sky_noise:
         found += [(f"SKYSIG_{band.upper()}", 0, f"[nmgy] sky noise of a pixel in {band}") for band in kind.bands]
     if kind.plane:

@@ -33,6 +33,8 @@ class Origin:
     """The other seed of a walk, and"""
     shares: Sequence[float] | None = None
     """the share of the way to it of each tile [N]; all of them are tile `first` of their seeds."""
+    density: tuple[float, float] | None = None
+    """How many times the field's own stars and galaxies, for a process."""
     places: Sequence[Place] | None = None
     """Where each tile [N] lies, for a process: on the plane of (seed, index), or all of them on that of the seed."""
 
