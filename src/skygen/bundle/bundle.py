@@ -183,8 +183,10 @@ class Bundle:
         found = Conditions.of_fields(fields, card.pixel_scale_arcsec)
         if card.densities is not None:
             own = [tile.field_density or card.densities[at] for tile, at in zip(tiles, drawn, strict=True)]
-            factors = [(of.stars * tile.density.stars, of.galaxies * tile.density.galaxies)
-                       for of, tile in zip(own, tiles, strict=True)]
+            factors = [
+                (of.stars * tile.density.stars, of.galaxies * tile.density.galaxies)
+                for of, tile in zip(own, tiles, strict=True)
+            ]
             found = found._replace(density=torch.tensor(factors, dtype=torch.float32))
         if any(tile.noise != SURVEY for tile in tiles):
             in_r = found.sky_noise_nmgy[:, card.bands.index("r")]

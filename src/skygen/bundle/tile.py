@@ -1,6 +1,7 @@
 """What is asked of a bundle: a tile by seed and index, or a rectangle of a seed's sky; and how it is to be observed."""
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Final, Literal, NamedTuple, TypeGuard
 
 from skygen.sky.conditions import Density, FieldConditions
@@ -93,9 +94,9 @@ class Rectangle:
         return Tile(self.seed, 0, self.noise, self.seeing, density=self.density)
 
     def strips(self, height: int) -> "list[Rectangle]":
-        """This rectangle as rows of others that end at multiples of `height` px of the sky."""
+        """The rectangle as a column of lower ones that end at multiples of `height` px of the sky."""
         edges = [self.y, *range(self.y - self.y % height + height, self.y + self.height, height), self.y + self.height]
-        return [replace(self, y=low, height=high - low) for low, high in zip(edges, edges[1:], strict=False)]
+        return [replace(self, y=low, height=high - low) for low, high in pairwise(edges)]
 
 
 def row(

@@ -12,8 +12,8 @@ from safetensors.torch import save as safetensors_of
 from skygen.files import read_json, write_atomically, write_json
 from skygen.gan.networks import Discriminator, Generator, GeneratorShape
 from skygen.gan.recipes import Recipe
-from skygen.process.generator import Process
 from skygen.params import Section, Size, validate
+from skygen.process.generator import Process
 from skygen.sky.conditions import BandConditions, Density
 from skygen.sky.stretch import Stretch
 

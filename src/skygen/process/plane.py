@@ -3,7 +3,6 @@
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 BLOCK_PX = 128
@@ -33,8 +32,10 @@ class Plane:
         rows = range((y - 16) // BLOCK_PX, (y + height + 16) // BLOCK_PX + 1)
         columns = range((x - 16) // BLOCK_PX, (x + width + 16) // BLOCK_PX + 1)
         parts = [self._stars(row, column) for row in rows for column in columns]
-        return tuple(np.concatenate(part, axis=-1 if part[0].ndim == 2 and len(part[0]) == 2 and at == 1 else 0)
-                     for at, part in enumerate(zip(*parts, strict=True)))
+        return tuple(
+            np.concatenate(part, axis=-1 if part[0].ndim == 2 and len(part[0]) == 2 and at == 1 else 0)
+            for at, part in enumerate(zip(*parts, strict=True))
+        )
 
     def scene(self, x: int, y: int, width: int, height: int) -> NDArray[np.float32]:
         image = np.zeros((self.bands, height, width), np.float32)
@@ -57,7 +58,12 @@ class Plane:
             for column in range(x // BLOCK_PX, (x + width - 1) // BLOCK_PX + 1):
                 block = self._rng(row, column, 1).standard_normal((self.bands, BLOCK_PX, BLOCK_PX), np.float32)
                 top, left = row * BLOCK_PX, column * BLOCK_PX
-                y0, y1, x0, x1 = max(y, top), min(y + height, top + BLOCK_PX), max(x, left), min(x + width, left + BLOCK_PX)
+                y0, y1, x0, x1 = (
+                    max(y, top),
+                    min(y + height, top + BLOCK_PX),
+                    max(x, left),
+                    min(x + width, left + BLOCK_PX),
+                )
                 draws[:, y0 - y : y1 - y, x0 - x : x1 - x] = block[:, y0 - top : y1 - top, x0 - left : x1 - left]
         return np.asarray(image + np.sqrt(sky**2 + np.maximum(image, 0) * electron) * draws, np.float32)
 
@@ -69,7 +75,12 @@ class Plane:
             dtype += [(form.format(band), of) for band in bands]
         dtype += [(name, "f4") for name in ("half_light_radius_arcsec", "axis_ratio", "angle_deg", "bulge_share")]
         dtype += [(f"snr_{band}", "f4") for band in bands] + [("blend", "f4"), ("flags", "i4")]
-        inside = (places[0] >= x - 0.5) & (places[0] < x + width - 0.5) & (places[1] >= y - 0.5) & (places[1] < y + height - 0.5)
+        inside = (
+            (places[0] >= x - 0.5)
+            & (places[0] < x + width - 0.5)
+            & (places[1] >= y - 0.5)
+            & (places[1] < y + height - 0.5)
+        )
         rows = np.zeros(int(inside.sum()), dtype)
         rows["object_id"], rows["class"] = ids[inside], b"star"
         rows["x"], rows["y"] = places[0][inside] - x, places[1][inside] - y
