@@ -107,7 +107,7 @@ def table_cards(kind: Kind, without: frozenset[str] = frozenset()) -> Cards:
     """The cards of a table of tiles of a kind, less `without`, with 0 for what `numbers` and `truth_numbers` give."""
     found: Cards = [
         *cards(kind),
-        ("XYORIGIN", 0, "x, y of the first pixel; FITS keywords count from 1"),
+        ("XYORIGIN", 0, "x, y of the first pixel; keywords count from 1"),
         ("MAGZERO", 22.5, "[mag] of 1 nanomaggy"),
         ("MAGSYS", "nearly AB", "the survey's g, r and i are, to 0.01 mag or so"),
         ("MINSNR", 0, "least signal to noise asked for; 0: all objects"),
