@@ -292,13 +292,13 @@ def write_process(write_bundle):
     It has the conditions and densities of two fields; the second field has three times the first one's stars.
     """
 
-    def write(folder, seed=0, size=64, bands=("r",), tiles="r64", **changes):
+    def write(folder, seed=0, size=64, bands=("g", "r", "i"), tiles="r64", **changes):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             process = Process(3, 1)  # of g, r, i, whichever of them the set has
         densities = [Density(stars=1.5, galaxies=1.0), Density(stars=4.5, galaxies=1.0)]
         shape = cards.ProcessShape(bands=3, reference=1)
-        values = {"generator": shape, "densities": densities, "psf_share": None, **changes}
+        values = {"generator": shape, "densities": densities, "psf_share": None, "require_source": True, **changes}
         card = write_bundle(folder, seed, "scene", size, list(bands), tiles=tiles, **values)
         cards.save(folder, process.state_dict(), card)
         return card

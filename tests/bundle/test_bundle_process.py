@@ -70,7 +70,17 @@ def test_overlapping_rectangles_agree_to_the_bit(sky):
 
     assert (whole.shape, whole.dtype) == ((3, 260, 300), np.float32)
     assert part.tobytes() == np.ascontiguousarray(whole[:, 51:191, 117:237]).tobytes()
-    assert sky.draw_sky(Rectangle(11, -150, 200, 300, 260)).tobytes() == whole.tobytes()
+
+
+def test_a_rectangle_is_its_squares_put_together(sky):
+    whole = Rectangle(11, -150, 200, 300, 260)
+    found, flux = sky.sky(whole), np.full((3, 260, 300), np.nan, np.float32)
+    for part in whole.squares():
+        assert max(part.width, part.height) <= 256
+        rows, columns = slice(part.y - 200, part.y - 200 + part.height), slice(part.x + 150, part.x + 150 + part.width)
+        flux[:, rows, columns] = sky.sky(part)
+
+    assert flux.tobytes() == found.tobytes()
 
 
 def test_a_rectangle_is_under_the_conditions_of_the_seed_s_first_tile(sky):

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from skygen.bundle.convolution import Convolution
 from skygen.bundle.engines import EngineName, engine_for
-from skygen.bundle.scatter import Scatter
+from skygen.bundle.scatter import Scatter, places
 from skygen.bundle.tile import OWN, SURVEY, Factors, Noise, Rectangle, Seeing, Tile, row
 from skygen.cores import cores, one_thread
 from skygen.files import sha256_folder
@@ -26,6 +26,7 @@ from skygen.formats.wcs import Place
 from skygen.gan.camera import Conditions
 from skygen.gan.card import BundleError, Card, load_generator
 from skygen.gan.latents import Stream, tile_rng
+from skygen.process.cells import Boxes
 from skygen.process.generator import Process
 from skygen.sky.conditions import Density, FieldConditions
 
@@ -115,7 +116,7 @@ class Bundle:
         conditions, drawer = self.conditions_of(tiles), self._drawer
         with one_thread(), torch.inference_mode():
             if isinstance(drawer, Scatter):
-                return drawer.draw(self._places(drawer, tiles), _known(conditions))
+                return drawer.draw(self._boxes(drawer, tiles), _known(conditions))
             return drawer.draw(tiles, conditions)
 
     def truth_all(self, tiles: Sequence[Tile], min_snr: float = 0.0) -> list[Truth]:
@@ -126,36 +127,38 @@ class Bundle:
     def truth(self, tiles: Sequence[Tile], min_snr: float = 0.0) -> list[Truth]:
         """What lies in each of `tiles` of a process: objects of `min_snr` and more, a row each. Raises as `sky`.
 
-        Of up to 8 tiles, say: it is found on the calling thread alone.
+        Where no noise is asked for, signal-to-noise ratios are by the survey's. Of a pass it is found on the calling
+        thread alone.
         """
-        drawer, conditions = self._scatter(), self.conditions_of(tiles)
+        drawer, conditions = self.scatter(), _known(self.conditions_of([tile.with_noise() for tile in tiles]))
         with one_thread(), torch.inference_mode():
-            return drawer.truth(self._places(drawer, tiles), _known(conditions), min_snr)
+            return drawer.truth(self._boxes(drawer, tiles), conditions, min_snr)
 
     def sky(self, rectangle: Rectangle) -> NDArray[np.float32]:
         """The flux [bands, H, W] in nmgy of a rectangle of a seed's sky, drawn on all cores.
 
-        Rectangles that overlap agree there bit for bit. Raises `PaintedError` where the generator is no process.
+        Rectangles that overlap agree there bit for bit. One of `Rectangle.squares` is computed on the calling thread
+        alone. Raises `PaintedError` where the generator is no process.
         """
-        strips = rectangle.strips(self._scatter().step_px)
-        flux = np.empty((len(self.card.bands), rectangle.height, rectangle.width), dtype=np.float32)
-        with ThreadPoolExecutor(cores() if self.device == "cpu" else 1) as pool:
-            for strip, drawn in zip(strips, pool.map(self.draw_sky, strips), strict=True):
-                first = strip.y - rectangle.y
-                flux[:, first : first + strip.height] = drawn
-        return flux
-
-    def draw_sky(self, rectangle: Rectangle) -> NDArray[np.float32]:
-        """The same as `sky`, computed on the calling thread alone."""
-        drawer, conditions = self._scatter(), self._observed(rectangle)
+        drawer, conditions = self.scatter(), self._observed(rectangle)
         with one_thread(), torch.inference_mode():
-            return drawer.draw([drawer.place(rectangle)], conditions)[0]
+            return drawer.draw(drawer.box(rectangle, conditions), conditions)[0]
 
     def sky_truth(self, rectangle: Rectangle, min_snr: float = 0.0) -> Truth:
-        """What lies in a rectangle of a seed's sky: objects of `min_snr` and more, a row each. Raises as `sky`."""
-        drawer, conditions = self._scatter(), self._observed(rectangle)
+        """What lies in a rectangle of a seed's sky; see `truth`. Raises as `sky`."""
+        drawer, conditions = self.scatter(), _known(self.conditions_of([rectangle.observed().with_noise()]))
         with one_thread(), torch.inference_mode():
-            return drawer.truth([drawer.place(rectangle)], conditions, min_snr)[0]
+            return drawer.truth(drawer.box(rectangle, conditions), conditions, min_snr)[0]
+
+    def scatter(self) -> Scatter:
+        """What draws a process; raises `PaintedError` where the generator is none."""
+        if not isinstance(self._drawer, Scatter):
+            raise PaintedError(
+                "model",
+                f"recipe {self.card.recipe} paints tiles: it has no sky beyond them, and knows no objects; ask for a "
+                "recipe whose generator is a process",
+            )
+        return self._drawer
 
     def check(self, tiles: Sequence[Tile]) -> None:
         """Raise `PaintedError` where `tiles` ask for what the recipe paints and cannot change, or for no way of its."""
@@ -207,12 +210,13 @@ class Bundle:
             first=tile.index,
             towards=None if tile.towards is None else tile.towards[0],
             shares=[step.towards[1] for step in tiles if step.towards is not None] or None,
-            places=self._places(drawer, tiles) if isinstance(drawer, Scatter) else None,
+            places=places(tiles, self._boxes(drawer, tiles)) if isinstance(drawer, Scatter) else None,
         )
 
     def sky_origin(self, rectangle: Rectangle) -> Origin:
         """What files say of a rectangle of a seed's sky. Raises as `sky`."""
-        place = self._scatter().place(rectangle)
+        self.scatter()
+        place = Place(rectangle.seed, rectangle.x, rectangle.y, rectangle.width, rectangle.height)
         return replace(self._origin(rectangle.observed(), self._observed(rectangle)), places=[place])
 
     def _on_all_cores(self, work: Callable[[Sequence[Tile]], T], tiles: Sequence[Tile]) -> list[T]:
@@ -240,20 +244,12 @@ class Bundle:
             density=tile.density if self.takes["density"] else None,
         )
 
-    def _scatter(self) -> Scatter:
-        if not isinstance(self._drawer, Scatter):
-            raise PaintedError(
-                "model",
-                f"recipe {self.card.recipe} paints tiles: it has no sky beyond them, and knows no objects; ask for a "
-                "recipe whose generator is a process",
-            )
-        return self._drawer
-
     def _observed(self, rectangle: Rectangle) -> Conditions:
         return _known(self.conditions_of([rectangle.observed()]))
 
-    def _places(self, drawer: Scatter, tiles: Sequence[Tile]) -> list[Place]:
-        return drawer.places(tiles, _known(self.conditions_of([tile.as_survey() for tile in tiles])))
+    def _boxes(self, drawer: Scatter, tiles: Sequence[Tile]) -> Boxes:
+        survey = self.conditions_of([tile.as_survey() for tile in tiles])
+        return drawer.boxes(tiles, _known(survey), _known(self.conditions_of(tiles)))
 
 
 def _factor(tile: Tile, sky_noise_nmgy: torch.Tensor) -> torch.Tensor:

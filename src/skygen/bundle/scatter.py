@@ -1,7 +1,6 @@
-"""Tiles and rectangles of a process: cut from the endless sky of a seed, with the truth of what lies in them."""
+"""Tiles and rectangles of a process: cut from the endless planes of seeds, with the truth of what lies in them."""
 
 from collections.abc import Sequence
-from functools import lru_cache
 
 import numpy as np
 import torch
@@ -12,59 +11,60 @@ from skygen.formats.origin import Truth
 from skygen.formats.wcs import Place
 from skygen.gan.camera import Conditions
 from skygen.gan.card import Card
+from skygen.process.cells import Boxes
 from skygen.process.generator import Process
-from skygen.process.plane import BLOCK_PX, Plane
-
-REMEMBERED = 4096  # places of tiles: the pixels, the catalogue and the header of one ask for it
+from skygen.process.philox import key_of
+from skygen.process.places import Rule, tiles
+from skygen.process.truth import truth_of
+from skygen.process.view import Under, View, densities
 
 
 class Scatter:
-    """What draws for a bundle whose generator is a process."""
+    """What draws for a bundle whose generator is a process. May be used from many threads at once."""
 
-    engine, step_px = "plane", BLOCK_PX
+    engine = "plane"
 
     def __init__(self, card: Card, process: Process, device: torch.device) -> None:
-        self.card, self._process, self._device = card, process.to(device), device
-        self._found = lru_cache(maxsize=REMEMBERED)(self._find)
+        self.card, self._view = card, View(process, card.bands, device)
 
-    def places(self, tiles: Sequence[Tile], survey: Conditions) -> list[Place]:
-        """Where `tiles` lie: each on the plane of its seed and index, a source in it as `survey` [n] would see it."""
-        return [
-            Place((tile.seed, tile.index), *self._found(tile.seed, tile.index, _key(survey, at)), *self._sides())
-            for at, tile in enumerate(tiles)
-        ]
+    def boxes(self, wanted: Sequence[Tile], survey: Conditions, conditions: Conditions) -> Boxes:
+        """Where tiles lie, each on the plane of its seed and index, with the densities of `conditions` [n].
 
-    def place(self, rectangle: Rectangle) -> Place:
+        If the set asks for a source, there is one that the survey would have seen, by its conditions `survey` [n].
+        """
+        card, rule = self.card, None
+        if card.require_source:
+            in_r = card.bands.index("r")
+            rule = Rule(card.source_snr, survey.sky_noise_nmgy[:, in_r].numpy(), survey.psf_fwhm_px[:, in_r].numpy())
+        seeds = np.array([tile.seed for tile in wanted], np.uint64)
+        indices = np.array([tile.index for tile in wanted], np.int64)
+        found = tiles(self._view.cells, seeds, indices, card.size, densities(survey), rule)
+        return found._replace(density=densities(conditions))
+
+    def box(self, rectangle: Rectangle, conditions: Conditions) -> Boxes:
         """Where a rectangle lies: on the plane of its seed."""
-        return Place(rectangle.seed, rectangle.x, rectangle.y, rectangle.width, rectangle.height)
+        key, x, y = np.array([key_of(rectangle.seed)]), np.array([rectangle.x]), np.array([rectangle.y])
+        return Boxes(key, x, y, rectangle.width, rectangle.height, densities(conditions))
 
-    def draw(self, places: Sequence[Place], conditions: Conditions) -> NDArray[np.float32]:
-        """The flux [n, bands, H, W] in nmgy of `places`, all of one size, each under its row of `conditions`."""
-        return np.stack([plane.rectangle(*place[1:]) for place, plane in self._planes(places, conditions)])
+    def draw(self, boxes: Boxes, conditions: Conditions) -> NDArray[np.float32]:
+        """The flux [n, bands, H, W] in nmgy of boxes, each under its row of `conditions`.
 
-    def truth(self, places: Sequence[Place], conditions: Conditions, min_snr: float) -> list[Truth]:
-        """What lies in each of `places`: objects of `min_snr` and more in some band, and the light of the others."""
-        return [self._truth(place, plane, min_snr) for place, plane in self._planes(places, conditions)]
+        On the calling thread where it is little: a pass of tiles, or a square of 256 px.
+        """
+        return self._view.observed(boxes, Under.of(conditions))
 
-    def _truth(self, place: Place, plane: Plane, min_snr: float) -> Truth:
-        rows = plane.truth(*place[1:], min_snr)
-        light = plane.scene(*place[1:]).sum((1, 2), dtype=np.float64)
-        inside = [rows[f"flux_inside_{band}_nmgy"].sum() for band in self.card.bands]
-        return Truth(rows, [float(total - with_row) for total, with_row in zip(light, inside, strict=True)], min_snr)
-
-    def _planes(self, places: Sequence[Place], conditions: Conditions) -> list[tuple[Place, Plane]]:
-        rows = range(len(places))
-        planes = [Plane(self._process, places[at].plane, conditions.take([at]), self._device) for at in rows]
-        return list(zip(places, planes, strict=True))
-
-    def _sides(self) -> tuple[int, int]:
-        return self.card.size, self.card.size
-
-    def _find(self, seed: int, index: int, survey: tuple[tuple[float, ...], ...]) -> tuple[int, int]:
-        """The first pixel (x, y) of a tile on its plane."""
-        return 0, 0
+    def truth(self, boxes: Boxes, conditions: Conditions, min_snr: float) -> list[Truth]:
+        """What lies in each of boxes: objects of `min_snr` and more in some band, and the light of all others."""
+        pixels, found = boxes.width * boxes.height, []
+        for rows, left_out, background in truth_of(self._view, boxes, Under.of(conditions), min_snr):
+            found.append(Truth(rows, (left_out - pixels * background).tolist(), min_snr))
+        return found
 
 
-def _key(conditions: Conditions, row: int) -> tuple[tuple[float, ...], ...]:
-    """One row of conditions as what can be looked up."""
-    return tuple(tuple(part[row].tolist()) for part in conditions if part is not None)
+def places(wanted: Sequence[Tile], boxes: Boxes) -> list[Place]:
+    """The boxes of tiles, as files say them."""
+    corners = zip(boxes.x.tolist(), boxes.y.tolist(), strict=True)
+    return [
+        Place((tile.seed, tile.index), x, y, boxes.width, boxes.height)
+        for tile, (x, y) in zip(wanted, corners, strict=True)
+    ]

@@ -15,6 +15,7 @@ MOST_DENSITY = 4.0  # times the field's own
 MAX_SEED = 2**63 - 1
 MAX_INDEX = 2**31 - 1
 MOST_SIDE_PX = 4096  # of a rectangle: in three bands it is 200 MB
+SQUARE_PX = 256  # side of the part of a rectangle that one core draws at once
 MOST_PLACE_PX = 10**9  # of a rectangle's first pixel from the origin, along each axis
 
 
@@ -60,6 +61,10 @@ class Tile:
         """The same tile as the survey sees it: what its place is chosen by."""
         return replace(self, noise=SURVEY, seeing=SURVEY, density=OWN)
 
+    def with_noise(self) -> "Tile":
+        """The same tile, with the survey's noise where it has none: what is bright is so beside noise."""
+        return replace(self, noise=SURVEY) if self.noise == "none" else self
+
 
 @dataclass(frozen=True, slots=True)
 class Rectangle:
@@ -93,10 +98,13 @@ class Rectangle:
         """A tile that is observed as this rectangle is."""
         return Tile(self.seed, 0, self.noise, self.seeing, density=self.density)
 
-    def strips(self, height: int) -> "list[Rectangle]":
-        """The rectangle as a column of lower ones that end at multiples of `height` px of the sky."""
-        edges = [self.y, *range(self.y - self.y % height + height, self.y + self.height, height), self.y + self.height]
-        return [replace(self, y=low, height=high - low) for low, high in pairwise(edges)]
+    def squares(self) -> "list[Rectangle]":
+        """The same sky in parts of at most 256 px a side, row by row: each is work for one core."""
+        return [
+            replace(self, x=left, y=low, width=right - left, height=high - low)
+            for low, high in pairwise(_edges(self.y, self.height))
+            for left, right in pairwise(_edges(self.x, self.width))
+        ]
 
 
 def row(
@@ -135,6 +143,11 @@ def check_density(density: Factors) -> None:
     for name, factor in density._asdict().items():
         if not (_is_number(factor) and 0 <= factor <= MOST_DENSITY):
             raise ValueError(f"density of {name} is {factor!r}; it must be a factor from 0 to {MOST_DENSITY:g}")
+
+
+def _edges(first: int, size: int) -> list[int]:
+    """`first`, the multiples of 256 px beyond it, and where `size` px end."""
+    return [first, *range(first - first % SQUARE_PX + SQUARE_PX, first + size, SQUARE_PX), first + size]
 
 
 def _is_number(value: object) -> TypeGuard[float]:

@@ -49,6 +49,8 @@ class Card(Section):
     latents: Literal["normal", "uniform"]
     psf_share: float | None  # of the kernel by which scenes are blurred; null where they are painted as seen
     conditions: list[list[BandConditions]] | None  # fields with their bands, for scenes; null where noise is painted
+    require_source: bool = False
+    source_snr: float = 10.0
     densities: list[Density] | None = None
     iteration: int
     images_seen: int
