@@ -20,10 +20,10 @@ from astropy.wcs import WCS
 
 from skygen.cores import cores
 from skygen.gan import card as cards
-from skygen.gan.camera import generator_shape
-from skygen.gan.networks import Generator, initialise
-from skygen.gan.recipes import Recipe, read_recipes
+from skygen.gan.networks import Generator, generator_shape, initialise
+from skygen.gan.recipes import ConvolutionalRecipe, read_recipe, read_recipes
 from skygen.params import load
+from skygen.process.generator import Process, ProcessShape
 from skygen.sky.conditions import BandConditions, Density
 from skygen.sky.field import parse_frame_name
 from skygen.sky.frame import SHAPE
@@ -247,14 +247,17 @@ def write_store(write_fields):
 
 @pytest.fixture(scope="session")
 def write_bundle(recipes):
-    """A function: a bundle in `folder` with a narrow generator of random weights drawn from `seed`; its card.
+    """A function: a bundle in `folder` with a generator that nobody trained, its weights drawn from `seed`; its card.
 
-    `row` are changes to the shipped recipe; a recipe that paints scenes gets the conditions of two fields.
+    `row` are changes to the shipped recipe. A process knows g, r and i; it gets the conditions and densities of two
+    fields, the second of which has three times the first one's stars.
     """
 
     def write(folder, seed=0, recipe="gan", size=64, bands=("r",), width=2, row=None, **changes):
-        ran = Recipe(**{**recipes[recipe].model_dump(), "latent_size": 10, **(row or {})})
-        fields = [conditions_of(field, len(bands)) for field in range(2)]
+        narrow = {"latent_size": 10} if isinstance(recipes[recipe], ConvolutionalRecipe) else {}
+        ran = read_recipe({**recipes[recipe].model_dump(), **narrow, **(row or {})}, recipe)
+        painted = isinstance(ran, ConvolutionalRecipe)
+        shape = generator_shape(ran, size, len(bands), width) if painted else PROCESS
         values = {
             "tiles": "r64",
             "recipe": recipe,
@@ -266,10 +269,12 @@ def write_bundle(recipes):
             "softening_nmgy": ran.softening_nmgy or 0.2,
             "limit_nmgy": 100.0,
             "pixel_scale_arcsec": 0.396,
-            "generator": generator_shape(ran, size, len(bands), width),
-            "latents": ran.latents,
-            "psf_share": ran.psf_share,
-            "conditions": fields if ran.noise == "survey" else None,
+            "generator": shape,
+            "latents": ran.latents if painted else None,
+            "require_source": True,
+            "source_snr": 10.0,
+            "conditions": None if painted else [conditions_of(field, len(bands)) for field in range(2)],
+            "densities": None if painted else DENSITIES,
             "iteration": 1,
             "images_seen": 32,
             "validation": {"validation_score": 2.0},
@@ -279,12 +284,26 @@ def write_bundle(recipes):
             "versions": {"torch": "2.13.0"},
         }
         card = cards.Card(**{**values, **changes})
-        generator = Generator(card.generator)
-        initialise(generator, "normal", 0.1 if ran.norm == "batch" else 0.25, torch.Generator().manual_seed(seed))
+        generator = _generator(card, seed)
         cards.save(folder, generator.state_dict(), card)
         return card
 
     return write
+
+
+PROCESS = ProcessShape(kind="process", bands=["g", "r", "i"])
+DENSITIES = [Density(stars=1.5, galaxies=1.0), Density(stars=4.5, galaxies=1.0)]
+
+
+def _generator(card, seed):
+    if card.generator.kind == "process":
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            return Process.of(card.generator)
+    generator = Generator(card.generator)
+    std = 0.1 if card.generator.norm == "batch" else 0.25
+    initialise(generator, "normal", std, torch.Generator().manual_seed(seed))
+    return generator
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from torch import nn
 from skygen.process.objects import BRIGHT_MAG, DENSITY_MAG, FAINT_MAG
 
 KNOTS_MAG = (BRIGHT_MAG, 14.0, 17.0, 19.0, DENSITY_MAG, 22.0, 23.5, FAINT_MAG)
-# Logarithms of objects a magnitude at the knots, at the start: straight lines near the survey's counts at high latitude.
+# Logarithms of objects a magnitude at the knots, at the start: near the survey's counts at high latitude.
 STARS = (-0.54, 0.56, 1.01, 1.31, 1.54, 1.79, 2.0, 2.2)
 GALAXIES = (-2.77, -0.95, 0.42, 1.33, 1.95, 2.47, 3.0, 3.5)
 STAR, GALAXY = 0, 1
@@ -41,13 +41,13 @@ class CountsLaw(nn.Module):
         Differentiable by the law's counts.
         """
         least, most = self.number(bright)[kind], self.number(faint)[kind]
-        cumulative, counts, slopes = (part[kind] for part in self._segments())
+        cumulative, counts, slopes = (part[kind] for part in self.segments())
         wanted = least + share * (most - least)
         segment = torch.searchsorted(cumulative.detach(), wanted.detach(), right=True).sub(1).clamp(0, len(slopes) - 1)
         slope = slopes[segment]
         return self.knots[segment] + ((wanted - cumulative[segment]) * slope / counts[segment]).log1p() / slope
 
-    def _segments(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    def segments(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Numbers brighter than each knot [2, knots], counts at the knots [2, knots], natural slopes [2, knots - 1]."""
         widths = self.knots.diff()
         slopes = self.log_counts.diff() / widths * _LN10
@@ -59,7 +59,7 @@ class CountsLaw(nn.Module):
         return cumulative / one, counts / one, slopes
 
     def _at(self, magnitude: torch.Tensor) -> torch.Tensor:
-        cumulative, counts, slopes = self._segments()
+        cumulative, counts, slopes = self.segments()
         segment = torch.searchsorted(self.knots, magnitude, right=True).sub(1).clamp(0, slopes.shape[1] - 1)
         kind = torch.arange(2, device=magnitude.device)
         slope, above = slopes[kind, segment], magnitude - self.knots[segment]

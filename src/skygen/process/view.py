@@ -1,0 +1,214 @@
+"""Boxes of planes as pixels: their scenes, and their noise.
+
+A pixel's light depends on the objects that reach it, in the order of their ids, and on nothing else: not on the canvas
+on which it is drawn. Noise is drawn in fixed blocks of 64 px, each from an address of its own.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple, Protocol, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from skygen.cores import cores, one_thread
+from skygen.process.bright import halo_of
+from skygen.process.cells import Boxes, Catalogue, Cells
+from skygen.process.generator import Process
+from skygen.process.light import Canvas, draw, reach_px
+from skygen.process.objects import Objects
+
+SPIKE_ANGLE = 0.0  # of one arm of bright stars' cross, rad from x towards y
+BLOCK_PX = 64  # side of a block of noise
+CANVAS_PX = 256  # most, on a side of what is drawn at once
+FAINT_NMGY = 0.002  # a pixel: light below it at the edge of a stamp is left out; a tenth of the survey's noise in r
+MOST_FWHM_PX = 7.6  # of a PSF: 3 arcsec, for which the reach of objects holds (skygen.process.cells)
+MOST_DENSITY_FACTOR = 4.0
+_PIXELS_A_PASS = 2**17  # drawn at once on a core: what is worked on stays in its cache
+_NOISE = 0x6E6F697365  # the second half of the key of noise: its numbers are no others'
+
+
+class Seen(Protocol):
+    """What n planes are observed under (`gan.camera.Conditions`): columns for the bands that are drawn."""
+
+    @property
+    def sky_noise_nmgy(self) -> torch.Tensor:
+        """[n, bands]."""
+
+    @property
+    def nmgy_per_electron(self) -> torch.Tensor:
+        """[n, bands]."""
+
+    @property
+    def psf_fwhm_px(self) -> torch.Tensor:
+        """[n, bands]."""
+
+    @property
+    def density(self) -> torch.Tensor | None:
+        """[n, 2] stars and galaxies per arcmin² brighter than r = 20.5."""
+
+
+class Under(NamedTuple):
+    """The same as arrays, without densities."""
+
+    sky_noise_nmgy: NDArray[np.float32]  # [n, bands]
+    nmgy_per_electron: NDArray[np.float32]  # [n, bands]
+    psf_fwhm_px: NDArray[np.float32]  # [n, bands]
+
+    @classmethod
+    def of(cls, conditions: Seen) -> Self:
+        """The conditions without densities."""
+        parts = (conditions.sky_noise_nmgy, conditions.nmgy_per_electron, conditions.psf_fwhm_px)
+        if float(conditions.psf_fwhm_px.max()) > MOST_FWHM_PX:
+            raise ValueError(f"a PSF of {float(conditions.psf_fwhm_px.max()):.3g} px; at most {MOST_FWHM_PX} px (3 arcsec)")
+        return cls(*(part.detach().cpu().float().numpy() for part in parts))
+
+    def take(self, indices: NDArray[np.int64] | slice) -> Self:
+        """The rows at `indices`."""
+        return type(self)(*(part[indices] for part in self))
+
+
+class View:
+    """A trained process ready to be drawn on a device. May be used from many threads at once.
+
+    The catalogue is computed on the CPU whatever the device, so that it is the same to the bit.
+    """
+
+    def __init__(self, process: Process, bands: Sequence[str], device: torch.device | str = "cpu") -> None:
+        if len(bands) != process.bands:
+            raise ValueError(f"bands are {', '.join(bands)}; the process has {process.bands}: give one name for each")
+        self.cells, self.bands, self.device = Cells(process), tuple(bands), torch.device(device)
+        self.halo = halo_of(self.bands, SPIKE_ANGLE)
+        self.background_nmgy = process.background_nmgy.detach().cpu().float().numpy()  # [bands]
+
+    def scenes(self, boxes: Boxes, under: Under) -> NDArray[np.float32]:
+        """The scenes [n, bands, H, W] of boxes in nmgy without noise, on all cores.
+
+        The mean light of undetected objects is taken away, as the survey's subtraction of the sky does.
+        """
+        return self._all(boxes, under, self._scenes)
+
+    def observed(self, boxes: Boxes, under: Under) -> NDArray[np.float32]:
+        """The same with the noise of the sky, and of the photons of the objects."""
+        return self._all(boxes, under, self._observed)
+
+    def light(self, catalogue: Catalogue, boxes: Boxes, under: Under) -> NDArray[np.float32]:
+        """The light [n, bands, H, W] of a catalogue."""
+        canvas = Canvas(len(boxes.key), len(self.bands), boxes.height, boxes.width)
+        return self.drawn(catalogue, catalogue.box, under.psf_fwhm_px, canvas)
+
+    def drawn(
+        self, catalogue: Catalogue, tile: NDArray[np.int64], fwhm_px: NDArray[np.float32], canvas: Canvas
+    ) -> NDArray[np.float32]:
+        """The light of objects, each on canvas `tile` [n] of those whose PSFs are `fwhm_px` [tiles, bands]."""
+        objects = on(catalogue.objects, self.device)
+        places, psf = torch.from_numpy(tile).to(self.device), torch.from_numpy(fwhm_px).to(self.device)
+        with one_thread(), torch.inference_mode():
+            return np.asarray(draw(objects, places, psf, canvas, FAINT_NMGY, self.halo).cpu().numpy())
+
+    def reach_px(self, catalogue: Catalogue, under: Under) -> NDArray[np.int64]:
+        """How far [n] from their centres objects are drawn; 0 for those that are too faint to be."""
+        psf = torch.from_numpy(under.psf_fwhm_px[catalogue.box])
+        found = reach_px(on(catalogue.objects, torch.device("cpu")), psf, FAINT_NMGY, self.halo)
+        return found.long().numpy()
+
+    def _scenes(self, boxes: Boxes, under: Under) -> NDArray[np.float32]:
+        return self.light(self.cells.catalogue(boxes), boxes, under) - self.background_nmgy[:, None, None]
+
+    def _observed(self, boxes: Boxes, under: Under) -> NDArray[np.float32]:
+        return expose(self._scenes(boxes, under), under, boxes)
+
+    def _all(
+        self, boxes: Boxes, under: Under, compute: Callable[[Boxes, Under], NDArray[np.float32]]
+    ) -> NDArray[np.float32]:
+        """What `compute` makes of the parts of boxes, put together."""
+        image = np.empty((len(boxes.key), len(self.bands), boxes.height, boxes.width), np.float32)
+        parts = list(_parts(boxes))
+
+        def fill(part: tuple[slice, slice, slice]) -> None:
+            some, rows, columns = part
+            of = boxes.take(some)
+            of = of._replace(
+                x=of.x + columns.start,
+                y=of.y + rows.start,
+                width=columns.stop - columns.start,
+                height=rows.stop - rows.start,
+            )
+            image[some, :, rows, columns] = compute(of, under.take(some))
+
+        if len(parts) == 1 or self.device.type != "cpu":
+            for part in parts:
+                fill(part)
+        else:
+            with ThreadPoolExecutor(min(cores(), len(parts))) as pool:
+                list(pool.map(fill, parts))
+        return image
+
+
+def densities(conditions: Seen, factors: tuple[float, float] = (1.0, 1.0)) -> NDArray[np.float64]:
+    """The densities [n, 2] of stars and galaxies of conditions, times a user's factors."""
+    if conditions.density is None:
+        raise ValueError("the conditions have no densities; a process needs those of stars and galaxies")
+    for name, factor in zip(("stars", "galaxies"), factors, strict=True):
+        if not 0 <= factor <= MOST_DENSITY_FACTOR:
+            raise ValueError(f"the density of {name} is {factor} times; it must be from 0 to {MOST_DENSITY_FACTOR:g}")
+    return conditions.density.detach().cpu().double().numpy() * np.array(factors)
+
+
+def expose(scenes: NDArray[np.float32], under: Under, boxes: Boxes) -> NDArray[np.float32]:
+    """Scenes [n, bands, H, W] with noise, whose variance a pixel is sky noise² + max(scene, 0) · nmgy_per_electron."""
+    deviation = np.sqrt(variance(scenes, under))
+    for place, (key, x, y) in enumerate(zip(boxes.key, boxes.x, boxes.y, strict=True)):
+        deviation[place] *= _noise(key, int(x), int(y), scenes.shape[1:])
+    return scenes + deviation
+
+
+def variance(scenes: NDArray[np.float32], under: Under) -> NDArray[np.float32]:
+    """The variance of each pixel's noise, in nmgy²."""
+    sky, electron = under.sky_noise_nmgy[..., None, None], under.nmgy_per_electron[..., None, None]
+    return sky**2 + np.maximum(scenes, 0) * electron
+
+
+def on(objects: Objects, device: torch.device) -> Objects:
+    """Objects in float32 on a device."""
+    return Objects(*(part.to(device, torch.bool if part.dtype == torch.bool else torch.float32) for part in objects))
+
+
+def _parts(boxes: Boxes) -> Iterator[tuple[slice, slice, slice]]:
+    """Boxes, rows and columns of what is drawn at once: parts of a large box, or several small ones."""
+    rows, columns = _edges(int(boxes.y[0]), boxes.height), _edges(int(boxes.x[0]), boxes.width)
+    largest = max(part.stop - part.start for part in rows) * max(part.stop - part.start for part in columns)
+    several = max(1, _PIXELS_A_PASS // (largest * len(rows) * len(columns)))
+    for first in range(0, len(boxes.key), several):
+        for part in rows:
+            for other in columns:
+                yield slice(first, min(first + several, len(boxes.key))), part, other
+
+
+def _edges(first: int, size: int) -> list[slice]:
+    """The parts of `size` px from `first` on that are drawn at once: they end where blocks of noise do."""
+    ends = [*range(CANVAS_PX - first % BLOCK_PX, size, CANVAS_PX), size]
+    return [slice(start, end) for start, end in zip([0, *ends], ends, strict=False)]
+
+
+def _noise(key: np.uint64, x: int, y: int, shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """Standard normal numbers [bands, H, W] of the plane of `key` at (x, y)."""
+    bands, height, width = shape
+    found = np.empty((bands, height, width), np.float32)
+    for row in range(y // BLOCK_PX, (y + height - 1) // BLOCK_PX + 1):
+        for column in range(x // BLOCK_PX, (x + width - 1) // BLOCK_PX + 1):
+            block = _block(key, row, column, bands)
+            top, left = row * BLOCK_PX - y, column * BLOCK_PX - x
+            rows, columns = slice(max(top, 0), top + BLOCK_PX), slice(max(left, 0), left + BLOCK_PX)
+            part = found[:, rows, columns]
+            up, across = rows.start - top, columns.start - left
+            part[:] = block[:, up : up + part.shape[1], across : across + part.shape[2]]
+    return found
+
+
+def _block(key: np.uint64, row: int, column: int, bands: int) -> NDArray[np.float32]:
+    """The noise of one block [bands, 64, 64], by numpy's own Philox with the block as its counter."""
+    counter = np.array([0, 0, row & (2**64 - 1), column & (2**64 - 1)], np.uint64)
+    rng = np.random.Generator(np.random.Philox(key=np.array([key, _NOISE], np.uint64), counter=counter))
+    return rng.standard_normal((bands, BLOCK_PX, BLOCK_PX), dtype=np.float32)
