@@ -113,7 +113,9 @@ def test_a_factor_of_density_adds_and_takes_objects():
     assert (np.diff(light, axis=0) > 0).all()
 
 
-@pytest.mark.parametrize(("factors", "name"), [((-0.1, 1), "stars"), ((1, 4.5), "galaxies"), ((float("nan"), 1), "stars")])
+@pytest.mark.parametrize(
+    ("factors", "name"), [((-0.1, 1), "stars"), ((1, 4.5), "galaxies"), ((float("nan"), 1), "stars")]
+)
 def test_a_factor_out_of_range_is_refused(factors, name):
     with pytest.raises(ValueError, match=f"the density of {name} is .* times; it must be from 0 to 4"):
         Plane(process(), 7, conditions(), factors=factors)

@@ -62,7 +62,9 @@ def truth_of(view: View, boxes: Boxes, under: Under, min_snr: float = 0.0) -> li
         raise ValueError(f"min_snr is {min_snr}; it must be a number from 0")
     catalogue, scenes = view.cells.catalogue(boxes), view.scenes(boxes, under)
     light = scenes + view.background_nmgy[:, None, None]
-    measured = _measure(view, catalogue, boxes, under, light, np.maximum(variance(scenes, under), _LEAST_VARIANCE_NMGY2))
+    measured = _measure(
+        view, catalogue, boxes, under, light, np.maximum(variance(scenes, under), _LEAST_VARIANCE_NMGY2)
+    )
     kept = (measured.peak_sigma > LEAST_SIGMA).any(1) & (measured.snr >= min_snr).any(1)
     rows = _rows(catalogue, measured, boxes, view.bands)
     found = []
@@ -136,7 +138,9 @@ def _measured(
 ) -> _Measured:
     (height, width), (left, top) = stamps.shape[2:], corner
     columns, rows = left[:, None] + np.arange(width), top[:, None] + np.arange(height)
-    inside = ((rows >= 0) & (rows < light.shape[2]))[:, :, None] & ((columns >= 0) & (columns < light.shape[3]))[:, None]
+    inside = ((rows >= 0) & (rows < light.shape[2]))[:, :, None] & ((columns >= 0) & (columns < light.shape[3]))[
+        :, None
+    ]
     row, column = rows.clip(0, light.shape[2] - 1)[:, None, :, None], columns.clip(0, light.shape[3] - 1)[:, None, None]
     place = (of.box[:, None, None, None], np.arange(stamps.shape[1])[:, None, None], row, column)
     around, spread, own = light[place], noise[place], stamps * inside[:, None]

@@ -61,7 +61,9 @@ class Under(NamedTuple):
         """The conditions without densities."""
         parts = (conditions.sky_noise_nmgy, conditions.nmgy_per_electron, conditions.psf_fwhm_px)
         if float(conditions.psf_fwhm_px.max()) > MOST_FWHM_PX:
-            raise ValueError(f"a PSF of {float(conditions.psf_fwhm_px.max()):.3g} px; at most {MOST_FWHM_PX} px (3 arcsec)")
+            raise ValueError(
+                f"a PSF of {float(conditions.psf_fwhm_px.max()):.3g} px; at most {MOST_FWHM_PX} px (3 arcsec)"
+            )
         return cls(*(part.detach().cpu().float().numpy() for part in parts))
 
     def take(self, indices: NDArray[np.int64] | slice) -> Self:
