@@ -52,7 +52,7 @@ def main() -> None:
         "                                           ms a tile in passes of   share of a product   same  greatest error"
     )
     print("tiles    recipe    width  engine            1       8      32        1     8    32      bits  in flux")
-    for tiles, tile_set in params.tiles.sets.items():
+    for tiles, tile_set in params.judged.items():
         for recipe in RECIPES:
             for scale in SCALES:
                 _rows(_case(tiles, tile_set, recipe, recipes[recipe], params.scales[scale].training[tiles].width))

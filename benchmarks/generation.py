@@ -28,7 +28,7 @@ def main() -> None:
     print(
         "tiles    recipe    width  GFLOP/tile  bundle tiles/s  network tiles/s  bundle/network  network/matrix product"
     )
-    for (name, tile_set), scale in product(params.tiles.sets.items(), params.scales.values()):
+    for (name, tile_set), scale in product(params.judged.items(), params.scales.values()):
         for recipe_name, recipe in recipes.items():
             card = _card(name, recipe_name, recipe, tile_set.size, tile_set.bands, scale.training[name].width)
             _row(card)
