@@ -20,7 +20,7 @@ def main() -> None:
     params = load(Path("params.yaml"))
     recipes = read_recipes(params.recipes)
     print("tiles    recipe    width  batch  s/iteration  images/s  data share  iteration/matrix product")
-    for tiles, tile_set in params.tiles.sets.items():
+    for tiles, tile_set in params.judged.items():
         with TemporaryDirectory() as folder:
             store = noise_store(Path(folder), tile_set)
             for name in params.painters if tiles in params.judged else params.processes:

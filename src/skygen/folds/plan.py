@@ -79,13 +79,13 @@ class Plan:
             if sets or recipes or seeds:
                 raise ValueError("a bundle says itself of which set, recipe and seed it is: give none of them with it")
             finished = Finished.find(bundle)
-            known("set of the bundle", [finished.tiles], list(params.tiles.sets))
+            known("set of the bundle", [finished.tiles], list(params.judged))
             return cls(params, chosen, [finished.tiles], [finished.recipe], [finished.seed], finished)
         named = list(recipes) or params.compared
         return cls(
             params,
             chosen,
-            known("tile set", sets, list(params.tiles.sets)),
+            known("tile set", sets, list(params.judged)),
             known("recipe", named, list(params.recipes)),
             list(dict.fromkeys(seeds)) or params.seeds,
         )
