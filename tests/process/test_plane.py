@@ -113,7 +113,9 @@ def test_a_factor_of_density_adds_and_takes_objects():
     assert (np.diff(light, axis=0) > 0).all()
 
 
-@pytest.mark.parametrize(("factors", "name"), [((-0.1, 1), "stars"), ((1, 4.5), "galaxies"), ((float("nan"), 1), "stars")])
+@pytest.mark.parametrize(
+    ("factors", "name"), [((-0.1, 1), "stars"), ((1, 4.5), "galaxies"), ((float("nan"), 1), "stars")]
+)
 def test_a_factor_out_of_range_is_refused(factors, name):
     with pytest.raises(ValueError, match=f"the density of {name} is .* times; it must be from 0 to 4"):
         Plane(process(), 7, conditions(), factors=factors)
@@ -125,7 +127,7 @@ def test_conditions_without_densities_are_refused():
 
 
 def test_a_psf_wider_than_objects_reach_is_refused():
-    with pytest.raises(ValueError, match="a PSF of 8 px; at most 7.6 px"):
+    with pytest.raises(ValueError, match=r"a PSF of 8 px; at most 7\.6 px"):
         Plane(process(), 7, conditions()._replace(psf_fwhm_px=torch.full((1, 3), 8.0)))
 
 

@@ -10,7 +10,7 @@ from skygen.process.cells import Boxes
 from skygen.process.generator import Process
 from skygen.process.philox import key_of
 from skygen.process.truth import Truth, truth_of
-from skygen.process.view import Seen, Under, View, densities
+from skygen.process.view import Seen, Under, View, densities, expose
 
 
 class Plane:
@@ -45,6 +45,14 @@ class Plane:
     def truth(self, x: int, y: int, width: int, height: int, min_snr: float = 0.0) -> Truth:
         """What lies in the rectangle; rows of a matched-filter S/N from `min_snr` in some band."""
         return truth_of(self.view, self.box(x, y, width, height), self.under, min_snr)[0]
+
+    def observed(
+        self, x: int, y: int, width: int, height: int, min_snr: float = 0.0
+    ) -> tuple[NDArray[np.float32], Truth]:
+        """Rectangle and truth, for less than both cost one after the other."""
+        box = self.box(x, y, width, height)
+        scene = self.view.scenes(box, self.under)
+        return expose(scene, self.under, box)[0], truth_of(self.view, box, self.under, min_snr, scene)[0]
 
     def box(self, x: int, y: int, width: int, height: int) -> Boxes:
         """The rectangle as a box."""

@@ -1,6 +1,6 @@
 """What lies in a rectangle of a plane: a row an object, measured on the very light that is drawn."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from skygen.process.cells import Boxes, Catalogue
 from skygen.process.light import Canvas
 from skygen.process.objects import PIXEL_SCALE_ARCSEC, ZERO_POINT_MAG
-from skygen.process.view import Under, View, variance
+from skygen.process.view import Under, View, on_cores, variance
 
 CENTRE_OUTSIDE, TRUNCATED, SATURATED, BLENDED, STRUCTURED = 1, 2, 4, 8, 16  # flags
 LEAST_SIGMA = 0.01  # in some pixel inside: what shows less has no row
@@ -56,13 +56,20 @@ def columns(bands: Sequence[str]) -> np.dtype[np.void]:
     )
 
 
-def truth_of(view: View, boxes: Boxes, under: Under, min_snr: float = 0.0) -> list[Truth]:
-    """The truth of each of the boxes [n]: rows by ascending id, of a matched-filter S/N from `min_snr` in some band."""
-    if min_snr < 0 or not np.isfinite(min_snr):
+def truth_of(
+    view: View, boxes: Boxes, under: Under, min_snr: float = 0.0, scenes: NDArray[np.float32] | None = None
+) -> list[Truth]:
+    """The truth of each of the boxes [n]: rows by ascending id, of a matched-filter S/N from `min_snr` in some band.
+
+    `scenes` spares drawing them again, where they were drawn from these boxes and conditions.
+    """
+    if not 0 <= min_snr < np.inf:
         raise ValueError(f"min_snr is {min_snr}; it must be a number from 0")
-    catalogue, scenes = view.cells.catalogue(boxes), view.scenes(boxes, under)
-    light = scenes + view.background_nmgy[:, None, None]
-    measured = _measure(view, catalogue, boxes, under, light, np.maximum(variance(scenes, under), _LEAST_VARIANCE_NMGY2))
+    catalogue = view.cells.catalogue(boxes)
+    if scenes is None:
+        scenes = view.scenes(boxes, under)
+    noise = np.maximum(variance(scenes, under), _LEAST_VARIANCE_NMGY2)
+    measured = _measure(view, catalogue, under, scenes + view.background_nmgy[:, None, None], noise)
     kept = (measured.peak_sigma > LEAST_SIGMA).any(1) & (measured.snr >= min_snr).any(1)
     rows = _rows(catalogue, measured, boxes, view.bands)
     found = []
@@ -84,36 +91,54 @@ class _Measured(NamedTuple):
 
 
 def _measure(
-    view: View,
-    catalogue: Catalogue,
-    boxes: Boxes,
-    under: Under,
-    light: NDArray[np.float32],
-    noise: NDArray[np.float32],
+    view: View, catalogue: Catalogue, under: Under, light: NDArray[np.float32], noise: NDArray[np.float32]
 ) -> _Measured:
-    """Draw every object alone, on a canvas that holds all of its light or on its whole box, and measure it there."""
+    """Draw every object alone, on a canvas that holds all of its light or on its whole box, and measure it there.
+
+    `light` and the variance `noise` are those of the boxes [boxes, bands, H, W].
+    """
     n, bands = len(catalogue.box), len(view.bands)
     measured = _Measured(*(np.zeros((n, bands)) for _ in range(4)), np.zeros(n))
-    seen = view.reach_px(catalogue, under)
-    for reach in np.unique(seen[seen > 0]):
-        side = 2 * int(reach) + _MORE_PX
-        whole = side > boxes.height or side > boxes.width
-        height, width = (boxes.height, boxes.width) if whole else (side, side)
-        chosen = np.flatnonzero(seen == reach)
-        several = max(1, _PIXELS_A_PASS // (height * width * bands))
-        for start in range(0, len(chosen), several):
-            some = chosen[start : start + several]
-            of = catalogue.take(some)
-            corner = np.zeros((2, len(some)), np.int64)
-            if not whole:
-                corner += np.rint([of.objects.x.numpy(), of.objects.y.numpy()]).astype(np.int64) - side // 2
-            stamps = _stamps(view, of, corner, under, height, width)
-            values = _measured(stamps, of, corner, under, light, noise)
-            if whole:
-                values = values._replace(outside=np.maximum(of.objects.flux_nmgy.numpy() - values.inside, 0))
-            for part, value in zip(measured, values, strict=True):
-                part[some] = value
+
+    def fill(part: tuple[NDArray[np.int64], int]) -> None:
+        some, reach = part
+        values = _alone(view, catalogue.take(some), reach, under, light, noise)
+        for column, value in zip(measured, values, strict=True):
+            column[some] = value
+
+    on_cores(fill, list(_together(view.reach_px(catalogue, under), light.shape)), view.device)
     return measured
+
+
+def _together(reach: NDArray[np.int64], shape: tuple[int, ...]) -> Iterator[tuple[NDArray[np.int64], int]]:
+    """Indices of objects that are measured at once, on canvases of one size, and how far they reach."""
+    for one in np.unique(reach[reach > 0]).tolist():
+        chosen = np.flatnonzero(reach == one)
+        height, width = _canvas(one, shape)
+        yield from ((some, one) for some in _split(chosen, max(1, _PIXELS_A_PASS // (height * width * shape[1]))))
+
+
+def _split(chosen: NDArray[np.int64], several: int) -> list[NDArray[np.int64]]:
+    return [chosen[start : start + several] for start in range(0, len(chosen), several)]
+
+
+def _canvas(reach: int, shape: tuple[int, ...]) -> tuple[int, int]:
+    """Height and width of the canvas of an object alone: that of the box [.., H, W] where it would be larger."""
+    side = 2 * reach + _MORE_PX
+    return (shape[2], shape[3]) if side > min(shape[2:]) else (side, side)
+
+
+def _alone(
+    view: View, of: Catalogue, reach: int, under: Under, light: NDArray[np.float32], noise: NDArray[np.float32]
+) -> _Measured:
+    height, width = _canvas(reach, light.shape)
+    whole = (height, width) == light.shape[2:]
+    places = np.rint([of.objects.x.numpy(), of.objects.y.numpy()]).astype(np.int64)
+    corner = np.zeros_like(places) if whole else places - height // 2
+    values = _measured(_stamps(view, of, corner, under, height, width), of, corner, under, light, noise)
+    if whole:  # what is drawn outside is not at hand, but nearly all of the light of so large a stamp
+        values = values._replace(outside=np.maximum(of.objects.flux_nmgy.numpy() - values.inside, 0))
+    return values
 
 
 def _stamps(
@@ -136,7 +161,9 @@ def _measured(
 ) -> _Measured:
     (height, width), (left, top) = stamps.shape[2:], corner
     columns, rows = left[:, None] + np.arange(width), top[:, None] + np.arange(height)
-    inside = ((rows >= 0) & (rows < light.shape[2]))[:, :, None] & ((columns >= 0) & (columns < light.shape[3]))[:, None]
+    inside = ((rows >= 0) & (rows < light.shape[2]))[:, :, None] & ((columns >= 0) & (columns < light.shape[3]))[
+        :, None
+    ]
     row, column = rows.clip(0, light.shape[2] - 1)[:, None, :, None], columns.clip(0, light.shape[3] - 1)[:, None, None]
     place = (of.box[:, None, None, None], np.arange(stamps.shape[1])[:, None, None], row, column)
     around, spread, own = light[place], noise[place], stamps * inside[:, None]

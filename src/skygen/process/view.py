@@ -6,7 +6,7 @@ on which it is drawn. Noise is drawn in fixed blocks of 64 px, each from an addr
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple, Protocol, Self
+from typing import NamedTuple, Protocol, Self, TypeVar
 
 import numpy as np
 import torch
@@ -21,11 +21,12 @@ from skygen.process.objects import Objects
 
 SPIKE_ANGLE = 0.0  # of one arm of bright stars' cross, rad from x towards y
 BLOCK_PX = 64  # side of a block of noise
-CANVAS_PX = 256  # most, on a side of what is drawn at once
+CANVAS_PX = 512  # most, on a side of what is drawn at once
 FAINT_NMGY = 0.002  # a pixel: light below it at the edge of a stamp is left out; a tenth of the survey's noise in r
 MOST_FWHM_PX = 7.6  # of a PSF: 3 arcsec, for which the reach of objects holds (skygen.process.cells)
 MOST_DENSITY_FACTOR = 4.0
-_PIXELS_A_PASS = 2**17  # drawn at once on a core: what is worked on stays in its cache
+_PIXELS_A_PASS = 2**19  # of small boxes that are drawn at once on a core: fewer make calls, not pixels, cost time
+Part = TypeVar("Part")
 _NOISE = 0x6E6F697365  # the second half of the key of noise: its numbers are no others'
 
 
@@ -61,7 +62,9 @@ class Under(NamedTuple):
         """The conditions without densities."""
         parts = (conditions.sky_noise_nmgy, conditions.nmgy_per_electron, conditions.psf_fwhm_px)
         if float(conditions.psf_fwhm_px.max()) > MOST_FWHM_PX:
-            raise ValueError(f"a PSF of {float(conditions.psf_fwhm_px.max()):.3g} px; at most {MOST_FWHM_PX} px (3 arcsec)")
+            raise ValueError(
+                f"a PSF of {float(conditions.psf_fwhm_px.max()):.3g} px; at most {MOST_FWHM_PX} px (3 arcsec)"
+            )
         return cls(*(part.detach().cpu().float().numpy() for part in parts))
 
     def take(self, indices: NDArray[np.int64] | slice) -> Self:
@@ -137,12 +140,7 @@ class View:
             )
             image[some, :, rows, columns] = compute(of, under.take(some))
 
-        if len(parts) == 1 or self.device.type != "cpu":
-            for part in parts:
-                fill(part)
-        else:
-            with ThreadPoolExecutor(min(cores(), len(parts))) as pool:
-                list(pool.map(fill, parts))
+        on_cores(fill, parts, self.device)
         return image
 
 
@@ -175,11 +173,21 @@ def on(objects: Objects, device: torch.device) -> Objects:
     return Objects(*(part.to(device, torch.bool if part.dtype == torch.bool else torch.float32) for part in objects))
 
 
+def on_cores(work: Callable[[Part], object], parts: Sequence[Part], device: torch.device) -> None:
+    """Do `work` on every part: on all cores beside each other where the CPU draws, one after the other elsewhere."""
+    if len(parts) <= 1 or device.type != "cpu":
+        for part in parts:
+            work(part)
+        return
+    with ThreadPoolExecutor(min(cores(), len(parts))) as pool:
+        list(pool.map(work, parts))
+
+
 def _parts(boxes: Boxes) -> Iterator[tuple[slice, slice, slice]]:
     """Boxes, rows and columns of what is drawn at once: parts of a large box, or several small ones."""
     rows, columns = _edges(int(boxes.y[0]), boxes.height), _edges(int(boxes.x[0]), boxes.width)
     largest = max(part.stop - part.start for part in rows) * max(part.stop - part.start for part in columns)
-    several = max(1, _PIXELS_A_PASS // (largest * len(rows) * len(columns)))
+    several = max(1, min(_PIXELS_A_PASS // (largest * len(rows) * len(columns)), -(-len(boxes.key) // cores())))
     for first in range(0, len(boxes.key), several):
         for part in rows:
             for other in columns:
