@@ -19,7 +19,7 @@ CUT_SHARE = 0.01  # of the flux outside from which an object is flagged as trunc
 STRUCTURE_PX = 10.0  # of half-light radius from which real galaxies show arms and clumps that the model has not
 _MORE_PX = 16  # on a canvas than an object's stamp has
 _LEAST_VARIANCE_NMGY2 = 1e-16  # of a pixel, where there is no noise at all
-_PIXELS_A_PASS = 2**19  # of stamps that are measured at once
+_PIXELS_A_PASS = 2**18  # of stamps that are measured at once
 
 
 class Truth(NamedTuple):
@@ -68,8 +68,7 @@ def truth_of(
     catalogue = view.cells.catalogue(boxes)
     if scenes is None:
         scenes = view.scenes(boxes, under)
-    noise = np.maximum(variance(scenes, under), _LEAST_VARIANCE_NMGY2)
-    measured = _measure(view, catalogue, under, scenes + view.background_nmgy[:, None, None], noise)
+    measured = _measure(catalogue, _Sky(view, under, scenes))
     kept = (measured.peak_sigma > LEAST_SIGMA).any(1) & (measured.snr >= min_snr).any(1)
     rows = _rows(catalogue, measured, boxes, view.bands)
     found = []
@@ -90,23 +89,38 @@ class _Measured(NamedTuple):
     blend: NDArray[np.float64]  # [n]
 
 
-def _measure(
-    view: View, catalogue: Catalogue, under: Under, light: NDArray[np.float32], noise: NDArray[np.float32]
-) -> _Measured:
-    """Draw every object alone, on a canvas that holds all of its light or on its whole box, and measure it there.
+class _Sky(NamedTuple):
+    """What objects are measured on."""
 
-    `light` and the variance `noise` are those of the boxes [boxes, bands, H, W].
-    """
-    n, bands = len(catalogue.box), len(view.bands)
-    measured = _Measured(*(np.zeros((n, bands)) for _ in range(4)), np.zeros(n))
+    view: View
+    under: Under
+    scenes: NDArray[np.float32]  # [boxes, bands, H, W]
+
+    def at(
+        self, box: NDArray[np.int64], row: NDArray[np.int64], column: NDArray[np.int64]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Light and variance of the noise [n, bands, h, w] at rows [n, h] and columns [n, w] of boxes [n]."""
+        band = np.arange(self.scenes.shape[1])[:, None, None]
+        row, column = row.clip(0, self.scenes.shape[2] - 1), column.clip(0, self.scenes.shape[3] - 1)
+        found = self.scenes[box[:, None, None, None], band, row[:, None, :, None], column[:, None, None]]
+        spread = np.maximum(variance(found, self.under.take(box)), _LEAST_VARIANCE_NMGY2)
+        return found + self.view.background_nmgy[:, None, None], spread
+
+
+def _measure(catalogue: Catalogue, sky: _Sky) -> _Measured:
+    """Draw every object alone, on a canvas that holds all of its light or on its whole box, and measure it there."""
+    n, bands = len(catalogue.box), len(sky.view.bands)
+    inside, outside, snr, peak_sigma = np.zeros((4, n, bands))
+    measured = _Measured(inside, outside, snr, peak_sigma, np.zeros(n))
 
     def fill(part: tuple[NDArray[np.int64], int]) -> None:
         some, reach = part
-        values = _alone(view, catalogue.take(some), reach, under, light, noise)
+        values = _alone(catalogue.take(some), reach, sky)
         for column, value in zip(measured, values, strict=True):
             column[some] = value
 
-    on_cores(fill, list(_together(view.reach_px(catalogue, under), light.shape)), view.device)
+    reach = sky.view.reach_px(catalogue, sky.under)
+    on_cores(fill, list(_together(reach, sky.scenes.shape)), sky.view.device)
     return measured
 
 
@@ -128,48 +142,34 @@ def _canvas(reach: int, shape: tuple[int, ...]) -> tuple[int, int]:
     return (shape[2], shape[3]) if side > min(shape[2:]) else (side, side)
 
 
-def _alone(
-    view: View, of: Catalogue, reach: int, under: Under, light: NDArray[np.float32], noise: NDArray[np.float32]
-) -> _Measured:
-    height, width = _canvas(reach, light.shape)
-    whole = (height, width) == light.shape[2:]
+def _alone(of: Catalogue, reach: int, sky: _Sky) -> _Measured:
+    height, width = _canvas(reach, sky.scenes.shape)
+    whole = (height, width) == sky.scenes.shape[2:]
     places = np.rint([of.objects.x.numpy(), of.objects.y.numpy()]).astype(np.int64)
     corner = np.zeros_like(places) if whole else places - height // 2
-    values = _measured(_stamps(view, of, corner, under, height, width), of, corner, under, light, noise)
+    values = _measured(_stamps(of, corner, sky, height, width), of, corner, sky)
     if whole:  # what is drawn outside is not at hand, but nearly all of the light of so large a stamp
         values = values._replace(outside=np.maximum(of.objects.flux_nmgy.numpy() - values.inside, 0))
     return values
 
 
-def _stamps(
-    view: View, of: Catalogue, corner: NDArray[np.int64], under: Under, height: int, width: int
-) -> NDArray[np.float32]:
+def _stamps(of: Catalogue, corner: NDArray[np.int64], sky: _Sky, height: int, width: int) -> NDArray[np.float32]:
     """Objects [n, bands, height, width], each alone; `corner` [2, n] is the first column and row in its box."""
     left, top = map(torch.from_numpy, corner)
     moved = of._replace(objects=of.objects._replace(x=of.objects.x - left, y=of.objects.y - top))
-    n = len(of.box)
-    return view.drawn(moved, np.arange(n), under.psf_fwhm_px[of.box], Canvas(n, len(view.bands), height, width))
+    canvas = Canvas(len(of.box), len(sky.view.bands), height, width)
+    return sky.view.drawn(moved, np.arange(canvas.tiles), sky.under.psf_fwhm_px[of.box], canvas)
 
 
-def _measured(
-    stamps: NDArray[np.float32],
-    of: Catalogue,
-    corner: NDArray[np.int64],
-    under: Under,
-    light: NDArray[np.float32],
-    noise: NDArray[np.float32],
-) -> _Measured:
+def _measured(stamps: NDArray[np.float32], of: Catalogue, corner: NDArray[np.int64], sky: _Sky) -> _Measured:
     (height, width), (left, top) = stamps.shape[2:], corner
     columns, rows = left[:, None] + np.arange(width), top[:, None] + np.arange(height)
-    inside = ((rows >= 0) & (rows < light.shape[2]))[:, :, None] & ((columns >= 0) & (columns < light.shape[3]))[
-        :, None
-    ]
-    row, column = rows.clip(0, light.shape[2] - 1)[:, None, :, None], columns.clip(0, light.shape[3] - 1)[:, None, None]
-    place = (of.box[:, None, None, None], np.arange(stamps.shape[1])[:, None, None], row, column)
-    around, spread, own = light[place], noise[place], stamps * inside[:, None]
+    inside = ((rows >= 0) & (rows < sky.scenes.shape[2]))[:, :, None]
+    inside = inside & ((columns >= 0) & (columns < sky.scenes.shape[3]))[:, None]
+    own, (around, spread) = stamps * inside[:, None], sky.at(of.box, rows, columns)
     x, y = of.objects.x.numpy(), of.objects.y.numpy()
     distance2 = ((columns - x[:, None]) ** 2)[:, None] + ((rows - y[:, None]) ** 2)[:, :, None]
-    disc = inside & (distance2 <= (under.psf_fwhm_px[of.box].max(1) ** 2)[:, None, None])
+    disc = inside & (distance2 <= (sky.under.psf_fwhm_px[of.box].max(1) ** 2)[:, None, None])
     total, alone = ((part * disc[:, None]).sum((1, 2, 3), dtype=np.float64) for part in (around, own))
     inside_nmgy = own.sum((2, 3), dtype=np.float64)
     return _Measured(

@@ -72,6 +72,10 @@ class Under(NamedTuple):
         return type(self)(*(part[indices] for part in self))
 
 
+_Place = tuple[slice, slice, slice, slice]  # of a part in boxes, bands, rows and columns
+_Compute = Callable[[Boxes, Under, _Place], NDArray[np.float32]]
+
+
 class View:
     """A trained process ready to be drawn on a device. May be used from many threads at once.
 
@@ -90,11 +94,15 @@ class View:
 
         The mean light of undetected objects is taken away, as the survey's subtraction of the sky does.
         """
-        return self._all(boxes, under, self._scenes)
+        return self._all(boxes, under, lambda of, seen, _: self._scenes(of, seen))
 
     def observed(self, boxes: Boxes, under: Under) -> NDArray[np.float32]:
         """The same with the noise of the sky, and of the photons of the objects."""
-        return self._all(boxes, under, self._observed)
+        return self._all(boxes, under, lambda of, seen, _: expose(self._scenes(of, seen), seen, of))
+
+    def exposed(self, scenes: NDArray[np.float32], boxes: Boxes, under: Under) -> NDArray[np.float32]:
+        """What `observed` gives, of scenes of boxes that were drawn before."""
+        return self._all(boxes, under, lambda of, seen, part: expose(scenes[part], seen, of))
 
     def light(self, catalogue: Catalogue, boxes: Boxes, under: Under) -> NDArray[np.float32]:
         """The light [n, bands, H, W] of a catalogue."""
@@ -114,17 +122,13 @@ class View:
         """How far [n] from their centres objects are drawn; 0 for those that are too faint to be."""
         psf = torch.from_numpy(under.psf_fwhm_px[catalogue.box])
         found = reach_px(on(catalogue.objects, torch.device("cpu")), psf, FAINT_NMGY, self.halo)
-        return found.long().numpy()
+        return np.asarray(found.long().numpy())
 
     def _scenes(self, boxes: Boxes, under: Under) -> NDArray[np.float32]:
-        return self.light(self.cells.catalogue(boxes), boxes, under) - self.background_nmgy[:, None, None]
+        scenes = self.light(self.cells.catalogue(boxes), boxes, under)
+        return np.asarray(scenes - self.background_nmgy[:, None, None])
 
-    def _observed(self, boxes: Boxes, under: Under) -> NDArray[np.float32]:
-        return expose(self._scenes(boxes, under), under, boxes)
-
-    def _all(
-        self, boxes: Boxes, under: Under, compute: Callable[[Boxes, Under], NDArray[np.float32]]
-    ) -> NDArray[np.float32]:
+    def _all(self, boxes: Boxes, under: Under, compute: _Compute) -> NDArray[np.float32]:
         """What `compute` makes of the parts of boxes, put together."""
         image = np.empty((len(boxes.key), len(self.bands), boxes.height, boxes.width), np.float32)
         parts = list(_parts(boxes))
@@ -138,7 +142,8 @@ class View:
                 width=columns.stop - columns.start,
                 height=rows.stop - rows.start,
             )
-            image[some, :, rows, columns] = compute(of, under.take(some))
+            place = (some, slice(None), rows, columns)
+            image[place] = compute(of, under.take(some), place)
 
         on_cores(fill, parts, self.device)
         return image
@@ -151,7 +156,7 @@ def densities(conditions: Seen, factors: tuple[float, float] = (1.0, 1.0)) -> ND
     for name, factor in zip(("stars", "galaxies"), factors, strict=True):
         if not 0 <= factor <= MOST_DENSITY_FACTOR:
             raise ValueError(f"the density of {name} is {factor} times; it must be from 0 to {MOST_DENSITY_FACTOR:g}")
-    return conditions.density.detach().cpu().double().numpy() * np.array(factors)
+    return np.asarray(conditions.density.detach().cpu().double().numpy() * np.array(factors))
 
 
 def expose(scenes: NDArray[np.float32], under: Under, boxes: Boxes) -> NDArray[np.float32]:
@@ -159,13 +164,13 @@ def expose(scenes: NDArray[np.float32], under: Under, boxes: Boxes) -> NDArray[n
     deviation = np.sqrt(variance(scenes, under))
     for place, (key, x, y) in enumerate(zip(boxes.key, boxes.x, boxes.y, strict=True)):
         deviation[place] *= _noise(key, int(x), int(y), scenes.shape[1:])
-    return scenes + deviation
+    return np.asarray(scenes + deviation)
 
 
 def variance(scenes: NDArray[np.float32], under: Under) -> NDArray[np.float32]:
     """The variance of each pixel's noise, in nmgy²."""
     sky, electron = under.sky_noise_nmgy[..., None, None], under.nmgy_per_electron[..., None, None]
-    return sky**2 + np.maximum(scenes, 0) * electron
+    return np.asarray(sky**2 + np.maximum(scenes, 0) * electron, np.float32)
 
 
 def on(objects: Objects, device: torch.device) -> Objects:
