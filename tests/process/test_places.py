@@ -6,7 +6,7 @@ import torch
 
 from skygen.process.cells import Catalogue
 from skygen.process.light import Canvas
-from skygen.process.places import APERTURE_PX, SPACING_PX, draw_tiles, enclosed, tile_boxes
+from skygen.process.places import APERTURE_PX, SPACING_PX, Rule, enclosed, tiles
 from skygen.process.plane import Plane
 from skygen.process.profiles import core_px
 from skygen.process.view import Under, View
@@ -20,8 +20,12 @@ def view():
     return View(process(), "gri")
 
 
-def _tiles(view, n=200, size=64, seed=7, **more):
-    return tile_boxes(view, [seed] * n, range(n), size, conditions(n), **more)
+def _tiles(view, n=200, size=64, which=None, snr=SNR, noise=0.028, density=(1.5, 1.2)):
+    """Tiles `which`, or the first n, of seed 7."""
+    which = np.arange(n) if which is None else np.array(which)
+    rule = snr and Rule(snr, np.full(len(which), noise, np.float32), np.full(len(which), 3.4, np.float32))
+    seeds = np.full(len(which), 7, np.uint64)
+    return tiles(view.cells, seeds, which, size, np.tile([density], (len(which), 1)), rule)
 
 
 def _expected_snr(view, at):
@@ -36,7 +40,7 @@ def _expected_snr(view, at):
 
 @pytest.mark.parametrize("size", [64, 128])
 def test_a_tile_lies_at_the_first_place_at_which_a_source_stands(view, size):
-    placed = _tiles(view, size=size, source_snr=SNR)
+    placed = _tiles(view, size=size)
     places = placed.x // SPACING_PX
     assert (placed.x % SPACING_PX == 0).all()
     assert places.max() > 0
@@ -47,28 +51,35 @@ def test_a_tile_lies_at_the_first_place_at_which_a_source_stands(view, size):
 
 
 def test_a_tile_lies_at_place_0_where_no_source_is_asked_for(view):
-    assert (_tiles(view).x == 0).all()
+    assert (_tiles(view, snr=None).x == 0).all()
 
 
 def test_a_tile_lies_where_it_lies_whatever_else_is_drawn(view):
-    whole = _tiles(view, source_snr=SNR)
+    whole = _tiles(view)
     for some in ([5], [199, 3], [*range(50, 120)]):
-        part = tile_boxes(view, [7] * len(some), some, 64, conditions(len(some)), source_snr=SNR)
+        part = _tiles(view, which=some)
         np.testing.assert_array_equal(part.x, whole.x[some])
         np.testing.assert_array_equal(part.key, whole.key[some])
 
 
-def test_the_place_does_not_depend_on_the_noise_of_other_tiles(view):
-    quiet = conditions(200)
-    loud = quiet._replace(sky_noise_nmgy=torch.cat([quiet.sky_noise_nmgy[:100], 3 * quiet.sky_noise_nmgy[100:]]))
-    found = [tile_boxes(view, [7] * 200, range(200), 64, one, source_snr=SNR).x for one in (quiet, loud)]
-    np.testing.assert_array_equal(found[0][:100], found[1][:100])
-    assert (found[1][100:] >= found[0][100:]).all()
-    assert (found[1][100:] > found[0][100:]).any()
+def test_a_tile_s_place_depends_on_its_own_noise_and_on_no_other_tile_s(view):
+    noise = np.repeat(np.array([0.028, 0.084], np.float32), 100)
+    mixed, quiet, loud = (_tiles(view, noise=one).x for one in (noise, 0.028, 0.084))
+    np.testing.assert_array_equal(mixed, np.concatenate([quiet[:100], loud[100:]]))
+    assert (loud >= quiet).all()
+    assert (loud > quiet).any()
+
+
+def test_with_another_density_a_tile_shows_the_same_place(view):
+    placed, under = _tiles(view, 20), Under.of(conditions(20))
+    thin = placed._replace(density=placed.density * 0.5)
+    light, less = (view.scenes(one, under).sum((1, 2, 3)) for one in (placed, thin))
+    assert (less <= light).all()
+    assert (less < light).any()
 
 
 def test_where_there_is_no_source_at_all_the_first_place_is_taken(view):
-    assert (_tiles(view, 20, source_snr=SNR, factors=(0, 0)).x == 0).all()
+    assert (_tiles(view, 20, density=(0, 0)).x == 0).all()
 
 
 def test_the_expected_signal_is_that_of_an_aperture_on_the_drawn_light(view):
@@ -96,28 +107,23 @@ def _aperture(image, x, y, fine=9):
 
 
 def test_tiles_are_rectangles_of_their_planes_to_the_bit(view):
-    placed = _tiles(view, 30, source_snr=SNR)
-    drawn = draw_tiles(view, placed, conditions(30))
+    placed = _tiles(view, 30)
+    drawn = view.observed(placed, Under.of(conditions(30)))
     for index in (0, 7, 29):
         plane = Plane(view, (7, index), conditions())
         np.testing.assert_array_equal(plane.rectangle(int(placed.x[index]), 0, 64, 64), drawn[index])
 
 
 def test_the_scene_is_the_same_under_any_noise_and_nothing_is_added_without(view):
-    placed = _tiles(view, 5, source_snr=SNR)
+    placed = _tiles(view, 5)
     silent = conditions(5)._replace(sky_noise_nmgy=torch.zeros(5, 3), nmgy_per_electron=torch.zeros(5, 3))
-    np.testing.assert_array_equal(draw_tiles(view, placed, silent), view.scenes(placed, Under.of(conditions(5))))
+    np.testing.assert_array_equal(view.observed(placed, Under.of(silent)), view.scenes(placed, Under.of(conditions(5))))
 
 
 @pytest.mark.parametrize("size", [0, 129])
 def test_a_tile_that_would_overlap_the_next_place_is_refused(view, size):
     with pytest.raises(ValueError, match=f"tiles of {size} px; they have 1 to 128 px"):
         _tiles(view, size=size)
-
-
-def test_without_r_no_source_can_be_chosen():
-    with pytest.raises(ValueError, match="bands are g, i, g; sources are chosen in r"):
-        tile_boxes(View(process(), "gig"), [7], [0], 64, conditions(), source_snr=SNR)
 
 
 def test_a_catalogue_keeps_its_columns_together(view):

@@ -4,8 +4,6 @@ Tile (seed, index) has a plane of its own, whose key is made of both. The first 
 x = 128 k, y = 0. What stands there is known from the catalogue, so that nothing is drawn in vain.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -14,7 +12,6 @@ from skygen.process.cells import Boxes, Catalogue, Cells
 from skygen.process.objects import FAINT_MAG, ZERO_POINT_MAG
 from skygen.process.philox import keys_of
 from skygen.process.profiles import PIXEL_VARIANCE, SIZES, core_px, galaxy_gaussians
-from skygen.process.view import Seen, Under, View, densities
 
 SPACING_PX = 128  # from place to place: the largest tile
 MOST_PLACES = 512  # searched; where none holds a source (as with densities of 0) the first is taken
@@ -22,49 +19,31 @@ APERTURE_PX = 3.5  # radius in which the signal-to-noise ratio of a source is me
 _FIRST_PLACES = 4  # searched at once; then twice as many
 
 
-def tile_boxes(
-    view: View,
-    seeds: Sequence[int],
-    indices: Sequence[int],
+def tiles(
+    cells: Cells,
+    seeds: NDArray[np.uint64],
+    indices: NDArray[np.int64],
     size: int,
-    conditions: Seen,
-    source_snr: float | None = None,
-    factors: tuple[float, float] = (1.0, 1.0),
+    density: NDArray[np.float64],
+    rule: "Rule | None" = None,
 ) -> Boxes:
-    """The boxes of tiles (seed, index) [n] of `size` px, under a row of the survey's own `conditions` each.
+    """The boxes of tiles (seed, index) [n] of `size` px on planes of the survey's `density` [n, 2].
 
-    With `source_snr` a source stands in them whose expected S/N in r is as high; without it they lie at place 0. So a
-    tile's place depends on the survey's conditions and on `factors` of density, not on what noise or seeing a user asks
-    for. Raises `ValueError` for what is out of range.
+    They lie at place 0 where there is no rule. Give the boxes another density afterwards and the tiles stay where they
+    are. Raises `ValueError` for a size that is out of range.
     """
     if not 1 <= size <= SPACING_PX:
         raise ValueError(f"tiles of {size} px; they have 1 to {SPACING_PX} px")
-    n = len(seeds)
-    keys, zero = keys_of(np.array(seeds, np.uint64), np.array(indices, np.int64)), np.zeros(n, np.int64)
-    boxes = Boxes(keys, zero, zero, size, size, densities(conditions, factors))
-    if source_snr is None:
-        return boxes
-    rule = Rule(source_snr, *_in_r(view, Under.of(conditions)))
-    return boxes._replace(x=SPACING_PX * first_places(view.cells, boxes, rule))
-
-
-def draw_tiles(view: View, boxes: Boxes, conditions: Seen) -> NDArray[np.float32]:
-    """The flux [n, bands, size, size] in nmgy of tiles at `boxes`, observed under a row of conditions each."""
-    return view.observed(boxes, Under.of(conditions))
-
-
-def _in_r(view: View, under: Under) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Sky noise and FWHM in r [n]."""
-    if "r" not in view.bands:
-        raise ValueError(f"bands are {', '.join(view.bands)}; sources are chosen in r, which must be one of them")
-    place = view.bands.index("r")
-    return under.sky_noise_nmgy[:, place], under.psf_fwhm_px[:, place]
+    zero = np.zeros(len(seeds), np.int64)
+    boxes = Boxes(keys_of(seeds, indices), zero, zero, size, size, density)
+    return boxes if rule is None else boxes._replace(x=SPACING_PX * first_places(cells, boxes, rule))
 
 
 class Rule:
     """A source is wanted whose expected S/N in an aperture is `source_snr` or more, and whose centre is inside.
 
-    `sky_noise_nmgy` and `psf_fwhm_px` [n] are those in r.
+    `sky_noise_nmgy` and `psf_fwhm_px` [n] are those in r under which the survey saw the field: a tile's place does not
+    depend on what else it is observed under.
     """
 
     def __init__(

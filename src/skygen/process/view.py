@@ -26,6 +26,7 @@ FAINT_NMGY = 0.002  # a pixel: light below it at the edge of a stamp is left out
 MOST_FWHM_PX = 7.6  # of a PSF: 3 arcsec, for which the reach of objects holds (skygen.process.cells)
 MOST_DENSITY_FACTOR = 4.0
 _PIXELS_A_PASS = 2**19  # of small boxes that are drawn at once on a core: fewer make calls, not pixels, cost time
+_FEWEST_PIXELS = 2**17  # that are shared out among cores: fewer are drawn on the calling thread
 Part = TypeVar("Part")
 _NOISE = 0x6E6F697365  # the second half of the key of noise: its numbers are no others'
 
@@ -192,7 +193,9 @@ def _parts(boxes: Boxes) -> Iterator[tuple[slice, slice, slice]]:
     """Boxes, rows and columns of what is drawn at once: parts of a large box, or several small ones."""
     rows, columns = _edges(int(boxes.y[0]), boxes.height), _edges(int(boxes.x[0]), boxes.width)
     largest = max(part.stop - part.start for part in rows) * max(part.stop - part.start for part in columns)
-    several = max(1, min(_PIXELS_A_PASS // (largest * len(rows) * len(columns)), -(-len(boxes.key) // cores())))
+    pixels = largest * len(rows) * len(columns)
+    shared = max(-(-len(boxes.key) // cores()), _FEWEST_PIXELS // pixels)
+    several = max(1, min(_PIXELS_A_PASS // pixels, shared))
     for first in range(0, len(boxes.key), several):
         for part in rows:
             for other in columns:
