@@ -4,8 +4,18 @@ import numpy as np
 import pytest
 import torch
 
+from skygen.process.light import Canvas
 from skygen.process.plane import Plane
-from skygen.process.truth import BLENDED, CENTRE_OUTSIDE, STRUCTURED, TRUNCATED, columns, truth_of
+from skygen.process.truth import (
+    BLENDED,
+    CENTRE_OUTSIDE,
+    FULL_WELL_NMGY,
+    SATURATED,
+    STRUCTURED,
+    TRUNCATED,
+    columns,
+    truth_of,
+)
 from skygen.process.view import Under, View, variance
 from tests.process.skies import boxes, conditions, process
 
@@ -121,6 +131,19 @@ def test_flags_tell_of_edges(view):
     cut = TRUNCATED
     np.testing.assert_array_equal(rows["flags"], [0, CENTRE_OUTSIDE | cut, cut, cut])
     np.testing.assert_allclose(rows["flux_inside_r_nmgy"][2] / rows["flux_inside_r_nmgy"][0], 0.55, atol=0.1)
+
+
+def test_a_star_that_fills_a_pixel_s_well_is_saturated(view):
+    """45,000 counts of 0.0049 nmgy in r."""
+    assert FULL_WELL_NMGY["r"] == pytest.approx(45_000 * 0.004975)
+    found = _of_stars(view, [(32.0, 32.0), (10.0, 10.0)])
+    peak = view.drawn(found, np.arange(2), np.full((2, 3), 3.4, np.float32), Canvas(2, 3, 64, 64))[:, 1].max((1, 2))
+    flux = torch.tensor([1.01, 0.99])[:, None] * 20 * FULL_WELL_NMGY["r"] / torch.from_numpy(peak)[:, None]
+    fluxes = torch.cat([0 * flux + 1, flux, 0 * flux + 1], 1).double()
+    stars = found._replace(objects=found.objects._replace(flux_nmgy=fluxes))
+    same_seeing = Under.of(conditions()._replace(psf_fwhm_px=torch.full((1, 3), 3.4)))
+    rows = truth_of(_Planted(view, stars), boxes(), same_seeing)[0].rows
+    np.testing.assert_array_equal(rows["flags"] & SATURATED, [SATURATED, 0])
 
 
 def test_large_galaxies_have_structure_that_the_model_lacks(view):

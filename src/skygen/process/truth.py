@@ -11,12 +11,17 @@ from skygen.process.cells import Boxes, Catalogue
 from skygen.process.light import Canvas
 from skygen.process.objects import PIXEL_SCALE_ARCSEC, ZERO_POINT_MAG
 from skygen.process.view import Under, View, on_cores, variance
+from skygen.sky.spread import CALIBRATION_NMGY_PER_COUNT, FULL_WELL_COUNTS
 
 CENTRE_OUTSIDE, TRUNCATED, SATURATED, BLENDED, STRUCTURED = 1, 2, 4, 8, 16  # flags
 LEAST_SIGMA = 0.01  # in some pixel inside: what shows less has no row
 BLEND_SHARE = 0.1  # of neighbours' light from which an object is flagged as blended
 CUT_SHARE = 0.01  # of the flux outside from which an object is flagged as truncated by the edge
 STRUCTURE_PX = 10.0  # of half-light radius from which real galaxies show arms and clumps that the model has not
+# Light in a pixel of which a CCD of the survey saturates: the middle of what its CCDs hold, and of its calibrations.
+FULL_WELL_NMGY = {
+    band: sum(FULL_WELL_COUNTS) / 2 * sum(calibration) / 2 for band, calibration in CALIBRATION_NMGY_PER_COUNT.items()
+}
 _MORE_PX = 16  # on a canvas than an object's stamp has
 _LEAST_VARIANCE_NMGY2 = 1e-16  # of a pixel, where there is no noise at all
 _PIXELS_A_PASS = 2**18  # of stamps that are measured at once
@@ -85,7 +90,8 @@ class _Measured(NamedTuple):
     inside: NDArray[np.float64]  # [n, bands] flux inside the box
     outside: NDArray[np.float64]  # [n, bands] flux outside of what is drawn of it
     snr: NDArray[np.float64]  # [n, bands]
-    peak_sigma: NDArray[np.float64]  # [n, bands]
+    peak_sigma: NDArray[np.float64]  # [n, bands] in the pixel where it shows most
+    peak_nmgy: NDArray[np.float64]  # [n, bands] in its brightest pixel
     blend: NDArray[np.float64]  # [n]
 
 
@@ -110,8 +116,7 @@ class _Sky(NamedTuple):
 def _measure(catalogue: Catalogue, sky: _Sky) -> _Measured:
     """Draw every object alone, on a canvas that holds all of its light or on its whole box, and measure it there."""
     n, bands = len(catalogue.box), len(sky.view.bands)
-    inside, outside, snr, peak_sigma = np.zeros((4, n, bands))
-    measured = _Measured(inside, outside, snr, peak_sigma, np.zeros(n))
+    measured = _Measured(*np.zeros((5, n, bands)), blend=np.zeros(n))
 
     def fill(part: tuple[NDArray[np.int64], int]) -> None:
         some, reach = part
@@ -177,6 +182,7 @@ def _measured(stamps: NDArray[np.float32], of: Catalogue, corner: NDArray[np.int
         outside=stamps.sum((2, 3), dtype=np.float64) - inside_nmgy,
         snr=np.sqrt((own**2 / spread).sum((2, 3), dtype=np.float64)),
         peak_sigma=(own / np.sqrt(spread)).max((2, 3)).astype(np.float64),
+        peak_nmgy=own.max((2, 3)).astype(np.float64),
         blend=np.clip(1 - alone / np.where(total > 0, total, np.inf), 0, 1) * (total > 0),
     )
 
@@ -195,15 +201,16 @@ def _rows(catalogue: Catalogue, measured: _Measured, boxes: Boxes, bands: Sequen
     rows["axis_ratio"], rows["bulge_share"] = objects.axis_ratio.numpy(), objects.bulge_share.numpy()
     rows["angle_deg"] = np.degrees(objects.angle.numpy()) * objects.is_galaxy.numpy()
     rows["blend"] = measured.blend
-    rows["flags"] = _flags(catalogue, measured, boxes)
+    rows["flags"] = _flags(catalogue, measured, boxes, bands)
     return rows
 
 
-def _flags(catalogue: Catalogue, measured: _Measured, boxes: Boxes) -> NDArray[np.int32]:
+def _flags(catalogue: Catalogue, measured: _Measured, boxes: Boxes, bands: Sequence[str]) -> NDArray[np.int32]:
     objects = catalogue.objects
     x, y = objects.x.numpy(), objects.y.numpy()
     outside = (x < -0.5) | (x >= boxes.width - 0.5) | (y < -0.5) | (y >= boxes.height - 0.5)
     cut = (measured.outside > CUT_SHARE * (measured.inside + measured.outside)).any(1)
     structured = objects.radius_px.numpy() > STRUCTURE_PX
-    flags = CENTRE_OUTSIDE * outside + TRUNCATED * cut + BLENDED * (measured.blend > BLEND_SHARE)
+    full = (measured.peak_nmgy >= np.array([FULL_WELL_NMGY[band] for band in bands])).any(1)
+    flags = CENTRE_OUTSIDE * outside + TRUNCATED * cut + SATURATED * full + BLENDED * (measured.blend > BLEND_SHARE)
     return np.asarray(flags + STRUCTURED * structured, np.int32)
