@@ -20,11 +20,11 @@ from astropy.wcs import WCS
 
 from skygen.cores import cores
 from skygen.gan import card as cards
-from skygen.gan.camera import generator_shape
-from skygen.gan.networks import Generator, initialise
-from skygen.gan.recipes import Recipe, read_recipes
+from skygen.gan.networks import Generator, generator_shape, initialise
+from skygen.gan.recipes import ConvolutionalRecipe, read_recipe, read_recipes
 from skygen.params import load
-from skygen.sky.conditions import BandConditions
+from skygen.process.generator import Process, ProcessShape
+from skygen.sky.conditions import BandConditions, Density
 from skygen.sky.field import parse_frame_name
 from skygen.sky.frame import SHAPE
 from skygen.sky.frame_file import keep_significant_bits
@@ -208,6 +208,10 @@ def write_fields():
         if conditions is None:
             conditions = {name: conditions_of(row, len(bands)) for row, name in enumerate(held)}
         conditions = {named(field): observed for field, observed in conditions.items()}
+        densities = {
+            field: Density(stars=1.0 + 0.1 * row, galaxies=1.5 - 0.1 * row)
+            for row, field in enumerate(dict.fromkeys(map(field_of, held)))
+        }
         card = TileSetCard(
             name=folder.name,
             size=next(iter(tiles["test"].values())).shape[-1],
@@ -220,8 +224,9 @@ def write_fields():
             left_out={},
             survival=dict.fromkeys(SPLITS, Survival(tried=1, kept=1.0, spoilt={})),
             conditions=conditions,
+            densities=densities,
             shards=shards,
-            data_hash=data_hash(shards, conditions),
+            data_hash=data_hash(shards, conditions, densities),
         )
         write_card(folder, card)
         return TileStore.open(folder)
@@ -242,14 +247,17 @@ def write_store(write_fields):
 
 @pytest.fixture(scope="session")
 def write_bundle(recipes):
-    """A function: a bundle in `folder` with a narrow generator of random weights drawn from `seed`; its card.
+    """A function: a bundle in `folder` with a generator that nobody trained, its weights drawn from `seed`; its card.
 
-    `row` are changes to the shipped recipe; a recipe that paints scenes gets the conditions of two fields.
+    `row` are changes to the shipped recipe. A process knows g, r and i; it gets the conditions and densities of two
+    fields, the second of which has three times the first one's stars.
     """
 
     def write(folder, seed=0, recipe="gan", size=64, bands=("r",), width=2, row=None, **changes):
-        ran = Recipe(**{**recipes[recipe].model_dump(), "latent_size": 10, **(row or {})})
-        fields = [conditions_of(field, len(bands)) for field in range(2)]
+        narrow = {"latent_size": 10} if isinstance(recipes[recipe], ConvolutionalRecipe) else {}
+        ran = read_recipe({**recipes[recipe].model_dump(), **narrow, **(row or {})}, recipe)
+        painted = isinstance(ran, ConvolutionalRecipe)
+        shape = generator_shape(ran, size, len(bands), width) if painted else PROCESS
         values = {
             "tiles": "r64",
             "recipe": recipe,
@@ -261,10 +269,12 @@ def write_bundle(recipes):
             "softening_nmgy": ran.softening_nmgy or 0.2,
             "limit_nmgy": 100.0,
             "pixel_scale_arcsec": 0.396,
-            "generator": generator_shape(ran, size, len(bands), width),
-            "latents": ran.latents,
-            "psf_share": ran.psf_share,
-            "conditions": fields if ran.noise == "survey" else None,
+            "generator": shape,
+            "latents": ran.latents if painted else None,
+            "require_source": True,
+            "source_snr": 10.0,
+            "conditions": None if painted else [conditions_of(field, len(bands)) for field in range(2)],
+            "densities": None if painted else DENSITIES,
             "iteration": 1,
             "images_seen": 32,
             "validation": {"validation_score": 2.0},
@@ -274,12 +284,26 @@ def write_bundle(recipes):
             "versions": {"torch": "2.13.0"},
         }
         card = cards.Card(**{**values, **changes})
-        generator = Generator(card.generator)
-        initialise(generator, "normal", 0.1 if ran.norm == "batch" else 0.25, torch.Generator().manual_seed(seed))
+        generator = _generator(card, seed)
         cards.save(folder, generator.state_dict(), card)
         return card
 
     return write
+
+
+PROCESS = ProcessShape(kind="process", bands=["g", "r", "i"])
+DENSITIES = [Density(stars=1.5, galaxies=1.0), Density(stars=4.5, galaxies=1.0)]
+
+
+def _generator(card, seed):
+    if card.generator.kind == "process":
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            return Process.of(card.generator)
+    generator = Generator(card.generator)
+    std = 0.1 if card.generator.norm == "batch" else 0.25
+    initialise(generator, "normal", std, torch.Generator().manual_seed(seed))
+    return generator
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from skygen.sky.stretch import Stretch
 
 @pytest.fixture(scope="module", params=["gan", "scene"])
 def folder(request, tmp_path_factory, write_bundle):
-    """A bundle that paints tiles, and one that paints scenes."""
+    """A bundle that paints tiles, and one that cuts them from skies."""
     folder = tmp_path_factory.mktemp("bundle")
     write_bundle(folder, recipe=request.param)
     return folder
@@ -36,7 +36,7 @@ def spoiled(tmp_path, write_bundle):
 
 @pytest.mark.parametrize("recipe", ["gan", "scene"])
 def test_a_bundle_comes_back(tmp_path, write_bundle, recipe):
-    card = write_bundle(tmp_path / "bundle", 0, recipe, 128, ["g", "r", "i"], tiles="gri128", latents="uniform")
+    card = write_bundle(tmp_path / "bundle", 0, recipe, 128, ["g", "r", "i"], tiles="gri128")
     loaded = Bundle.load(tmp_path / "bundle")
 
     assert loaded.card == card
@@ -146,7 +146,7 @@ def test_a_damaged_file_is_named(spoiled, name, spoil):
         ("generator.width", 3, WEIGHTS),  # the weights do not fit
         ("generator.latent_size", 11, WEIGHTS),
         ("generator.bands", 2, WEIGHTS),
-        ("generator.last", "sine", "generator.last"),
+        ("generator.last", "sine", "last = 'sine'"),
         ("conditions", [[{"sky_noise_nmgy": 0.0}]], "sky_noise_nmgy"),
         ("latents", "cauchy", "latents = 'cauchy'"),
         ("limit_nmgy", "100", "limit_nmgy = '100'"),
@@ -230,6 +230,6 @@ def test_a_tile_is_the_same_in_new_processes_with_any_number_of_threads(write_bu
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
         found.append([line.split() for line in done.stdout.splitlines()])
 
-    assert [len(of_one) for of_one in found] == [3] * 3
+    assert [len(of_one) for of_one in found] == [len(folders)] * 3
     for of_bundle in zip(*found, strict=True):
         assert len({tile for tiles in of_bundle for tile in tiles}) == 1

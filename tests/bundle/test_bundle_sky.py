@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from skygen.bundle.bundle import Bundle
+from skygen.bundle.convolution import Convolution
 from skygen.bundle.tile import row
 from skygen.gan.card import BundleError
 from skygen.gan.latents import noise_of
@@ -29,6 +30,11 @@ class Painter:
         return self.image.expand(len(latents), -1, -1, -1)
 
 
+def bundle_of(card, image):
+    """A bundle that always paints the same image."""
+    return Bundle(card, Convolution(card, Painter(image), torch.device("cpu")), "0" * 64, torch.device("cpu"))
+
+
 @pytest.fixture(scope="module")
 def card(tmp_path_factory, write_bundle):
     return write_bundle(tmp_path_factory.mktemp("card"), recipe="scene", bands=BANDS)
@@ -44,7 +50,7 @@ def scenes(tmp_path_factory, write_bundle):
 @pytest.fixture(scope="module")
 def empty(card):
     """A bundle whose every scene is dark."""
-    return Bundle(card, Painter(torch.zeros(3, 80, 80)), "0" * 64, torch.device("cpu"))
+    return bundle_of(card, torch.zeros(3, 80, 80))
 
 
 @pytest.fixture(scope="module")
@@ -52,13 +58,13 @@ def point(card):
     """A bundle whose every scene is one star of 10 nmgy, in the middle pixel."""
     image = torch.zeros(3, 80, 80)
     image[:, 40, 40] = card.stretch.stretch(torch.tensor(10.0))
-    return Bundle(card, Painter(image), "0" * 64, torch.device("cpu"))
+    return bundle_of(card, image)
 
 
 @pytest.mark.parametrize("noise", ["survey", 0.01, 0.3])
 def test_tiles_are_the_scene_free_of_noise_and_noise_of_the_known_variance(scenes, noise):
     seen, clean = scenes.generate(7, 6, noise=noise), scenes.generate(7, 6, noise="none")
-    sky, electron, _ = (part.numpy()[:, :, None, None] for part in scenes.conditions_of(row(7, 6, noise=noise)))
+    sky, electron = (part.numpy()[:, :, None, None] for part in scenes.conditions_of(row(7, 6, noise=noise))[:2])
     sigma = np.sqrt(sky**2 + np.maximum(clean, 0) * electron)
 
     assert np.ptp(clean) > 0.1
@@ -127,7 +133,7 @@ def test_a_tile_s_conditions_are_its_own_whatever_is_asked_beside_it(scenes, cho
     many = scenes.conditions_of(row(9, 12, **choice))
     alone = scenes.conditions_of(row(9, 1, 7, **choice))
 
-    for part, of_tile in zip(many, alone, strict=True):
+    for part, of_tile in zip(many[:3], alone[:3], strict=True):
         assert torch.equal(part[7:8], of_tile)
     assert scenes.generate(9, 12, **choice)[7].tobytes() == scenes.generate(9, 1, 7, **choice)[0].tobytes()
 

@@ -1,6 +1,7 @@
 """npy and FITS hold the flux exactly; FITS is valid by the standard's own checksum and says where it comes from."""
 
 import dataclasses
+import hashlib
 import io
 import itertools
 import json
@@ -173,6 +174,15 @@ def test_fits_is_what_astropy_writes() -> None:
             new.add_checksum(when="HDU checksum", override_datasum=True)
         fits.HDUList(again).writeto(stream)
     assert content == stream.getvalue()
+
+
+def test_files_of_tiles_without_a_plane_are_as_in_the_first_release() -> None:
+    flux = tiles(5, 3)
+    contents = to_fits(flux, walk(flux)), to_fits(tiles(3, 1), origin("r"))
+    assert [hashlib.sha256(content).hexdigest()[:16] for content in contents] == [
+        "8d37258546c4dd4e",
+        "a28a3e1f178b6e97",
+    ]
 
 
 def test_fits_bytes_do_not_depend_on_what_was_asked_before() -> None:

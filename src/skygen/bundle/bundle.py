@@ -1,34 +1,41 @@
 """The bundle: a generator's weights and its card, and from them tiles in flux by seed.
 
 All that serving and the command line need. A bundle is a folder of two files, `generator.safetensors` and `card.json`;
-its hash names it.
+its hash names it. A convolutional generator paints tiles; of a process they are cut from an endless sky, of which any
+rectangle can be had, and what lies in it is known.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from skygen.bundle.engines import EngineName, NamedEngine, engine_for
-from skygen.bundle.tile import SURVEY, Noise, Seeing, Tile, row
+from skygen.bundle.convolution import Convolution
+from skygen.bundle.engines import EngineName, engine_for
+from skygen.bundle.scatter import Scatter, places
+from skygen.bundle.tile import OWN, SURVEY, Factors, Noise, Rectangle, Seeing, Tile, row
 from skygen.cores import cores, one_thread
 from skygen.files import sha256_folder
-from skygen.formats.origin import Origin
-from skygen.gan.camera import Camera, Conditions, Sky
+from skygen.formats.origin import Origin, Truth
+from skygen.formats.wcs import Place
+from skygen.gan.camera import Conditions
 from skygen.gan.card import BundleError, Card, load_generator
-from skygen.gan.latents import Stream, latents_of, noise_of, tile_rng, walk_latents
-from skygen.sky.conditions import FieldConditions
+from skygen.gan.latents import Stream, tile_rng
+from skygen.process.cells import Boxes
+from skygen.process.generator import Process
+from skygen.sky.conditions import Density, FieldConditions
 
+T = TypeVar("T")
 TILES_A_PASS = 8  # the unit of work of one core; it does not change a tile's bytes
 
 
 class PaintedError(BundleError):
-    """A recipe cannot give what is asked of a tile: `name` is noise or seeing."""
+    """A recipe cannot give what is asked: `name` is noise, seeing, density, or model where it has no such thing."""
 
     def __init__(self, name: str, message: str) -> None:
         super().__init__(message)
@@ -38,19 +45,30 @@ class PaintedError(BundleError):
 class Bundle:
     """A generator ready to draw tiles."""
 
-    def __init__(self, card: Card, engine: NamedEngine, sha256: str, device: torch.device) -> None:
-        self.card, self.sha256, self.engine, self.device = card, sha256, engine.name, device.type
-        self._engine, self._device = engine, device
-        self._camera = Camera(card.stretch, card.conditions is not None, card.psf_share)
+    def __init__(self, card: Card, drawer: Convolution | Scatter, sha256: str, device: torch.device) -> None:
+        self.card, self.sha256, self.engine, self.device = card, sha256, drawer.engine, device.type
+        self._drawer = drawer
 
     @classmethod
     def load(cls, folder: Path, device: torch.device | str = "cpu", engine: EngineName = "auto") -> "Bundle":
         """The bundle in `folder`; raises `BundleError` where a file is missing, damaged or does not fit the card.
 
-        `engine` is what computes the network (see `skygen.bundle.engines`): the bits of a tile are an engine's own.
+        `engine` is what computes a network of convolutions (see `skygen.bundle.engines`): the bits of a tile are an
+        engine's own. A process has one engine, `plane`, whatever is asked for.
         """
         (card, generator), chosen = load_generator(folder), torch.device(device)
-        return cls(card, engine_for(generator, chosen, engine), sha256_folder(folder), chosen)
+        if isinstance(generator, Process):
+            return cls(card, Scatter(card, generator, chosen), sha256_folder(folder), chosen)
+        latent_size = generator.shape.latent_size
+        painter = Convolution(card, engine_for(generator, chosen, engine), latent_size)
+        return cls(card, painter, sha256_folder(folder), chosen)
+
+    @property
+    def takes(self) -> dict[str, bool]:
+        """What of a tile can be chosen: noise, seeing, density; and whether there are walks, and a sky with a truth."""
+        is_process = isinstance(self._drawer, Scatter)
+        of_process = dict.fromkeys(("noise", "seeing", "density", "sky"), is_process)
+        return {**of_process, "walk": not is_process}
 
     def generate(
         self,
@@ -60,16 +78,20 @@ class Bundle:
         noise: Noise = SURVEY,
         seeing: Seeing = SURVEY,
         conditions: Sequence[FieldConditions] | None = None,
+        density: Factors = OWN,
+        densities: Sequence[Density] | None = None,
     ) -> NDArray[np.float32]:
         """Tiles `first` to `first + n - 1` of `seed` as flux [n, bands, H, W] in nmgy; see `Tile`, and `draw_all`.
 
-        Each is observed under its own of `conditions` [n], where they are given.
+        Each is observed under its own of `conditions` [n], and has its own of `densities` [n], where they are given.
         """
-        tiles = row(seed, n, first, noise, seeing)
+        tiles = row(seed, n, first, noise, seeing, density)
         if conditions is not None:
-            if len(conditions) != n:
-                raise ValueError(f"conditions of {len(conditions)} tiles for {n} tiles; give one a tile")
+            _check_one_a_tile("conditions", conditions, n)
             tiles = [replace(tile, field=field) for tile, field in zip(tiles, conditions, strict=True)]
+        if densities is not None:
+            _check_one_a_tile("densities", densities, n)
+            tiles = [replace(tile, field_density=of) for tile, of in zip(tiles, densities, strict=True)]
         return self.draw_all(tiles)
 
     def draw_all(self, tiles: Sequence[Tile]) -> NDArray[np.float32]:
@@ -79,11 +101,7 @@ class Bundle:
         `PaintedError` where the recipe has no noise model or no PSF to choose by.
         """
         self.conditions_of(tiles)
-        passes = [tiles[start : start + TILES_A_PASS] for start in range(0, len(tiles), TILES_A_PASS)]
-        if self._device.type != "cpu" or len(passes) == 1:
-            return np.concatenate([self.draw(some) for some in passes])
-        with ThreadPoolExecutor(cores()) as pool:
-            return np.concatenate(list(pool.map(self.draw, passes)))
+        return np.concatenate(self._on_all_cores(self.draw, tiles))
 
     def draw(self, tiles: Sequence[Tile]) -> NDArray[np.float32]:
         """One pass: the flux [n, bands, H, W] of up to 8 tiles in nmgy, computed on the calling thread alone.
@@ -91,20 +109,67 @@ class Bundle:
         On the CPU with more threads, torch splits convolutions by batch size and number of cores, and a tile's last
         bits with them. Raises as `draw_all`.
         """
-        conditions, shape = self.conditions_of(tiles), (len(self.card.bands), self.card.size, self.card.size)
-        latents = torch.stack([self._latents(tile) for tile in tiles])
+        conditions, drawer = self.conditions_of(tiles), self._drawer
         with one_thread(), torch.inference_mode():
-            images, sky = self._engine(latents), None
-            if conditions is not None:
-                draws = [noise_of(shape, tile.seed, range(tile.index, tile.index + 1)) for tile in tiles]
-                sky = Sky(conditions, torch.cat(draws)).to(self._device)
-            return np.asarray(self._camera.flux(images, sky).cpu().numpy())
+            if isinstance(drawer, Scatter):
+                return drawer.draw(self._boxes(drawer, tiles), _known(conditions))
+            return drawer.draw(tiles)
+
+    def truth_all(self, tiles: Sequence[Tile], min_snr: float = 0.0) -> list[Truth]:
+        """What lies in each of `tiles` of a process, found on all cores; see `truth`."""
+        passes = self._on_all_cores(lambda some: self.truth(some, min_snr), tiles)
+        return [truth for some in passes for truth in some]
+
+    def truth(self, tiles: Sequence[Tile], min_snr: float = 0.0) -> list[Truth]:
+        """What lies in each of `tiles` of a process: objects of `min_snr` and more, a row each. Raises as `sky`.
+
+        Where no noise is asked for, signal-to-noise ratios are by the survey's. Of a pass it is found on the calling
+        thread alone.
+        """
+        drawer, conditions = self.scatter(), _known(self.conditions_of([tile.with_noise() for tile in tiles]))
+        with one_thread(), torch.inference_mode():
+            return drawer.truth(self._boxes(drawer, tiles), conditions, min_snr)
+
+    def sky(self, rectangle: Rectangle) -> NDArray[np.float32]:
+        """The flux [bands, H, W] in nmgy of a rectangle of a seed's sky, drawn on all cores.
+
+        Rectangles that overlap agree there bit for bit. One of `Rectangle.squares` is computed on the calling thread
+        alone. Raises `PaintedError` where the generator is no process.
+        """
+        drawer, conditions = self.scatter(), self._observed(rectangle)
+        with one_thread(), torch.inference_mode():
+            return drawer.draw(drawer.box(rectangle, conditions), conditions)[0]
+
+    def sky_truth(self, rectangle: Rectangle, min_snr: float = 0.0) -> Truth:
+        """What lies in a rectangle of a seed's sky; see `truth`. Raises as `sky`."""
+        drawer, conditions = self.scatter(), _known(self.conditions_of([rectangle.observed().with_noise()]))
+        with one_thread(), torch.inference_mode():
+            return drawer.truth(drawer.box(rectangle, conditions), conditions, min_snr)[0]
+
+    def scatter(self) -> Scatter:
+        """What draws a process; raises `PaintedError` where the generator is none."""
+        if not isinstance(self._drawer, Scatter):
+            raise PaintedError(
+                "model",
+                f"recipe {self.card.recipe} paints tiles: it has no sky beyond them, and knows no objects; ask for a "
+                "recipe whose generator is a process",
+            )
+        return self._drawer
 
     def check(self, tiles: Sequence[Tile]) -> None:
-        """Raise `PaintedError` where `tiles` ask for noise or seeing that the recipe paints, and cannot change."""
-        for name, model in (("noise", self.card.conditions), ("seeing", self.card.psf_share)):
-            if model is None and any(getattr(tile, name) != SURVEY for tile in tiles):
-                raise PaintedError(name, f"recipe {self.card.recipe} paints its {name}; it takes {SURVEY!r} alone")
+        """Raise `PaintedError` where `tiles` ask for what the recipe paints and cannot change, or for no way of its."""
+        plain = {"noise": SURVEY, "seeing": SURVEY, "density": OWN}
+        takes, recipe = self.takes, self.card.recipe
+        for name, value in plain.items():
+            if not takes[name] and any(getattr(tile, name) != value for tile in tiles):
+                said = repr(SURVEY) if value == SURVEY else "factors of 1"
+                raise PaintedError(name, f"recipe {recipe} paints its {name}; it takes {said} alone")
+        if not takes["walk"] and any(tile.towards is not None for tile in tiles):
+            raise PaintedError(
+                "model",
+                f"recipe {recipe} has no walks: between two seeds' skies objects would appear and vanish; ask for a "
+                "recipe that paints, or move over one sky",
+            )
 
     def conditions_of(self, tiles: Sequence[Tile]) -> Conditions | None:
         """The conditions [n, bands] of `tiles`; None where the recipe paints its noise. Raises as `draw_all`."""
@@ -112,8 +177,16 @@ class Bundle:
         self.check(tiles)
         if card.conditions is None:
             return None
-        fields = [tile.field or _choose(card.conditions, tile) for tile in tiles]
+        drawn = [_choose(len(card.conditions), tile) for tile in tiles]
+        fields = [tile.field or card.conditions[at] for tile, at in zip(tiles, drawn, strict=True)]
         found = Conditions.of_fields(fields, card.pixel_scale_arcsec)
+        if card.densities is not None:
+            own = [tile.field_density or card.densities[at] for tile, at in zip(tiles, drawn, strict=True)]
+            factors = [
+                (of.stars * tile.density.stars, of.galaxies * tile.density.galaxies)
+                for of, tile in zip(own, tiles, strict=True)
+            ]
+            found = found._replace(density=torch.tensor(factors, dtype=torch.float32))
         if any(tile.noise != SURVEY for tile in tiles):
             in_r = found.sky_noise_nmgy[:, card.bands.index("r")]
             found = found.exposed(torch.stack([_factor(tile, level) for tile, level in zip(tiles, in_r, strict=True)]))
@@ -127,7 +200,31 @@ class Bundle:
 
     def origin(self, tiles: Sequence[Tile]) -> Origin:
         """What files say of `tiles`, which are in a row of one seed, or steps of one walk."""
-        card, sky, tile = self.card, self.conditions_of(tiles), tiles[0]
+        tile, drawer = tiles[0], self._drawer
+        return replace(
+            self._origin(tile, self.conditions_of(tiles)),
+            first=tile.index,
+            towards=None if tile.towards is None else tile.towards[0],
+            shares=[step.towards[1] for step in tiles if step.towards is not None] or None,
+            places=places(tiles, self._boxes(drawer, tiles)) if isinstance(drawer, Scatter) else None,
+        )
+
+    def sky_origin(self, rectangle: Rectangle) -> Origin:
+        """What files say of a rectangle of a seed's sky. Raises as `sky`."""
+        self.scatter()
+        place = Place(rectangle.seed, rectangle.x, rectangle.y, rectangle.width, rectangle.height)
+        return replace(self._origin(rectangle.observed(), self._observed(rectangle)), places=[place])
+
+    def _on_all_cores(self, work: Callable[[Sequence[Tile]], T], tiles: Sequence[Tile]) -> list[T]:
+        """What `work` makes of each pass of `tiles`."""
+        passes = [tiles[start : start + TILES_A_PASS] for start in range(0, len(tiles), TILES_A_PASS)]
+        if self.device != "cpu" or len(passes) == 1:
+            return [work(some) for some in passes]
+        with ThreadPoolExecutor(cores()) as pool:
+            return list(pool.map(work, passes))
+
+    def _origin(self, tile: Tile, conditions: Conditions | None) -> Origin:
+        card = self.card
         return Origin(
             tiles=card.tiles,
             recipe=card.recipe,
@@ -137,19 +234,18 @@ class Bundle:
             seeing=tile.seeing,
             bands=card.bands,
             pixel_scale_arcsec=card.pixel_scale_arcsec,
-            sky_noise_nmgy=None if sky is None else sky.sky_noise_nmgy.numpy(),
-            first=tile.index,
-            softening_nmgy=card.softening_nmgy,
-            limit_nmgy=card.limit_nmgy,
-            towards=None if tile.towards is None else tile.towards[0],
-            shares=[step.towards[1] for step in tiles if step.towards is not None] or None,
+            sky_noise_nmgy=None if conditions is None else conditions.sky_noise_nmgy.numpy(),
+            softening_nmgy=None if self.takes["sky"] else card.softening_nmgy,
+            limit_nmgy=None if self.takes["sky"] else card.limit_nmgy,
+            density=tile.density if self.takes["density"] else None,
         )
 
-    def _latents(self, tile: Tile) -> torch.Tensor:
-        seeds = [tile.seed] if tile.towards is None else [tile.seed, tile.towards[0]]
-        of, indices = self.card.latents, range(tile.index, tile.index + 1)
-        ends = [latents_of(of, self.card.generator.latent_size, seed, indices)[0] for seed in seeds]
-        return ends[0] if tile.towards is None else walk_latents(of, ends[0], ends[1], tile.towards[1])
+    def _observed(self, rectangle: Rectangle) -> Conditions:
+        return _known(self.conditions_of([rectangle.observed()]))
+
+    def _boxes(self, drawer: Scatter, tiles: Sequence[Tile]) -> Boxes:
+        survey = self.conditions_of([tile.as_survey() for tile in tiles])
+        return drawer.boxes(tiles, _known(survey), _known(self.conditions_of(tiles)))
 
 
 def _factor(tile: Tile, sky_noise_nmgy: torch.Tensor) -> torch.Tensor:
@@ -159,9 +255,21 @@ def _factor(tile: Tile, sky_noise_nmgy: torch.Tensor) -> torch.Tensor:
     return (tile.noise / sky_noise_nmgy).reshape(1)
 
 
-def _choose(conditions: Sequence[FieldConditions], tile: Tile) -> FieldConditions:
-    """The field under which a tile is observed."""
-    return conditions[int(tile_rng(tile.seed, tile.index, Stream.CONDITIONS).integers(len(conditions)))]
+def _choose(count: int, tile: Tile) -> int:
+    """Under which of `count` fields' conditions a tile is observed."""
+    return int(tile_rng(tile.seed, tile.index, Stream.CONDITIONS).integers(count))
+
+
+def _known(conditions: Conditions | None) -> Conditions:
+    """The conditions, which the card of a process has."""
+    if conditions is None or conditions.density is None:
+        raise BundleError("the card of a process lacks conditions or densities; train it anew")
+    return conditions
+
+
+def _check_one_a_tile(name: str, given: Sequence[object], n: int) -> None:
+    if len(given) != n:
+        raise ValueError(f"{name} of {len(given)} tiles for {n} tiles; give one a tile")
 
 
 def _load_pyfunc(path: str) -> "_PyFunc":

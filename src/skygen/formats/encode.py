@@ -1,5 +1,6 @@
 """Every format by its name."""
 
+from collections.abc import Sequence
 from typing import Final, Literal
 
 import numpy as np
@@ -8,7 +9,7 @@ from numpy.typing import NDArray
 from skygen.formats.fits import fits_header, fits_images, to_fits
 from skygen.formats.json_file import to_json
 from skygen.formats.npy import npy_header, to_npy
-from skygen.formats.origin import Origin
+from skygen.formats.origin import Origin, Truth
 from skygen.formats.png import contact_levels, encode_png
 
 Format = Literal["png", "npy", "fits", "json"]
@@ -20,15 +21,18 @@ MEDIA_TYPES: dict[Format, str] = {
 }
 
 
-def encode(tiles: NDArray[np.float32], name: Format, origin: Origin) -> bytes:
-    """The bytes of tiles `[N, bands, H, W]` in nmgy in the format `name`; raises `ValueError` where a format cannot."""
+def encode(tiles: NDArray[np.float32], name: Format, origin: Origin, truths: Sequence[Truth] | None = None) -> bytes:
+    """The bytes of tiles `[N, bands, H, W]` in nmgy in the format `name`; FITS alone has room for `truths` [N].
+
+    Raises `ValueError` where a format cannot hold the tiles.
+    """
     match name:
         case "png":
             return encode_png(contact_levels(tiles, origin.bands))
         case "npy":
             return to_npy(tiles)
         case "fits":
-            return to_fits(tiles, origin)
+            return to_fits(tiles, origin, truths)
         case "json":
             return to_json(tiles, origin)
 
@@ -41,6 +45,10 @@ def head(name: Format, shape: tuple[int, ...]) -> bytes:
     return npy_header(shape) if name == "npy" else fits_header()
 
 
-def part(tiles: NDArray[np.float32], name: Format, origin: Origin, before: int) -> bytes:
+def part(
+    tiles: NDArray[np.float32], name: Format, origin: Origin, before: int, truths: Sequence[Truth] | None = None
+) -> bytes:
     """How it goes on with `tiles`, of which `origin` tells, after so many `before` them; raises as `encode`."""
-    return np.ascontiguousarray(tiles, dtype="<f4").tobytes() if name == "npy" else fits_images(tiles, origin, before)
+    if name == "npy":
+        return np.ascontiguousarray(tiles, dtype="<f4").tobytes()
+    return fits_images(tiles, origin, before, truths)

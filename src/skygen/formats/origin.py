@@ -2,9 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from skygen.formats.wcs import Place
 
 
 @dataclass(frozen=True)
@@ -30,15 +33,42 @@ class Origin:
     """The other seed of a walk, and"""
     shares: Sequence[float] | None = None
     """the share of the way to it of each tile [N]; all of them are tile `first` of their seeds."""
+    density: tuple[float, float] | None = None
+    """How many times the field's own stars and galaxies, for a process."""
+    places: Sequence[Place] | None = None
+    """Where each tile [N] lies, for a process: on the plane of (seed, index), or all of them on that of the seed."""
+
+    @property
+    def is_of_seed_alone(self) -> bool:
+        """Whether these are rectangles of the seed's own plane, and no tiles."""
+        return any(place.plane == self.seed for place in self.places or ())
 
     def check(self, shape: tuple[int, ...]) -> None:
-        """Raise `ValueError` where `shape` is not `[N, bands, H, W]` with one plane a band, or a walk lacks shares."""
+        """Raise `ValueError` where `shape` is not `[N, bands, H, W]`, or bands, shares or places do not fit to it."""
         if len(shape) != 4 or shape[1] != len(self.bands):
             wanted = f"[N, {len(self.bands)}, H, W] for the bands {','.join(self.bands)}"
             raise ValueError(f"tiles have shape {list(shape)}; wanted {wanted}")
         if self.towards is not None and len(self.shares or ()) != shape[0]:
             raise ValueError(f"a walk towards seed {self.towards} of {shape[0]} tiles has shares {self.shares}")
+        if self.places is not None:
+            planes = [self.seed if self.is_of_seed_alone else (self.seed, self.index(at)) for at in range(shape[0])]
+            fitting = [(plane, shape[3], shape[2]) for plane in planes]
+            if [(place.plane, place.width, place.height) for place in self.places] != fitting:
+                raise ValueError(
+                    f"tiles of shape {list(shape)} have the places {list(self.places)}; wanted (plane, width, height) "
+                    f"as {fitting}"
+                )
 
     def index(self, place: int) -> int:
         """The place among the tiles of the seed of the tile at `place` of these: the same all along a walk."""
         return self.first + (place if self.towards is None else 0)
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What there is in one rectangle: a structured array [n], one row an object, and the light of what has none."""
+
+    rows: NDArray[Any]
+    left_out_nmgy: Sequence[float]
+    """The light inside, in each band, of what has no row: objects below `min_snr`, or too faint for any pixel."""
+    min_snr: float = 0.0

@@ -14,3 +14,10 @@ class BandConditions(Section):
 
 
 FieldConditions = Sequence[BandConditions]  # in the order of the tile set's bands
+
+
+class Density(Section):
+    """How many sources brighter than r = 20.5 a field has an arcmin², whatever of them its seeing and noise show."""
+
+    stars: Positive
+    galaxies: Positive
