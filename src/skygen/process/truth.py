@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from skygen.process.cells import Boxes, Catalogue
 from skygen.process.light import Canvas
-from skygen.process.objects import PIXEL_SCALE_ARCSEC, ZERO_POINT_MAG
+from skygen.process.objects import PIXEL_SCALE_ARCSEC, ZERO_POINT_MAG, Objects
 from skygen.process.view import Under, View, on_cores, variance
 from skygen.sky.spread import CALIBRATION_NMGY_PER_COUNT, FULL_WELL_COUNTS
 
@@ -22,7 +22,6 @@ STRUCTURE_PX = 10.0  # of half-light radius from which real galaxies show arms a
 FULL_WELL_NMGY = {
     band: sum(FULL_WELL_COUNTS) / 2 * sum(calibration) / 2 for band, calibration in CALIBRATION_NMGY_PER_COUNT.items()
 }
-_MORE_PX = 16  # on a canvas than an object's stamp has
 _LEAST_VARIANCE_NMGY2 = 1e-16  # of a pixel, where there is no noise at all
 _PIXELS_A_PASS = 2**18  # of stamps that are measured at once
 
@@ -125,8 +124,15 @@ def _measure(catalogue: Catalogue, sky: _Sky) -> _Measured:
             column[some] = value
 
     reach = sky.view.reach_px(catalogue, sky.under)
+    reach[~_touches(catalogue.objects, reach, sky.scenes.shape)] = 0
     on_cores(fill, list(_together(reach, sky.scenes.shape)), sky.view.device)
     return measured
+
+
+def _touches(objects: Objects, reach: NDArray[np.int64], shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    """Whether objects that reach so far [n] may touch boxes of `shape` [.., H, W]."""
+    (x, y), (height, width) = (part.numpy() for part in (objects.x, objects.y)), shape[2:]
+    return np.asarray((x > -1 - reach) & (x < width + reach) & (y > -1 - reach) & (y < height + reach))
 
 
 def _together(reach: NDArray[np.int64], shape: tuple[int, ...]) -> Iterator[tuple[NDArray[np.int64], int]]:
@@ -143,7 +149,7 @@ def _split(chosen: NDArray[np.int64], several: int) -> list[NDArray[np.int64]]:
 
 def _canvas(reach: int, shape: tuple[int, ...]) -> tuple[int, int]:
     """Height and width of the canvas of an object alone: that of the box [.., H, W] where it would be larger."""
-    side = 2 * reach + _MORE_PX
+    side = 2 * reach + 1  # a stamp's corner is rounded
     return (shape[2], shape[3]) if side > min(shape[2:]) else (side, side)
 
 
