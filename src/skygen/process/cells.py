@@ -23,20 +23,26 @@ from skygen.process.philox import Words, fine_uniform, normals, philox, uniform
 
 
 class Level(NamedTuple):
-    """Objects between two magnitudes in r: the side of their cells, and how far from its centre one is drawn at most."""
+    """Objects between two magnitudes in r, and the side of their cells."""
 
     bright: float
     faint: float
     cell_px: int
-    reach_px: int
 
 
 LEVELS = (
-    Level(22.5, FAINT_MAG, 32, 16),
-    Level(20.0, 22.5, 64, 32),
-    Level(17.0, 20.0, 128, 96),
-    Level(14.0, 17.0, 256, 256),
-    Level(BRIGHT_MAG, 14.0, 1024, 512),
+    Level(22.5, FAINT_MAG, 32),
+    Level(20.0, 22.5, 64),
+    Level(17.0, 20.0, 128),
+    Level(14.0, 17.0, 256),
+    Level(BRIGHT_MAG, 14.0, 1024),
+)
+# How far from its centre, along rows and columns, an object as bright as MAGNITUDES in r or fainter is drawn at most,
+# whatever its other marks, up to a seeing of 3 arcsec: stars, galaxies.
+MAGNITUDES = (BRIGHT_MAG, 12.0, 14.0, 15.5, 17.0, 18.0, 19.0, 20.0, 21.0, 22.0, 22.5, 23.0)
+REACH_PX = (
+    (512, 256, 192, 128, 96, 64, 48, 24, 24, 16, 16, 16),
+    (768, 768, 512, 256, 192, 128, 96, 64, 48, 32, 24, 16),
 )
 MOST_PX = 2**30 - 4096  # of a corner of what is asked for, from the plane's origin
 STEPS_A_PX = 2**13  # places lie on a grid, so that they are exact in float32 too, within 2048 px of a canvas' corner
@@ -44,7 +50,9 @@ _ROWS = 16  # of every matrix product: a row's bits do not depend on how many ot
 _WHOLE = 64  # arrays are a multiple of this long: torch rounds some functions otherwise at an array's end
 _COUNT, _PLACE, _MARKS = 0, 1, 2  # uses of random numbers; the marks go on from there
 _KINDS = (STAR, GALAXY)
-_SIDES, _REACH = (np.array([level[place] for level in LEVELS]) for place in (2, 3))
+_SIDES = np.array([level.cell_px for level in LEVELS])
+_REACH = np.array(REACH_PX)
+_REACH_OF_LEVEL = _REACH[:, np.searchsorted(MAGNITUDES, [level.bright for level in LEVELS])]  # [2, levels]
 _CELL_BITS = np.array([31 - (level.cell_px.bit_length() - 1) for level in LEVELS])  # of a row or column: of 2^31 px
 _SHIFTS = np.array([33 - (level.cell_px * STEPS_A_PX).bit_length() for level in LEVELS], np.uint32)
 _Module = TypeVar("_Module", bound=nn.Module)
@@ -72,7 +80,7 @@ class Catalogue(NamedTuple):
     objects: Objects  # [n] float64, places in the frame of the box
     box: NDArray[np.int64]  # [n] the box each belongs to
     id: NDArray[np.int64]  # [n] by class, level, row and column of the cell, and number
-    reach_px: NDArray[np.int64]  # [n] of the level: how far from its centre an object may be drawn
+    reach_px: NDArray[np.int64]  # [n] how far from its centre an object may be drawn
     magnitude: NDArray[np.float64]  # [n] in r
 
     def take(self, indices: NDArray[np.int64] | NDArray[np.bool_]) -> Self:
@@ -104,6 +112,7 @@ class _Placed(NamedTuple):
     y: NDArray[np.float64]
     magnitude: NDArray[np.float64]
     angle: NDArray[np.float64]
+    reach_px: NDArray[np.int64]
 
     def take(self, indices: NDArray[np.int64]) -> Self:
         return type(self)(self.cell.take(indices), *(part[indices] for part in self[1:]))
@@ -155,15 +164,15 @@ class Cells:
         kind, cell = np.divmod(owner, len(cells.box))
         cell_of = cells.take(cell)
         words = _words(cell_of, number, _PLACE, kind, boxes.key[cell_of.box])
-        side, reach = _SIDES[cell_of.level], _REACH[cell_of.level] * int(margin)
-        x = _offset(words[0], cell_of.level) + (cell_of.column * side - boxes.x[cell_of.box])
-        y = _offset(words[1], cell_of.level) + (cell_of.row * side - boxes.y[cell_of.box])
-        near = (x >= -0.5 - reach) & (x < boxes.width - 0.5 + reach)
-        near &= (y >= -0.5 - reach) & (y < boxes.height - 0.5 + reach)
-        kept = np.flatnonzero(near)
-        magnitude = self._magnitudes(uniform(words[2][kept]), cell_of.level[kept], kind[kept])
-        parts = (part[kept] for part in (kind, number, x, y))
-        return _Placed(cell_of.take(kept), *parts, magnitude, np.pi * uniform(words[3][kept]))
+        x = _offset(words[0], cell_of.level) + (cell_of.column * _SIDES[cell_of.level] - boxes.x[cell_of.box])
+        y = _offset(words[1], cell_of.level) + (cell_of.row * _SIDES[cell_of.level] - boxes.y[cell_of.box])
+        near = np.flatnonzero(_near(x, y, _REACH_OF_LEVEL[kind, cell_of.level] * margin, boxes))
+        kind, cell_of = kind[near], cell_of.take(near)
+        magnitude = self._magnitudes(uniform(words[2][near]), cell_of.level, kind)
+        reach = _REACH[kind, np.searchsorted(MAGNITUDES, magnitude, side="right") - 1]
+        angle = np.pi * uniform(words[3][near])
+        placed = _Placed(cell_of, kind, number[near], x[near], y[near], magnitude, angle, reach)
+        return placed.take(np.flatnonzero(_near(placed.x, placed.y, reach * margin, boxes)))
 
     def _magnitudes(
         self, share: NDArray[np.float64], level: NDArray[np.int64], kind: NDArray[np.int64]
@@ -187,7 +196,7 @@ class Cells:
         flux, radius, ratio, bulge = (torch.cat(both) for both in zip(*halves, strict=True))
         galaxy, x, y, angle = map(torch.from_numpy, (placed.kind == GALAXY, placed.x, placed.y, placed.angle))
         objects = Objects(galaxy, x, y, flux, radius, ratio, bulge, angle)
-        return Catalogue(objects, placed.cell.box, _ids(placed), _REACH[placed.cell.level], placed.magnitude)
+        return Catalogue(objects, placed.cell.box, _ids(placed), placed.reach_px, placed.magnitude)
 
     def _look(self, kind: int, magnitude: NDArray[np.float64], drawn: NDArray[np.float64]) -> tuple[torch.Tensor, ...]:
         """Fluxes [n, bands], radii, axis ratios and bulge shares [n]."""
@@ -230,7 +239,7 @@ def _check_number(number: NDArray[np.int64], level: int) -> None:
 
 def _cells(boxes: Boxes, place: int, margin: bool) -> _Addresses:
     """The cells of a level in which there may be objects that shine into boxes, or lie inside."""
-    side, reach = LEVELS[place].cell_px, LEVELS[place].reach_px * int(margin)
+    side, reach = LEVELS[place].cell_px, int(_REACH_OF_LEVEL[:, place].max()) * margin
     rows, columns = (
         (first - reach) // side + np.arange(_most((first - reach) // side, (first + size + reach) // side))[:, None]
         for first, size in ((boxes.y, boxes.height), (boxes.x, boxes.width))
@@ -239,6 +248,12 @@ def _cells(boxes: Boxes, place: int, margin: bool) -> _Addresses:
     box = np.broadcast_to(np.arange(shape[0])[:, None, None], shape)
     row, column = np.broadcast_to(rows.T[:, :, None], shape), np.broadcast_to(columns.T[:, None, :], shape)
     return _Addresses(box.ravel(), np.full(box.size, place), row.ravel(), column.ravel())
+
+
+def _near(x: NDArray[np.float64], y: NDArray[np.float64], reach: NDArray[np.int64], boxes: Boxes) -> NDArray[np.bool_]:
+    """Whether places [n] in the frames of their boxes are inside, or at most `reach` outside."""
+    inside = (x >= -0.5 - reach) & (x < boxes.width - 0.5 + reach)
+    return inside & (y >= -0.5 - reach) & (y < boxes.height - 0.5 + reach)
 
 
 def _most(first: NDArray[np.int64], last: NDArray[np.int64]) -> int:

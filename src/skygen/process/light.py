@@ -1,26 +1,35 @@
-"""The light of objects on canvases: pixel-integrated, through the survey's PSF, by sums of Gaussians."""
+"""The light of objects on canvases: integrated over pixels, through the survey's PSF, by sums of Gaussians.
+
+An object is drawn on a square stamp, as small as its flux, radius and PSF allow. Bits are fixed: torch runs on one
+thread, and every array that goes through its vector loops has rows of a multiple of 16 numbers, so that no number's
+last bits depend on what else is in the call.
+"""
 
 from typing import NamedTuple
 
 import torch
 
+from skygen.cores import one_thread
+from skygen.process.bright import Halo, halo_at, halo_ring
 from skygen.process.objects import Objects
-
-# Sums of Gaussians: amplitudes, and variances in squares of the half-light radius (Hogg & Lang 2013,
-# doi:10.1086/671228).
-EXPONENTIAL = (
-    (2.34853813e-03, 3.07995260e-02, 2.23364214e-01, 1.17949102e00, 4.33873750e00, 5.99820770e00),
-    (1.20078965e-03, 8.84526493e-03, 3.91463084e-02, 1.39976817e-01, 4.60962500e-01, 1.50159566e00),
+from skygen.process.profiles import (
+    PIXEL_VARIANCE,
+    PSF,
+    SIZES,
+    core_px,
+    galaxy_gaussians,
+    galaxy_psf,
+    psf_gaussians,
 )
-DE_VAUCOULEURS = (
-    (4.26347652e-02, 2.40127183e-01, 6.85907632e-01, 1.51937350e00, 2.83627243e00, 4.46467501e00, 5.72440830e00, 5.60989349e00),
-    (2.23759216e-04, 1.00220099e-03, 4.18731126e-03, 1.69432589e-02, 6.84850479e-02, 2.87207080e-01, 1.33320254e00, 8.40215071e00),
-)  # fmt: skip
-# Of the PSF: shares, and widths in those of its core.
-PSF = ((0.745, 0.170, 0.085 * 0.45, 0.085 * 0.30, 0.085 * 0.25), (1.0, 2.02, 3.2 * 0.9, 3.2 * 2.3, 3.2 * 6.5))
-FWHM_OF_CORE = 2.50  # full width at half maximum of the PSF in widths of its core
-STAMP_SIDES = (16, 32, 64, 128)
-_PIXEL_VARIANCE = 1 / 12
+
+SIDES_PX = (16, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048)  # of stamps; more is cut off
+ROW = 16  # numbers that are computed together
+_WIDEST = 0.6  # times a stamp's side: PSF's Gaussians of more widths of the core are left out of it
+_AT_ONCE = 2**18  # numbers, so that they stay in a core's cache
+_STAR, _BRIGHT_STAR, _GALAXY = 0, 1, 2  # kinds: of galaxies there is one for each interval of SIZES
+_KINDS = _GALAXY + len(SIZES) + 1
+_REACH_TABLE = 1  # the size of galaxy by whose Gaussians a stamp's side is found
+_LEAST_EXPONENT = -80.0  # below it exp of float32 leaves its vectors, ten times slower
 
 
 class Canvas(NamedTuple):
@@ -32,91 +41,221 @@ class Canvas(NamedTuple):
     width: int
 
 
-def core_px(psf_fwhm_px: torch.Tensor) -> torch.Tensor:
-    """The width of the PSF's core where the FWHM as pixels sample it is `psf_fwhm_px`."""
-    return ((psf_fwhm_px / FWHM_OF_CORE) ** 2 - _PIXEL_VARIANCE).sqrt()
+class _Window(NamedTuple):
+    """Where stamps lie on their canvas: first row and column [n] of what is computed, and what of it is stamp."""
+
+    row: torch.Tensor
+    column: torch.Tensor
+    dy: torch.Tensor  # [n, h] px from the object's centre
+    dx: torch.Tensor  # [n, w]
+    rows: torch.Tensor  # [n, h] bool
+    columns: torch.Tensor  # [n, w] bool
 
 
 def draw(
-    objects: Objects, tile: torch.Tensor, psf_fwhm_px: torch.Tensor, canvas: Canvas, faint_nmgy: float
+    objects: Objects,
+    tile: torch.Tensor,
+    psf_fwhm_px: torch.Tensor,
+    canvas: Canvas,
+    faint_nmgy: float | torch.Tensor,
+    halo: Halo | None = None,
 ) -> torch.Tensor:
-    """The light [tiles, bands, H, W] in nmgy of `objects` [n], each on its canvas `tile` [n]."""
-    image = objects.flux_nmgy.new_zeros(canvas.tiles * canvas.bands * canvas.height * canvas.width)
-    core = core_px(psf_fwhm_px)[tile]  # [n, bands]
-    side = _sides(objects, core, faint_nmgy)
-    for some in STAMP_SIDES:
-        for galaxies in (False, True):
-            chosen = ((side == some) & (objects.is_galaxy == galaxies)).nonzero().flatten()
-            if len(chosen):
-                part = objects.take(chosen)
-                stamps = (_galaxies if galaxies else _stars)(part, core[chosen], some)
-                image = _add(image, stamps, part, tile[chosen], canvas)
-    return image.view(canvas)
+    """The light [tiles, bands, H, W] in nmgy of `objects` [n], each on its canvas `tile` [n].
+
+    `psf_fwhm_px` [tiles, bands] is the FWHM that `measure_psf` finds. What is left out of an object adds less than
+    `faint_nmgy` (one for all, or of each band) to any pixel. Objects are added by kind and side of stamp, and then in
+    their order. With a `halo` bright stars have glow and spikes beside the light of their PSF, which is their flux.
+    """
+    with one_thread():
+        core = core_px(psf_fwhm_px)[tile].to(objects.flux_nmgy)  # [n, bands]
+        kind, side = _kinds(objects, core, faint_nmgy, halo), _sides(objects, core, faint_nmgy, halo)
+        group = _groups(objects, kind, side, canvas)
+        high, wide = _padded(canvas.height), _padded(canvas.width)
+        image = objects.flux_nmgy.new_zeros(canvas.tiles * canvas.bands * high * wide)
+        for code in group.unique().tolist():
+            if code >= 0:
+                for chosen in (group == code).nonzero().flatten().split(_chunk(code, canvas)):
+                    _add(image, code, objects.take(chosen), tile[chosen], core[chosen], side[chosen], canvas, halo)
+        return image.view(canvas.tiles, canvas.bands, high, wide)[..., : canvas.height, : canvas.width]
 
 
-def _sides(objects: Objects, core: torch.Tensor, faint: float) -> torch.Tensor:
-    with torch.no_grad():
-        flux, width = objects.flux_nmgy.amax(-1), core.amax(-1)
-        reach = 3.2 * width + 2.2 * objects.radius_px
-        excess = flux / (6.28 * (width**2 + objects.radius_px**2)) / faint
-        reach = reach * (0.45 + 0.25 * excess.clamp(min=1).log10())
-        wings = (0.02 * flux * width / faint / 6.28).clamp(min=0) ** (1 / 3) * 2
-        needed = 2 * torch.maximum(reach, wings)
-        sides = torch.tensor(STAMP_SIDES, device=flux.device)
-        return sides[torch.bucketize(needed, sides).clamp(max=len(STAMP_SIDES) - 1)]
+def reach_px(
+    objects: Objects, psf_fwhm_px: torch.Tensor, faint_nmgy: float | torch.Tensor, halo: Halo | None = None
+) -> torch.Tensor:
+    """How far [n] in px along rows and columns from their centres objects are drawn; 0 for those too faint to be.
+
+    `psf_fwhm_px` [bands], or [n, bands].
+    """
+    with one_thread():
+        core = core_px(psf_fwhm_px).to(objects.flux_nmgy).expand_as(objects.flux_nmgy)
+        sides = torch.tensor((0, *SIDES_PX), dtype=core.dtype, device=core.device)
+        return sides[_sides(objects, core, faint_nmgy, halo) + 1] / 2
 
 
-def _first(centre: torch.Tensor, side: int) -> torch.Tensor:
-    return (centre - side / 2).ceil().long()
+def _padded(size: int) -> int:
+    return -(-size // ROW) * ROW
 
 
-def _stars(objects: Objects, core: torch.Tensor, side: int) -> torch.Tensor:
-    """Stamps [n, bands, side, side] of point sources: pixel-integrated round Gaussians, products of two error functions."""
-    share, width = core.new_tensor(PSF[0]), core.new_tensor(PSF[1])
-    scale = 1 / (2**0.5 * core[..., None] * width)  # [n, bands, g]
-    edges = torch.arange(side + 1, device=core.device, dtype=core.dtype) - 0.5
-
-    def along(centre: torch.Tensor) -> torch.Tensor:
-        distance = edges + (_first(centre, side) - centre)[:, None]
-        return (distance[:, None, None] * scale[..., None]).erf().diff() / 2  # [n, bands, g, side]
-
-    x, y = along(objects.x), along(objects.y)
-    return torch.einsum("nbgi,nbgj->nbij", y * (share * objects.flux_nmgy[..., None])[..., None], x)
+def _kinds(objects: Objects, core: torch.Tensor, faint: float | torch.Tensor, halo: Halo | None) -> torch.Tensor:
+    """The kind [n] of each object."""
+    size = torch.bucketize(objects.radius_px.detach() / core.amin(-1), torch.tensor(SIZES).to(core))
+    star = torch.full_like(size, _STAR)
+    if halo is not None:
+        nearest = halo_ring(core.new_zeros(ROW), halo)[:, 0]  # [bands]
+        star += (objects.flux_nmgy.detach() * nearest > faint).any(-1)
+    return torch.where(objects.is_galaxy, _GALAXY + size, star)
 
 
-def _galaxies(objects: Objects, core: torch.Tensor, side: int) -> torch.Tensor:
-    """Stamps [n, bands, side, side] of galaxies: elliptical Gaussians, with the variance of a pixel added."""
-    offset = torch.arange(side, device=core.device, dtype=core.dtype)
-    dx = offset + (_first(objects.x, side) - objects.x)[:, None]
-    dy = offset + (_first(objects.y, side) - objects.y)[:, None]
-    cos, sin = objects.angle.cos(), objects.angle.sin()
-    along = (dx[:, None, :] * cos[:, None, None] + dy[:, :, None] * sin[:, None, None]) ** 2  # [n, side, side]
-    across = (dy[:, :, None] * cos[:, None, None] - dx[:, None, :] * sin[:, None, None]) ** 2
-    major, minor = objects.radius_px**2, (objects.radius_px * objects.axis_ratio) ** 2
-    total: torch.Tensor = core.new_zeros(())
-    bulge = objects.bulge_share
-    for share, (amplitudes, variances), most in ((1 - bulge, EXPONENTIAL, 2), (bulge, DE_VAUCOULEURS, 3)):
-        whole = sum(amplitudes)
-        for amplitude, variance in zip(amplitudes[most:], variances[most:], strict=True):
-            lost = sum(amplitudes[:most]) / whole if variance == variances[most] else 0.0
-            for psf_share, psf_width in zip(PSF[0][:3], PSF[1][:3], strict=True):
-                seen = (core * psf_width) ** 2 + _PIXEL_VARIANCE
-                a, b = major[:, None] * variance + seen, minor[:, None] * variance + seen  # [n, bands]
-                weight = share * (amplitude / whole + lost) * psf_share / sum(PSF[0][:3])
-                peak = objects.flux_nmgy * weight[:, None] / (6.283185307 * (a * b).sqrt())
-                power = along[:, None] / a[..., None, None] + across[:, None] / b[..., None, None]
-                total = total + peak[..., None, None] * (-0.5 * power).exp()
-    return total
+@torch.no_grad()
+def _sides(objects: Objects, core: torch.Tensor, faint: float | torch.Tensor, halo: Halo | None) -> torch.Tensor:
+    """The least side of a stamp [n], an index of SIDES_PX, that leaves out less than `faint` a pixel; -1 for none."""
+    flux = (objects.flux_nmgy / faint).amax(-1)  # that of the brightest band, in the widest PSF
+    radius = flux.new_zeros(ROW)
+    radius[1 : 1 + len(SIDES_PX)] = torch.tensor(SIDES_PX).to(flux) / 2
+    found = torch.full(flux.shape, -1, device=flux.device)
+    for galaxies in (False, True):
+        chosen = (objects.is_galaxy == galaxies).nonzero().flatten()
+        for some in chosen.split(_AT_ONCE // 1024):
+            light = _profile(objects.take(some), core[some].amax(-1), radius, galaxies) * flux[some][:, None]
+            if halo is not None and not galaxies:
+                light = light + (objects.flux_nmgy[some] / faint)[..., None].mul(halo_ring(radius, halo)).amax(1)
+            found[some] = (light[:, : 1 + len(SIDES_PX)] >= 1).sum(-1).clamp(max=len(SIDES_PX)) - 1
+    return found
+
+
+def _profile(objects: Objects, core: torch.Tensor, radius: torch.Tensor, galaxies: bool) -> torch.Tensor:
+    """Light a pixel [n, r] of objects of flux 1, [r] px along the major axis, and what a stamp so wide lacks."""
+    widest = _WIDEST * 2 * radius.clamp(min=SIDES_PX[0] / 2)
+    if galaxies:
+        radial, blur, disc, bulge = (_row(part, core) for part in galaxy_gaussians(_REACH_TABLE, torch.inf))
+        share = disc + objects.bulge_share[:, None] * (bulge - disc)  # [n, g]
+        psf = galaxy_psf()
+    else:
+        share, width = (_row(part, core) for part in PSF)
+        radial, blur, share, psf = torch.zeros_like(width), width**2, share.expand(len(core), -1), PSF
+    blurred = blur * core[:, None] ** 2 + PIXEL_VARIANCE
+    major = radial * objects.radius_px[:, None] ** 2 + blurred
+    minor = radial * (objects.radius_px * objects.axis_ratio)[:, None] ** 2 + blurred
+    peak = share / (2 * torch.pi * (major * minor).sqrt())
+    fall = (-(radius[:, None] ** 2) / (2 * major[:, None])).clamp(min=_LEAST_EXPONENT)
+    light = (peak[:, None] * fall.exp()).sum(-1)
+    shares, widths = (torch.tensor(part).to(core) for part in psf)
+    left = (shares / (2 * torch.pi * widths**2) * (widths > widest[:, None])).sum(-1) / core[:, None] ** 2
+    return light + left
+
+
+def _row(values: tuple[float, ...], like: torch.Tensor) -> torch.Tensor:
+    """`values` and zeros up to a multiple of ROW: Gaussians without light, as wide as a pixel."""
+    return torch.tensor(values + (0.0,) * (_padded(len(values)) - len(values))).to(like)
+
+
+def _groups(objects: Objects, kind: torch.Tensor, side: torch.Tensor, canvas: Canvas) -> torch.Tensor:
+    """What [n] is drawn together, by side and kind; -1 for what is unseen. Beyond the canvas all sides are one."""
+    across = torch.tensor(SIDES_PX, device=side.device)[side]
+    seen = side >= 0
+    for centre, size in ((objects.x, canvas.width), (objects.y, canvas.height)):
+        first = _first(centre, across)
+        seen &= (first < size) & (first + across > 0)
+    return torch.where(seen, side * _KINDS + kind, -1)
+
+
+def _chunk(code: int, canvas: Canvas) -> int:
+    """How many objects of a group are drawn at once."""
+    side, kind = SIDES_PX[code // _KINDS], code % _KINDS
+    gaussians = 1 if kind < _GALAXY else len(galaxy_gaussians(kind - _GALAXY, _WIDEST * side).radial)
+    pixels = min(side, _padded(canvas.height)) * min(side, _padded(canvas.width))
+    return max(1, _AT_ONCE // (canvas.bands * gaussians * pixels))
+
+
+def _first(centre: torch.Tensor, side: torch.Tensor) -> torch.Tensor:
+    return (centre.detach() - side / 2).ceil().long()
+
+
+def _window(objects: Objects, side: torch.Tensor, computed: int, canvas: Canvas) -> _Window:
+    """Windows of at most `computed` px, inside the canvas, that hold what stamps of `side` [n] px have there."""
+    parts = []
+    for centre, size in ((objects.y, canvas.height), (objects.x, canvas.width)):
+        number = min(computed, _padded(size))
+        stamp = _first(centre, side)
+        first = stamp.clamp(0, _padded(size) - number)
+        offset = torch.arange(number, device=centre.device)
+        pixel = first[:, None] + offset
+        distance = ((first - centre)[:, None] + offset).to(objects.flux_nmgy)
+        parts.append((first, distance, (pixel >= stamp[:, None]) & (pixel < (stamp + side)[:, None])))
+    (row, dy, rows), (column, dx, columns) = parts
+    return _Window(row, column, dy, dx, rows, columns)
 
 
 def _add(
-    image: torch.Tensor, stamps: torch.Tensor, objects: Objects, tile: torch.Tensor, canvas: Canvas
-) -> torch.Tensor:
-    side = stamps.shape[-1]
-    offset = torch.arange(side, device=image.device)
-    columns, rows = _first(objects.x, side)[:, None] + offset, _first(objects.y, side)[:, None] + offset
-    inside = ((rows >= 0) & (rows < canvas.height))[:, :, None] & ((columns >= 0) & (columns < canvas.width))[:, None]
-    at = rows.clamp(0, canvas.height - 1)[:, :, None] * canvas.width + columns.clamp(0, canvas.width - 1)[:, None]
-    plane = (tile[:, None] * canvas.bands + torch.arange(canvas.bands, device=image.device)) * canvas.height * canvas.width
-    index = plane[:, :, None, None] + at[:, None]
-    return image.index_add(0, index.flatten(), (stamps * inside[:, None]).flatten())
+    image: torch.Tensor,
+    code: int,
+    objects: Objects,
+    tile: torch.Tensor,
+    core: torch.Tensor,
+    side: torch.Tensor,
+    canvas: Canvas,
+    halo: Halo | None,
+) -> None:
+    """Add the light of objects of the group `code` to `image` [all its pixels, with the canvas' padding]."""
+    computed, kind = SIDES_PX[code // _KINDS], code % _KINDS
+    window = _window(objects, torch.tensor(SIDES_PX, device=side.device)[side], computed, canvas)
+    if kind < _GALAXY:
+        light = _stars(objects, core, window, _WIDEST * computed)
+        if kind == _BRIGHT_STAR and halo is not None:
+            inside = window.rows[:, :, None] & window.columns[:, None]
+            light = light + halo_at(window.dx, window.dy, core, halo) * (
+                objects.flux_nmgy[..., None, None] * inside[:, None]
+            )
+    else:
+        light = _galaxies(objects, core, window, kind - _GALAXY, _WIDEST * computed)
+    high, wide = _padded(canvas.height), _padded(canvas.width)
+    plane = tile[:, None] * canvas.bands + torch.arange(canvas.bands, device=tile.device)
+    base = plane * (high * wide) + (window.row * wide + window.column)[:, None]  # [n, bands]
+    rows, columns = (torch.arange(size, device=tile.device) for size in light.shape[2:])
+    image.index_add_(0, (base[..., None, None] + (rows[:, None] * wide + columns)).flatten(), light.flatten())
+
+
+def _stars(objects: Objects, core: torch.Tensor, window: _Window, widest: float) -> torch.Tensor:
+    """Light [n, bands, h, w] of point sources: round Gaussians integrated over pixels by error functions."""
+    psf = psf_gaussians(widest)
+    scale = 1 / (2**0.5 * core[..., None] * torch.tensor(psf.widths).to(core))  # [n, bands, g]
+
+    def along(distance: torch.Tensor, inside: torch.Tensor) -> torch.Tensor:
+        size = distance.shape[1]
+        edges = distance[:, :1] - 0.5 + torch.arange(size + ROW, device=core.device)  # one is needed beyond the last
+        step = (edges[:, None, None] * scale[..., None]).erf().diff()[..., :size] / 2
+        return step * inside[:, None, None]  # [n, bands, g, size]
+
+    x, y = along(window.dx, window.columns), along(window.dy, window.rows)
+    y = y * (torch.tensor(psf.shares).to(core) * objects.flux_nmgy[..., None])[..., None]
+    light = y[:, :, 0, :, None] * x[:, :, 0, None]
+    for g in range(1, len(psf.shares)):
+        light = light + y[:, :, g, :, None] * x[:, :, g, None]
+    return light
+
+
+def _galaxies(objects: Objects, core: torch.Tensor, window: _Window, size: int, widest: float) -> torch.Tensor:
+    """Light [n, bands, h, w] of galaxies: elliptical Gaussians, with the variance of a pixel added.
+
+    Along a row each of them is a Gaussian of one width, whose centre moves and whose peak falls from row to row.
+    """
+    radial, blur, disc, bulge = (torch.tensor(part).to(core) for part in galaxy_gaussians(size, widest))
+    blurred = blur * core[..., None] ** 2 + PIXEL_VARIANCE  # [n, bands, g]
+    major = blurred + radial * (objects.radius_px**2)[:, None, None]
+    minor = blurred + radial * ((objects.radius_px * objects.axis_ratio) ** 2)[:, None, None]
+    angle = objects.angle[:, None].repeat(1, ROW)
+    cos, sin = (part[:, :1, None] for part in (angle.cos(), angle.sin()))
+    in_y = major * sin**2 + minor * cos**2  # variance along a column
+    product = major * minor
+    share = disc + objects.bulge_share[:, None] * (bulge - disc)  # [n, g]
+    peak = objects.flux_nmgy[..., None] * share[:, None] / (2 * torch.pi * product.sqrt())
+    slope = (major - minor) * sin * cos / in_y
+    scale = (in_y / (2 * product)).sqrt()  # of distances along a row
+    column = window.dx[:, None, None]  # [n, 1, 1, w]
+    row = window.dy[:, None, None]  # [n, 1, 1, h]
+    middle = (scale * slope)[..., None] * row
+    fall = -(row**2) / (2 * in_y[..., None])
+    across = scale[..., None, None] * column[..., None, :] - middle[..., None]
+    light = (fall[..., None] - across**2).clamp(min=_LEAST_EXPONENT).exp() * peak[..., None, None]
+    inside = window.rows[:, :, None] & window.columns[:, None]
+    return light.sum(2) * inside[:, None]

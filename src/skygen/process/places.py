@@ -9,9 +9,9 @@ import torch
 from numpy.typing import NDArray
 
 from skygen.process.cells import Boxes, Catalogue, Cells
-from skygen.process.light import DE_VAUCOULEURS, EXPONENTIAL, PSF, core_px
 from skygen.process.objects import FAINT_MAG, ZERO_POINT_MAG
 from skygen.process.philox import keys_of
+from skygen.process.profiles import PIXEL_VARIANCE, SIZES, core_px, galaxy_gaussians
 
 SPACING_PX = 128  # from place to place: the largest tile
 MOST_PLACES = 512  # searched; where none holds a source (as with densities of 0) the first is taken
@@ -82,16 +82,13 @@ def _hold(
 def enclosed(catalogue: Catalogue, core_px: NDArray[np.float64]) -> NDArray[np.float64]:
     """The shares [n] of objects' light in the aperture around their centres, seen through PSFs of core `core_px` [n].
 
-    An ellipse counts as the circle of its area: right to a few percent.
+    An ellipse counts as the circle of its area: right to a few percent. A star is a galaxy of no radius.
     """
     objects = catalogue.objects
     radius, ratio, bulge = (part.numpy() for part in (objects.radius_px, objects.axis_ratio, objects.bulge_share))
     total = np.zeros(len(radius))
-    for amount, (amplitudes, variances) in ((1 - bulge, EXPONENTIAL), (bulge, DE_VAUCOULEURS)):
-        for amplitude, variance in zip(amplitudes, variances, strict=True):
-            for share, width in zip(*PSF, strict=True):
-                seen = (core_px * width) ** 2 + 1 / 12
-                square = ((radius**2 * variance + seen) * ((radius * ratio) ** 2 * variance + seen)) ** 0.5
-                weight = amount * (amplitude / sum(amplitudes) * share)
-                total += weight * -np.expm1(-(APERTURE_PX**2) / (2 * square))
+    for radial, blur, in_disc, in_bulge in zip(*galaxy_gaussians(len(SIZES), np.inf), strict=True):
+        seen = core_px**2 * blur + PIXEL_VARIANCE
+        square = ((radius**2 * radial + seen) * ((radius * ratio) ** 2 * radial + seen)) ** 0.5
+        total += (in_disc + bulge * (in_bulge - in_disc)) * -np.expm1(-(APERTURE_PX**2) / (2 * square))
     return total

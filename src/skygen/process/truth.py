@@ -17,6 +17,8 @@ LEAST_SIGMA = 0.01  # in some pixel inside: what shows less has no row
 BLEND_SHARE = 0.1  # of neighbours' light from which an object is flagged as blended
 CUT_SHARE = 0.01  # of the flux outside from which an object is flagged as truncated by the edge
 STRUCTURE_PX = 10.0  # of half-light radius from which real galaxies show arms and clumps that the model has not
+_MORE_PX = 16  # on a canvas than an object's stamp has
+_LEAST_VARIANCE_NMGY2 = 1e-16  # of a pixel, where there is no noise at all
 _PIXELS_A_PASS = 2**19  # of stamps that are measured at once
 
 
@@ -60,7 +62,7 @@ def truth_of(view: View, boxes: Boxes, under: Under, min_snr: float = 0.0) -> li
         raise ValueError(f"min_snr is {min_snr}; it must be a number from 0")
     catalogue, scenes = view.cells.catalogue(boxes), view.scenes(boxes, under)
     light = scenes + view.background_nmgy[:, None, None]
-    measured = _measure(view, catalogue, boxes, under, light, variance(scenes, under))
+    measured = _measure(view, catalogue, boxes, under, light, np.maximum(variance(scenes, under), _LEAST_VARIANCE_NMGY2))
     kept = (measured.peak_sigma > LEAST_SIGMA).any(1) & (measured.snr >= min_snr).any(1)
     rows = _rows(catalogue, measured, boxes, view.bands)
     found = []
@@ -89,47 +91,58 @@ def _measure(
     light: NDArray[np.float32],
     noise: NDArray[np.float32],
 ) -> _Measured:
-    """Draw every object alone, on a canvas that holds all of its light, and measure it in the frame of its box."""
+    """Draw every object alone, on a canvas that holds all of its light or on its whole box, and measure it there."""
     n, bands = len(catalogue.box), len(view.bands)
     measured = _Measured(*(np.zeros((n, bands)) for _ in range(4)), np.zeros(n))
-    for reach in np.unique(catalogue.reach_px):
-        chosen = np.flatnonzero(catalogue.reach_px == reach)
-        several = max(1, _PIXELS_A_PASS // (int(2 * reach) ** 2 * bands))
+    seen = view.reach_px(catalogue, under)
+    for reach in np.unique(seen[seen > 0]):
+        side = 2 * int(reach) + _MORE_PX
+        whole = side > boxes.height or side > boxes.width
+        height, width = (boxes.height, boxes.width) if whole else (side, side)
+        chosen = np.flatnonzero(seen == reach)
+        several = max(1, _PIXELS_A_PASS // (height * width * bands))
         for start in range(0, len(chosen), several):
             some = chosen[start : start + several]
-            values = _alone(view, catalogue.take(some), int(reach), boxes, under, light, noise)
+            of = catalogue.take(some)
+            corner = np.zeros((2, len(some)), np.int64)
+            if not whole:
+                corner += np.rint([of.objects.x.numpy(), of.objects.y.numpy()]).astype(np.int64) - side // 2
+            stamps = _stamps(view, of, corner, under, height, width)
+            values = _measured(stamps, of, corner, under, light, noise)
+            if whole:
+                values = values._replace(outside=np.maximum(of.objects.flux_nmgy.numpy() - values.inside, 0))
             for part, value in zip(measured, values, strict=True):
                 part[some] = value
     return measured
 
 
-def _alone(
-    view: View,
-    some: Catalogue,
-    reach: int,
-    boxes: Boxes,
+def _stamps(
+    view: View, of: Catalogue, corner: NDArray[np.int64], under: Under, height: int, width: int
+) -> NDArray[np.float32]:
+    """Objects [n, bands, height, width], each alone; `corner` [2, n] is the first column and row in its box."""
+    left, top = map(torch.from_numpy, corner)
+    moved = of._replace(objects=of.objects._replace(x=of.objects.x - left, y=of.objects.y - top))
+    n = len(of.box)
+    return view.drawn(moved, np.arange(n), under.psf_fwhm_px[of.box], Canvas(n, len(view.bands), height, width))
+
+
+def _measured(
+    stamps: NDArray[np.float32],
+    of: Catalogue,
+    corner: NDArray[np.int64],
     under: Under,
     light: NDArray[np.float32],
     noise: NDArray[np.float32],
 ) -> _Measured:
-    side, n = 2 * reach + 2, len(some.box)
-    x, y = some.objects.x.numpy(), some.objects.y.numpy()
-    left, top = (np.rint(part).astype(np.int64) - side // 2 for part in (x, y))
-    shifted = some._replace(
-        objects=some.objects._replace(
-            x=some.objects.x - torch.from_numpy(left), y=some.objects.y - torch.from_numpy(top)
-        )
-    )
-    stamps = view.drawn(shifted, np.arange(n), under.psf_fwhm_px[some.box], Canvas(n, len(view.bands), side, side))
-    columns, rows = left[:, None] + np.arange(side), top[:, None] + np.arange(side)
-    inside = ((rows >= 0) & (rows < boxes.height))[:, :, None] & ((columns >= 0) & (columns < boxes.width))[:, None]
-    row, column = rows.clip(0, boxes.height - 1)[:, :, None], columns.clip(0, boxes.width - 1)[:, None, :]
-    own = stamps * inside[:, None]
-    places = (some.box[:, None, None], slice(None), row, column)
-    around, spread = (np.moveaxis(part[places], -1, 1) for part in (light, noise))
-    within = (columns - x[:, None])[:, None] ** 2 + ((rows - y[:, None])[:, :, None]) ** 2
-    radius = under.psf_fwhm_px[some.box].max(1)
-    disc = inside & (within <= radius[:, None, None] ** 2)
+    (height, width), (left, top) = stamps.shape[2:], corner
+    columns, rows = left[:, None] + np.arange(width), top[:, None] + np.arange(height)
+    inside = ((rows >= 0) & (rows < light.shape[2]))[:, :, None] & ((columns >= 0) & (columns < light.shape[3]))[:, None]
+    row, column = rows.clip(0, light.shape[2] - 1)[:, None, :, None], columns.clip(0, light.shape[3] - 1)[:, None, None]
+    place = (of.box[:, None, None, None], np.arange(stamps.shape[1])[:, None, None], row, column)
+    around, spread, own = light[place], noise[place], stamps * inside[:, None]
+    x, y = of.objects.x.numpy(), of.objects.y.numpy()
+    distance2 = ((columns - x[:, None]) ** 2)[:, None] + ((rows - y[:, None]) ** 2)[:, :, None]
+    disc = inside & (distance2 <= (under.psf_fwhm_px[of.box].max(1) ** 2)[:, None, None])
     total, alone = ((part * disc[:, None]).sum((1, 2, 3), dtype=np.float64) for part in (around, own))
     inside_nmgy = own.sum((2, 3), dtype=np.float64)
     return _Measured(

@@ -13,14 +13,17 @@ import torch
 from numpy.typing import NDArray
 
 from skygen.cores import cores, one_thread
+from skygen.process.bright import halo_of
 from skygen.process.cells import Boxes, Catalogue, Cells
 from skygen.process.generator import Process
-from skygen.process.light import Canvas, draw
+from skygen.process.light import Canvas, draw, reach_px
 from skygen.process.objects import Objects
 
+SPIKE_ANGLE = 0.0  # of one arm of bright stars' cross, rad from x towards y
 BLOCK_PX = 64  # side of a block of noise
 CANVAS_PX = 256  # most, on a side of what is drawn at once
 FAINT_NMGY = 0.002  # a pixel: light below it at the edge of a stamp is left out; a tenth of the survey's noise in r
+MOST_FWHM_PX = 7.6  # of a PSF: 3 arcsec, for which the reach of objects holds (skygen.process.cells)
 MOST_DENSITY_FACTOR = 4.0
 _PIXELS_A_PASS = 2**17  # drawn at once on a core: what is worked on stays in its cache
 _NOISE = 0x6E6F697365  # the second half of the key of noise: its numbers are no others'
@@ -57,6 +60,8 @@ class Under(NamedTuple):
     def of(cls, conditions: Seen) -> Self:
         """The conditions without densities."""
         parts = (conditions.sky_noise_nmgy, conditions.nmgy_per_electron, conditions.psf_fwhm_px)
+        if float(conditions.psf_fwhm_px.max()) > MOST_FWHM_PX:
+            raise ValueError(f"a PSF of {float(conditions.psf_fwhm_px.max()):.3g} px; at most {MOST_FWHM_PX} px (3 arcsec)")
         return cls(*(part.detach().cpu().float().numpy() for part in parts))
 
     def take(self, indices: NDArray[np.int64] | slice) -> Self:
@@ -74,6 +79,7 @@ class View:
         if len(bands) != process.bands:
             raise ValueError(f"bands are {', '.join(bands)}; the process has {process.bands}: give one name for each")
         self.cells, self.bands, self.device = Cells(process), tuple(bands), torch.device(device)
+        self.halo = halo_of(self.bands, SPIKE_ANGLE)
         self.background_nmgy = process.background_nmgy.detach().cpu().float().numpy()  # [bands]
 
     def scenes(self, boxes: Boxes, under: Under) -> NDArray[np.float32]:
@@ -99,7 +105,13 @@ class View:
         objects = on(catalogue.objects, self.device)
         places, psf = torch.from_numpy(tile).to(self.device), torch.from_numpy(fwhm_px).to(self.device)
         with one_thread(), torch.inference_mode():
-            return np.asarray(draw(objects, places, psf, canvas, FAINT_NMGY).cpu().numpy())
+            return np.asarray(draw(objects, places, psf, canvas, FAINT_NMGY, self.halo).cpu().numpy())
+
+    def reach_px(self, catalogue: Catalogue, under: Under) -> NDArray[np.int64]:
+        """How far [n] from their centres objects are drawn; 0 for those that are too faint to be."""
+        psf = torch.from_numpy(under.psf_fwhm_px[catalogue.box])
+        found = reach_px(on(catalogue.objects, torch.device("cpu")), psf, FAINT_NMGY, self.halo)
+        return found.long().numpy()
 
     def _scenes(self, boxes: Boxes, under: Under) -> NDArray[np.float32]:
         return self.light(self.cells.catalogue(boxes), boxes, under) - self.background_nmgy[:, None, None]

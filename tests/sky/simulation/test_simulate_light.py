@@ -10,8 +10,9 @@ from skygen.sky.simulation import light
 from skygen.sky.simulation.artefacts import GROWN_PX, Trail, fill_saturated, saturated_pixels, trail_nmgy
 from skygen.sky.simulation.catalogue import Catalogue
 from skygen.sky.simulation.exposure import draw_exposures, draw_pointing, field_id
-from skygen.sky.simulation.optics import GLOW, Optics
+from skygen.sky.simulation.optics import Optics
 from skygen.sky.simulation.simulate import BANDS, DEFERRED, expose
+from skygen.sky.spread import GLOW
 
 SMALL = (160, 192)
 ROUND = galsim.Shear(g1=0, g2=0)

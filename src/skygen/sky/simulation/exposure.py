@@ -17,15 +17,13 @@ from skygen.sky.frame import PIXEL_SCALE_ARCSEC, SHAPE
 from skygen.sky.frame_format import sky_shape
 from skygen.sky.registration import sky_position
 from skygen.sky.simulation.artefacts import Trail
-from skygen.sky.simulation.optics import GLOW, Optics
+from skygen.sky.simulation.optics import Optics
+from skygen.sky.spread import CALIBRATION_NMGY_PER_COUNT, FULL_WELL_COUNTS, GLOW
 
 BANDS = ("g", "r", "i")
 FIRST_RUN = 900001  # beyond every run of the survey
-# From the darkest to the brightest sky; a frame departs from it by so much of it at most.
-CALIBRATION_NMGY_PER_COUNT = {"g": (0.0041, 0.0032), "r": (0.0052, 0.00475), "i": (0.0064, 0.0070)}
-CALIBRATION_SPREAD = 0.02
+CALIBRATION_SPREAD = 0.02  # of it, by which a frame departs at most
 SKY_COUNTS = {"g": (54.0, 105.0), "r": (94.0, 184.0), "i": (115.0, 270.0)}
-FULL_WELL_COUNTS = (32000.0, 58000.0)
 SEEING_ARCSEC = (1.36, 0.17)  # in r: mean and standard deviation
 SEEING_LIMITS_ARCSEC = (0.94, 1.68)  # in any band
 SEEING_RATIO = {"g": (1.04, 0.07), "r": (1.0, 0.0), "i": (0.965, 0.06)}  # to that in r: mean and standard deviation

@@ -1,9 +1,4 @@
-"""How a frame's light is spread: the PSF, the glow and the spikes of bright stars.
-
-The shape is the survey's own model of its PSF, two Gaussians and a power-law wing (photo's psField; Lupton et al. 2001,
-https://arxiv.org/abs/astro-ph/0101420), with the shares that it has in field 94-1-12. Glow and spikes were measured
-there and around the brightest stars of two more fields, from 15 to 110 px.
-"""
+"""How a frame's light is spread: the PSF, the glow and the spikes of bright stars."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,12 +7,17 @@ import galsim
 import numpy as np
 from numpy.typing import NDArray
 
-CORE_SHARE, SHOULDER_SHARE, WING_SHARE = 0.745, 0.170, 0.085  # of the flux
-SHOULDER_WIDTH, WING_WIDTH = 2.02, 3.2  # in widths of the core
-WING_BETA = 1.5  # of a Moffat profile: brightness falls as distance to the power -3
-GLOW = {"g": (0.003, 45.0), "r": (0.003, 45.0), "i": (0.034, 25.0)}  # share of the flux, scale in px: light in the CCD
-SPIKE_SHARE = 1.3e-5  # of the flux, a pixel, on an arm of the cross at the star
-SPIKE_SCALE_PX = 30.0
+from skygen.sky.spread import (
+    CORE_SHARE,
+    SHOULDER_SHARE,
+    SHOULDER_WIDTH,
+    SPIKE_SCALE_PX,
+    SPIKE_SHARE,
+    WING_BETA,
+    WING_SHARE,
+    WING_WIDTH,
+)
+
 # The wing may wrap around a stamp, where it is under a percent of a galaxy's light; 1,800 px would hold it all.
 _COARSE, _VERY_COARSE = galsim.GSParams(folding_threshold=0.02), galsim.GSParams(folding_threshold=0.25)
 
