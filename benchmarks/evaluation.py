@@ -26,6 +26,7 @@ from skygen.evaluation.controls import held_out
 from skygen.evaluation.scoring import CONTROLS
 from skygen.measure.metric import Given, Measure
 from skygen.measure.table import measures_of
+from skygen.sky.conditions import Density
 from skygen.sky.readout import field_of
 from skygen.tiles.store import SPLITS, Survival, TileSetCard, TileStore
 from skygen.tiles.writer import data_hash, describe_shard, write_card, write_shard
@@ -163,6 +164,7 @@ def make_store(folder: Path, tiles: str, count: int) -> TileStore:
                 writer.add(name, bundle.generate(1, some, start, conditions=[field] * some))
     shard = describe_shard(path, writer.readouts)
     shards = {split: [shard] for split in SPLITS}
+    densities = dict.fromkeys(map(field_of, conditions), Density(stars=1.0, galaxies=1.0))
     store = TileSetCard(
         name=tiles,
         size=card.size,
@@ -175,8 +177,9 @@ def make_store(folder: Path, tiles: str, count: int) -> TileStore:
         left_out={},
         survival=dict.fromkeys(SPLITS, Survival(tried=count, kept=1.0, spoilt={})),
         conditions=conditions,
+        densities=densities,
         shards=shards,
-        data_hash=data_hash(shards, conditions),
+        data_hash=data_hash(shards, conditions, densities),
     )
     write_card(folder, store)
     return TileStore(folder, store)

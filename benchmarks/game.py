@@ -8,7 +8,7 @@ import torch
 
 from skygen.gan.recipes import Recipe
 from skygen.params import TileSetParams, TrainingScale
-from skygen.sky.conditions import BandConditions
+from skygen.sky.conditions import BandConditions, Density
 from skygen.tiles.store import SPLITS, Survival, TileSetCard, TileStore
 from skygen.tiles.writer import describe_shard, write_shard
 from skygen.training.batches import Batches, iteration_rng
@@ -39,6 +39,7 @@ def noise_store(folder: Path, tile_set: TileSetParams) -> TileStore:
         left_out={},
         survival=dict.fromkeys(SPLITS, Survival(tried=1, kept=1.0, spoilt={})),
         conditions={"1-1-1/left": [conditions] * len(tile_set.bands)},
+        densities={"1-1-1": Density(stars=1.0, galaxies=1.0)},
         shards={"train": [describe_shard(path, writer.readouts)], "validation": [], "test": []},
         data_hash="",
     )
@@ -71,4 +72,4 @@ def new_game(recipe: Recipe, scale: TrainingScale, store: TileStore) -> Game:
     """A game of `recipe` on `store` at its beginning."""
     row = recipe.at_scale(scale)
     state = new_state(row, store.card, scale.width, 0, CPU)
-    return Game(row, scale, state, Batches(row, store, state.players.camera, scale.batch, CPU))
+    return Game(row, scale, state, Batches(row, store, state.players, scale.batch, CPU))

@@ -8,7 +8,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from serving import openapi, routes
+from serving import openapi, routes, sky_routes
 from serving.batching import QueueFullError
 from serving.http import static
 from serving.monitoring import health
@@ -32,6 +32,7 @@ def build(settings: Settings) -> FastAPI:
         redirect_slashes=False,
     )
     app.include_router(routes.router)
+    app.include_router(sky_routes.router)
     app.include_router(health.router(has_metrics=settings.metrics != "off"))
     if settings.page == "on":
         app.include_router(static.router())

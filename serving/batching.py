@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,13 +40,18 @@ class QueueFullError(Exception):
 
 @dataclass(eq=False)
 class _Job:
-    """The tiles of one request: those from `next` on nobody has taken yet, and `missing` are not drawn."""
+    """The tiles of one request: those from `next` on nobody has taken yet, and `missing` are not drawn.
+
+    Or its pieces of other work, each of which counts as `weight` tiles, goes by itself, and leaves one of `found`.
+    """
 
     bundle: Bundle
-    tiles: Sequence[Tile]
-    finish: Callable[[Flux], Any]
+    tiles: Sequence[Any]
+    finish: Callable[[Any], Any]
     missing: int
     flux: Flux | None = None
+    found: list[Any] | None = None
+    weight: int = 1
     next: int = 0
     answer: "Future[Any]" = field(default_factory=Future)
     since: float = field(default_factory=time.perf_counter)
@@ -54,7 +59,7 @@ class _Job:
 
 def _left(job: _Job) -> int:
     """How many of a job's tiles nobody has taken yet."""
-    return len(job.tiles) - job.next
+    return (len(job.tiles) - job.next) * job.weight
 
 
 class Batcher:
@@ -80,19 +85,31 @@ class Batcher:
         Cancelling it withdraws what has not begun. Raises `QueueFullError` where too much is wanted already; a request
         that meets an empty queue is never too large.
         """
-        job = _Job(bundle, tiles, finish, missing=len(tiles))
+        return cast(T, await self._answer(_Job(bundle, tiles, finish, missing=len(tiles))))
+
+    async def run(
+        self, bundle: Bundle, pieces: Sequence[Callable[[], Any]], weight: int, finish: Callable[[list[Any]], T]
+    ) -> T:
+        """`finish` of what `pieces` of work for a bundle give, in their order, each worth `weight` tiles of its time.
+
+        As `draw`; pieces are begun one after the other, on whichever thread is free.
+        """
+        job = _Job(bundle, pieces, finish, missing=len(pieces), found=[None] * len(pieces), weight=weight)
+        return cast(T, await self._answer(job))
+
+    async def _answer(self, job: _Job) -> Any:
+        tiles = _left(job)
         with self._changed:
-            if self.wanted and self.wanted + len(tiles) > self._most_tiles:
+            if self.wanted and self.wanted + tiles > self._most_tiles:
                 raise QueueFullError(max(1, math.ceil(self.wanted * self._seconds_a_tile)))
-            self._count(len(tiles))
+            self._count(tiles)
             self._jobs.append(job)
-            self._changed.notify(min(len(tiles), len(self._threads)))
+            self._changed.notify(min(len(job.tiles), len(self._threads)))
         try:
-            answer: T = await asyncio.wrap_future(job.answer)
+            return await asyncio.wrap_future(job.answer)
         except asyncio.CancelledError:
             self._withdraw(job)
             raise
-        return answer
 
     def close(self) -> None:
         """End the threads once they have drawn what is wanted."""
@@ -110,10 +127,13 @@ class Batcher:
         with self._changed:
             if job in self._jobs:
                 self._jobs.remove(job)
-                self._count(job.next - len(job.tiles))
+                self._count(-_left(job))
 
     def _work(self) -> None:
         while parts := self._take():
+            if parts[0][0].found is not None:
+                self._work_at(parts[0][0], parts[0][1].start)
+                continue
             wanted = [tile for job, rows in parts for tile in job.tiles[rows]]
             bundle, started = parts[0][0].bundle, time.perf_counter()
             try:
@@ -138,6 +158,27 @@ class Batcher:
                         self._fail([job], error)
                 first = last
 
+    def _work_at(self, job: _Job, place: int) -> None:
+        """Do one piece of a job, and finish it where it was the last."""
+        started = time.perf_counter()
+        try:
+            found = job.tiles[place]()
+        except Exception as error:
+            self._health.failed(job.bundle, "request")
+            self._count_done(job.weight, None)
+            self._fail([job], error)
+            return
+        self._health.passed()
+        self._count_done(job.weight, time.perf_counter() - started)
+        with self._changed:
+            if job.found is None or job.answer.done():
+                return
+            job.found[place] = found
+            job.missing -= 1
+            whole = job.found if job.missing == 0 else None
+        if whole is not None:
+            self._finish(job, whole)
+
     def _take(self) -> list[tuple[_Job, slice]]:
         """The next pass: of each job that has a part in it, which of its tiles. Empty when there is no more to do."""
         with self._changed:
@@ -149,7 +190,9 @@ class Batcher:
                 return []
             self._oldest_next = not self._oldest_next
             head = self._jobs[0] if self._oldest_next else min(self._jobs, key=_left)
-            sharing = [job for job in self._jobs if job.bundle is head.bundle]
+            if head.found is not None:
+                return [self._take_of(head, 1)]
+            sharing = [job for job in self._jobs if job.bundle is head.bundle and job.found is None]
             # Shared among idle threads alone: a busy one is soon back for its part.
             room = min(TILES_A_PASS, math.ceil(sum(map(_left, sharing)) / idle))
             parts = [self._take_of(head, room)]
@@ -170,14 +213,17 @@ class Batcher:
 
     def _done(self, bundle: Bundle, tiles: int, seconds: float | None) -> None:
         """Count a pass that took `seconds`; None where it failed."""
+        self._count_done(tiles, seconds)
+        if seconds is not None:
+            INFERENCE_SECONDS.labels(bundle.card.tiles, bundle.card.recipe).observe(seconds)
+            PASS_TILES.labels(bundle.card.tiles).observe(tiles)
+
+    def _count_done(self, tiles: int, seconds: float | None) -> None:
         with self._changed:
             self._count(-tiles)
             if seconds is not None:
                 pace = seconds / tiles / len(self._threads)
                 self._seconds_a_tile += _FORGETTING * (pace - self._seconds_a_tile)
-        if seconds is not None:
-            INFERENCE_SECONDS.labels(bundle.card.tiles, bundle.card.recipe).observe(seconds)
-            PASS_TILES.labels(bundle.card.tiles).observe(tiles)
 
     def _deliver(self, job: _Job, rows: slice, flux: Flux) -> None:
         """Put a part of a job in its place; the thread that brings the last one finishes it."""
@@ -194,7 +240,11 @@ class Batcher:
         with self._changed:
             job.missing -= len(flux)
             complete = job.missing == 0
-        if complete and job.answer.set_running_or_notify_cancel():
+        if complete:
+            self._finish(job, whole)
+
+    def _finish(self, job: _Job, whole: Any) -> None:
+        if job.answer.set_running_or_notify_cancel():
             try:
                 job.answer.set_result(job.finish(whole))
             except Exception as error:

@@ -99,12 +99,13 @@ class ServedBundles:
         return recipes[recipe]
 
     def cards(self) -> list[dict[str, Any]]:
-        """Every card, with the bundle's hash, its engine and whether it is its set's champion."""
+        """Every card, with the bundle's hash, its engine, what can be chosen, and whether it is its set's champion."""
         return [
             {
                 "champion": recipe == self.champions[tiles],
                 "sha256": bundle.sha256,
                 "engine": bundle.engine,
+                "takes": bundle.takes,
                 **bundle.card.model_dump(mode="json"),
             }
             for tiles, recipes in self.bundles.items()
@@ -112,10 +113,12 @@ class ServedBundles:
         ]
 
 
-def check(bundle: Bundle, tiles: Sequence[Tile]) -> None:
-    """Raise `RequestError` where a bundle has no noise or seeing to give as `tiles` ask for it."""
+def check(bundle: Bundle, tiles: Sequence[Tile], truth: bool = False) -> None:
+    """Raise `RequestError` where a bundle cannot give what `tiles` ask for, or has no sky and no `truth` to tell."""
     try:
         bundle.check(tiles)
+        if truth:
+            bundle.scatter()
     except PaintedError as error:
         raise RequestError(error.name, str(error)) from error
 

@@ -2,9 +2,9 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from fastapi import Request
@@ -15,9 +15,11 @@ from starlette.types import Receive
 from serving.batching import Batcher
 from serving.bundles import ServedBundles, check
 from serving.http.instrumentation import LEFT
+from serving.http.negotiation import choose_format
 from serving.monitoring.metrics import REJECTED
 from skygen.bundle.bundle import Bundle
 from skygen.bundle.tile import Tile
+from skygen.formats.encode import MEDIA_TYPES, Format
 
 T = TypeVar("T")
 
@@ -44,7 +46,21 @@ class Drawing:
         Raises `RequestError` where the bundle cannot draw such tiles, and `QueueFullError`.
         """
         check(bundle, tiles)
-        drawing = asyncio.ensure_future(self.batcher.draw(bundle, tiles, finish))
+        return await self._wait(request, self.batcher.draw(bundle, tiles, finish))
+
+    async def run(
+        self,
+        request: Request,
+        bundle: Bundle,
+        pieces: Sequence[Callable[[], Any]],
+        weight: int,
+        finish: Callable[[list[Any]], T],
+    ) -> T:
+        """`finish` of what `pieces` of work for a bundle give, each worth `weight` tiles; ends as `draw` does."""
+        return await self._wait(request, self.batcher.run(bundle, pieces, weight, finish))
+
+    async def _wait(self, request: Request, answer: Coroutine[Any, Any, T]) -> T:
+        drawing = asyncio.ensure_future(answer)
         leaving = asyncio.ensure_future(_left(request.receive))
         try:
             await asyncio.wait({drawing, leaving}, timeout=self.timeout, return_when=asyncio.FIRST_COMPLETED)
@@ -66,3 +82,18 @@ async def _left(receive: Receive) -> None:
     """Wait until the client has left."""
     while (await receive())["type"] != "http.disconnect":
         pass
+
+
+def drawing_of(request: Request) -> Drawing:
+    """Of the app that a request is for."""
+    drawing: Drawing = request.app.state.drawing
+    return drawing
+
+
+def chosen_format(request: Request, asked: Format | None) -> tuple[Format, str]:
+    """The format that is asked for, by name or by Accept, and its media type; ends with 406 where there is none."""
+    named = (asked, MEDIA_TYPES[asked]) if asked else None
+    chosen = named or choose_format(", ".join(request.headers.getlist("accept")))
+    if chosen is None:
+        raise HTTPException(406, f"there is {', '.join(MEDIA_TYPES.values())}; ask for one of them by Accept or format")
+    return chosen

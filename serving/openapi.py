@@ -7,6 +7,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 
+from skygen.formats.catalogue import CATALOGUE_TYPES
 from skygen.formats.encode import MEDIA_TYPES, Format
 
 try:
@@ -39,6 +40,13 @@ def files(*names: Format, cached: bool = False) -> Responses:
     content |= {"image/fits": {"schema": _BINARY}} if set(names) == set(MEDIA_TYPES) else {}
     found: Responses = {200: {"description": "tiles", "content": content}}
     return found | ({304: {"description": "as you have it already"}} if cached else {})
+
+
+def catalogues() -> Responses:
+    """The responses that carry a catalogue."""
+    types = {*CATALOGUE_TYPES.values(), "application/json"}
+    content = {name: {"schema": _JSON if name == "application/json" else _BINARY} for name in sorted(types)}
+    return {200: {"description": "objects", "content": content}}
 
 
 def _error(description: str) -> dict[str, Any]:

@@ -6,11 +6,9 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse
-from starlette.exceptions import HTTPException
 
 from serving.bundles import RealTiles, check
-from serving.drawing import Drawing
-from serving.http.negotiation import choose_format
+from serving.drawing import chosen_format, drawing_of
 from serving.measurements import measure_tile
 from serving.openapi import ERRORS, NUMBERS, OBJECT, files
 from serving.requests import (
@@ -20,10 +18,12 @@ from serving.requests import (
     InterpolateRequest,
     RequestError,
     Seed,
+    TileFileQuery,
     TileQuery,
     TileSet,
 )
-from serving.responses import ASK_AGAIN, IMMUTABLE, encoder, etag, tiles_response
+from serving.responses import ASK_AGAIN, IMMUTABLE, etag, tiles_response
+from serving.truth import check_truth, draw_tiles
 from skygen.bundle.bundle import Bundle
 from skygen.bundle.tile import SURVEY, Tile
 from skygen.formats.encode import MEDIA_TYPES, encode
@@ -36,12 +36,15 @@ TileFormat = Literal["png", "fits", "npy"]
 @router.post("/v1/generate", responses=files(*MEDIA_TYPES) | ERRORS, response_class=Response)
 async def generate(asked: GenerateRequest, request: Request) -> Response:
     """Tiles of a seed, in nanomaggies as npy, FITS or JSON, or as a PNG to look at."""
-    return await _tiles(request, asked, "n", asked.n)
+    return await _tiles(request, asked, "n", asked.n, asked.truth)
 
 
 @router.post("/v1/interpolate", responses=files(*MEDIA_TYPES) | ERRORS, response_class=Response)
 async def interpolate(asked: InterpolateRequest, request: Request) -> Response:
-    """The walk from one seed's tile to another's, in equal steps; noise and conditions stay those of the first."""
+    """The walk from one seed's tile to another's, in equal steps; noise and conditions stay those of the first.
+
+    Of a recipe that paints tiles. A process has no walk: between two skies objects would appear and vanish.
+    """
     return await _tiles(request, asked, "steps", asked.steps)
 
 
@@ -51,16 +54,18 @@ async def interpolate(asked: InterpolateRequest, request: Request) -> Response:
     response_class=Response,
 )
 async def tile(
-    tiles: TileSet, seed: Seed, format: TileFormat, query: Annotated[TileQuery, Query()], request: Request
+    tiles: TileSet, seed: Seed, format: TileFormat, query: Annotated[TileFileQuery, Query()], request: Request
 ) -> Response:
     """One tile. With `version` it may be kept for ever; without it a cache asks again, since a champion may change."""
-    bundle, wanted = _one(request, tiles, seed, query)
+    bundle, wanted = _one(request, tiles, seed, query, query.truth)
+    check_truth(query.truth, format, 1)
 
     async def draw() -> Response:
-        content = await _drawing(request).draw(request, bundle, wanted, encoder(bundle, wanted, format))
+        content = await draw_tiles(drawing_of(request), request, bundle, wanted, format, query.truth)
         return tiles_response(content, bundle, wanted, format)
 
-    return await _cached(request, etag(bundle, wanted[0], format), query.version, draw)
+    named = f"{format} with truth" if query.truth else format
+    return await _cached(request, etag(bundle, wanted[0], named), query.version, draw)
 
 
 @router.get("/v1/measure/{tiles}/{seed}", responses=NUMBERS | ERRORS, response_class=JSONResponse)
@@ -70,7 +75,7 @@ async def measure(tiles: TileSet, seed: Seed, query: Annotated[TileQuery, Query(
 
     async def draw() -> Response:
         card = bundle.card
-        found = await _drawing(request).draw(
+        found = await drawing_of(request).draw(
             request, bundle, wanted, lambda flux: measure_tile(flux[0], card.bands, card.pixel_scale_arcsec)
         )
         return JSONResponse({"tiles": tiles, "seed": str(seed), "index": query.index, "recipe": card.recipe, **found})
@@ -81,7 +86,7 @@ async def measure(tiles: TileSet, seed: Seed, query: Annotated[TileQuery, Query(
 @router.get("/v1/models", responses=OBJECT | ERRORS, response_class=JSONResponse)
 async def models(request: Request) -> Response:
     """The cards of every loaded bundle."""
-    return JSONResponse({"models": _drawing(request).catalogue.cards()})
+    return JSONResponse({"models": drawing_of(request).catalogue.cards()})
 
 
 @router.get("/v1/real/{tiles}", responses=OBJECT | ERRORS, response_class=JSONResponse)
@@ -99,7 +104,7 @@ async def real_tile(tiles: TileSet, index: Index, format: TileFormat, request: R
     real = _real(request, tiles)
     if index >= len(real.flux):
         raise RequestError("index", f"there are {len(real.flux)} real tiles of {tiles}, from 0 on", status=404)
-    card = _drawing(request).catalogue.find(tiles, "champion").card
+    card = drawing_of(request).catalogue.find(tiles, "champion").card
     origin = Origin(tiles, "real", "", 0, SURVEY, SURVEY, card.bands, card.pixel_scale_arcsec, first=index)
     content = encode(np.asarray(real.flux[index : index + 1], dtype=np.float32), format, origin)
     return Response(content, media_type=MEDIA_TYPES[format], headers={"Cache-Control": ASK_AGAIN})
@@ -111,16 +116,20 @@ async def document(request: Request) -> Response:
     return JSONResponse(request.app.openapi())
 
 
-async def _tiles(request: Request, asked: GenerateRequest | InterpolateRequest, counted: str, count: int) -> Response:
-    named = (asked.format, MEDIA_TYPES[asked.format]) if asked.format else None
-    chosen = named or choose_format(", ".join(request.headers.getlist("accept")))
-    if chosen is None:
-        raise HTTPException(406, f"there is {', '.join(MEDIA_TYPES.values())}; ask for one of them by Accept or format")
-    name, media_type = chosen
+async def _tiles(
+    request: Request,
+    asked: GenerateRequest | InterpolateRequest,
+    counted: str,
+    count: int,
+    truth: bool = False,
+) -> Response:
+    name, media_type = chosen_format(request, asked.format)
     if name == "json" and count > MAX_JSON_TILES:
         raise RequestError(counted, f"at most {MAX_JSON_TILES} tiles come as JSON; npy and FITS hold more")
-    bundle, wanted = _drawing(request).catalogue.find(asked.tiles, asked.model), asked.wanted()
-    content = await _drawing(request).draw(request, bundle, wanted, encoder(bundle, wanted, name))
+    bundle, wanted = drawing_of(request).catalogue.find(asked.tiles, asked.model), asked.wanted()
+    check(bundle, wanted, truth)
+    check_truth(truth, name, count)
+    content = await draw_tiles(drawing_of(request), request, bundle, wanted, name, truth)
     response = tiles_response(content, bundle, wanted, name, media_type)
     response.headers["Vary"] = "Accept"
     return response
@@ -128,7 +137,7 @@ async def _tiles(request: Request, asked: GenerateRequest | InterpolateRequest, 
 
 async def _cached(request: Request, tag: str, version: str | None, draw: Callable[[], Any]) -> Response:
     """The response of `draw` with its entity tag, or 304 where the client has it already."""
-    whose = "public" if _drawing(request).is_open else "private"
+    whose = "public" if drawing_of(request).is_open else "private"
     headers = {"ETag": tag, "Cache-Control": ASK_AGAIN if version is None else f"{whose}, {IMMUTABLE}"}
     sent = ",".join(request.headers.getlist("if-none-match")).split(",")
     known = [known.strip().removeprefix("W/") for known in sent]
@@ -139,21 +148,18 @@ async def _cached(request: Request, tag: str, version: str | None, draw: Callabl
     return response
 
 
-def _one(request: Request, tiles: str, seed: int, query: TileQuery) -> tuple[Bundle, Sequence[Tile]]:
-    bundle = _drawing(request).catalogue.find(tiles, query.model, query.version)
-    wanted = [Tile(seed, query.index, query.noise, query.seeing)]
-    check(bundle, wanted)
+def _one(
+    request: Request, tiles: str, seed: int, query: TileQuery, truth: bool = False
+) -> tuple[Bundle, Sequence[Tile]]:
+    bundle = drawing_of(request).catalogue.find(tiles, query.model, query.version)
+    wanted = [query.tile(seed)]
+    check(bundle, wanted, truth)
     return bundle, wanted
 
 
 def _real(request: Request, tiles: str) -> RealTiles:
-    catalogue = _drawing(request).catalogue
+    catalogue = drawing_of(request).catalogue
     catalogue.find(tiles, "champion")
     if tiles not in catalogue.real:
         raise RequestError("tiles", f"no real tiles of {tiles} were packaged with these bundles", status=404)
     return catalogue.real[tiles]
-
-
-def _drawing(request: Request) -> Drawing:
-    drawing: Drawing = request.app.state.drawing
-    return drawing

@@ -20,11 +20,10 @@ from astropy.wcs import WCS
 
 from skygen.cores import cores
 from skygen.gan import card as cards
-from skygen.gan.camera import generator_shape
-from skygen.gan.networks import Generator, GeneratorShape, initialise
-from skygen.gan.recipes import Recipe, read_recipes
+from skygen.gan.networks import Generator, generator_shape, initialise
+from skygen.gan.recipes import ConvolutionalRecipe, read_recipe, read_recipes
 from skygen.params import load
-from skygen.process.generator import Process
+from skygen.process.generator import Process, ProcessShape
 from skygen.sky.conditions import BandConditions, Density
 from skygen.sky.field import parse_frame_name
 from skygen.sky.frame import SHAPE
@@ -209,6 +208,10 @@ def write_fields():
         if conditions is None:
             conditions = {name: conditions_of(row, len(bands)) for row, name in enumerate(held)}
         conditions = {named(field): observed for field, observed in conditions.items()}
+        densities = {
+            field: Density(stars=1.0 + 0.1 * row, galaxies=1.5 - 0.1 * row)
+            for row, field in enumerate(dict.fromkeys(map(field_of, held)))
+        }
         card = TileSetCard(
             name=folder.name,
             size=next(iter(tiles["test"].values())).shape[-1],
@@ -221,8 +224,9 @@ def write_fields():
             left_out={},
             survival=dict.fromkeys(SPLITS, Survival(tried=1, kept=1.0, spoilt={})),
             conditions=conditions,
+            densities=densities,
             shards=shards,
-            data_hash=data_hash(shards, conditions),
+            data_hash=data_hash(shards, conditions, densities),
         )
         write_card(folder, card)
         return TileStore.open(folder)
@@ -243,14 +247,17 @@ def write_store(write_fields):
 
 @pytest.fixture(scope="session")
 def write_bundle(recipes):
-    """A function: a bundle in `folder` with a narrow generator of random weights drawn from `seed`; its card.
+    """A function: a bundle in `folder` with a generator that nobody trained, its weights drawn from `seed`; its card.
 
-    `row` are changes to the shipped recipe; a recipe that paints scenes gets the conditions of two fields.
+    `row` are changes to the shipped recipe. A process knows g, r and i; it gets the conditions and densities of two
+    fields, the second of which has three times the first one's stars.
     """
 
     def write(folder, seed=0, recipe="gan", size=64, bands=("r",), width=2, row=None, **changes):
-        ran = Recipe(**{**recipes[recipe].model_dump(), "latent_size": 10, **(row or {})})
-        fields = [conditions_of(field, len(bands)) for field in range(2)]
+        narrow = {"latent_size": 10} if isinstance(recipes[recipe], ConvolutionalRecipe) else {}
+        ran = read_recipe({**recipes[recipe].model_dump(), **narrow, **(row or {})}, recipe)
+        painted = isinstance(ran, ConvolutionalRecipe)
+        shape = generator_shape(ran, size, len(bands), width) if painted else PROCESS
         values = {
             "tiles": "r64",
             "recipe": recipe,
@@ -262,10 +269,12 @@ def write_bundle(recipes):
             "softening_nmgy": ran.softening_nmgy or 0.2,
             "limit_nmgy": 100.0,
             "pixel_scale_arcsec": 0.396,
-            "generator": generator_shape(ran, size, len(bands), width),
-            "latents": ran.latents,
-            "psf_share": ran.psf_share,
-            "conditions": fields if ran.noise == "survey" else None,
+            "generator": shape,
+            "latents": ran.latents if painted else None,
+            "require_source": True,
+            "source_snr": 10.0,
+            "conditions": None if painted else [conditions_of(field, len(bands)) for field in range(2)],
+            "densities": None if painted else DENSITIES,
             "iteration": 1,
             "images_seen": 32,
             "validation": {"validation_score": 2.0},
@@ -275,35 +284,26 @@ def write_bundle(recipes):
             "versions": {"torch": "2.13.0"},
         }
         card = cards.Card(**{**values, **changes})
-        if not isinstance(card.generator, GeneratorShape):
-            return card
-        generator = Generator(card.generator)
-        initialise(generator, "normal", 0.1 if ran.norm == "batch" else 0.25, torch.Generator().manual_seed(seed))
+        generator = _generator(card, seed)
         cards.save(folder, generator.state_dict(), card)
         return card
 
     return write
 
 
-@pytest.fixture(scope="session")
-def write_process(write_bundle):
-    """A function: a bundle in `folder` of a process that nobody trained, its networks drawn from `seed`; its card.
+PROCESS = ProcessShape(kind="process", bands=["g", "r", "i"])
+DENSITIES = [Density(stars=1.5, galaxies=1.0), Density(stars=4.5, galaxies=1.0)]
 
-    It has the conditions and densities of two fields; the second field has three times the first one's stars.
-    """
 
-    def write(folder, seed=0, size=64, bands=("g", "r", "i"), tiles="r64", **changes):
+def _generator(card, seed):
+    if card.generator.kind == "process":
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            process = Process(3, 1)  # of g, r, i, whichever of them the set has
-        densities = [Density(stars=1.5, galaxies=1.0), Density(stars=4.5, galaxies=1.0)]
-        shape = cards.ProcessShape(bands=3, reference=1)
-        values = {"generator": shape, "densities": densities, "psf_share": None, "require_source": True, **changes}
-        card = write_bundle(folder, seed, "scene", size, list(bands), tiles=tiles, **values)
-        cards.save(folder, process.state_dict(), card)
-        return card
-
-    return write
+            return Process.of(card.generator)
+    generator = Generator(card.generator)
+    std = 0.1 if card.generator.norm == "batch" else 0.25
+    initialise(generator, "normal", std, torch.Generator().manual_seed(seed))
+    return generator
 
 
 @pytest.fixture

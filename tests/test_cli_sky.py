@@ -18,9 +18,9 @@ from skygen.output import A_STEP
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory, write_process: Callable[..., object]) -> Path:
+def folder(tmp_path_factory: pytest.TempPathFactory, write_bundle: Callable[..., object]) -> Path:
     folder = tmp_path_factory.mktemp("process")
-    write_process(folder, bands=["g", "r", "i"])
+    write_bundle(folder, recipe="scene", bands=["g", "r", "i"])
     return folder
 
 

@@ -13,7 +13,7 @@ STAGES = YAML(typ="safe").load(stages.LISTS)["stages"]
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_stage_depends_on_the_code_that_it_imports_and_on_no_other(stage: str) -> None:
     assert [path for path in STAGES[stage]["deps"] if stages.is_code(path)] == [
-        f"pipelines/{stage}.py",
+        stages.script_of(stage),
         *stages.code_of(stage),
     ], "run make stages"
 

@@ -31,9 +31,14 @@ _GROUND = {
 _WHOLE = {"package": (ROOT / "serving", _LIBRARY)}  # what a stage packs, though its script does not import it
 
 
+def script_of(stage: str) -> str:
+    """The script that a stage runs, by its path in the project."""
+    return str(YAML(typ="safe").load(LISTS)["stages"][stage]["cmd"].split()[1])
+
+
 def code_of(stage: str) -> list[str]:
     """The files and folders of the code of a stage, by their paths in the project."""
-    script = ROOT / "pipelines" / f"{stage}.py"
+    script = ROOT / script_of(stage)
     whole = _WHOLE.get(stage, ())
     used = {path for path in _closure(script) if not any(path.is_relative_to(folder) for folder in whole)}
     used |= {beside for path in used for beside in path.parent.glob(f"{path.stem}.*")}  # such as its template
@@ -44,7 +49,7 @@ def lists() -> dict[str, list[str]]:
     """The dependencies of every stage of dvc.yaml as they are to be: its script, its code, then what is no code."""
     stages = YAML(typ="safe").load(LISTS)["stages"]
     return {
-        name: [f"pipelines/{name}.py", *code_of(name), *(path for path in stage["deps"] if not is_code(path))]
+        name: [script_of(name), *code_of(name), *(path for path in stage["deps"] if not is_code(path))]
         for name, stage in stages.items()
     }
 

@@ -34,6 +34,10 @@ IN_FLIGHT = Gauge("skygen_http_requests_in_flight", "Requests being answered.", 
 REJECTED = Counter("skygen_rejected_total", "Requests refused or given up, by reason.", ["reason"])
 
 TILES = Counter("skygen_tiles_total", "Tiles sent.", ["tiles", "recipe", "format"])
+SKY_PIXELS = Counter(
+    "skygen_sky_pixels_total", "Pixels of rectangles of a sky sent, all bands.", ["tiles", "recipe", "format"]
+)
+CATALOGUE_ROWS = Counter("skygen_catalogue_rows_total", "Objects told of.", ["tiles", "recipe", "format"])
 QUEUE_SECONDS = Histogram(
     "skygen_queue_seconds", "Time that a request's tiles wait for their pass.", ["tiles"], buckets=_SLOW
 )

@@ -20,13 +20,14 @@ from numpy.typing import NDArray
 
 from serving.monitoring import metrics
 from skygen.bundle.bundle import Bundle
-from skygen.bundle.tile import SURVEY, Tile
+from skygen.bundle.tile import Tile
 from skygen.measure import diversity
 from skygen.measure.pixels import STRETCH
 from skygen.sky.noise import sky_noise
 
 SAMPLE: Final = 8  # tiles
 REAL_TILES: Final = 64  # are enough for a mean, and are measured in a tenth of a second
+MOST_NMGY: Final = 1e6  # a pixel: a star of r = 10 has a fifth of it in all
 _REPORT_SECONDS = 60.0
 _NEAR = 0.999  # of the limit counts as at it: its inverse rounds
 
@@ -52,10 +53,14 @@ def record(flux: NDArray[np.float32], bundle: Bundle, tiles: Sequence[Tile]) -> 
     Counts its pixels and the bad ones among them, and keeps the pass among its bundle's latest; `tiles` [n] tell which
     of them the survey could have seen. Safe from any thread; `flux` must not be changed after.
     """
-    card = bundle.card
-    metrics.SAMPLE_PIXELS.labels(card.tiles, card.recipe).inc(flux.size)
     _keep(Pass(flux, bundle, tiles))
-    limit = _NEAR * card.limit_nmgy
+    return count(flux, bundle)
+
+
+def count(flux: NDArray[np.float32], bundle: Bundle) -> list[int]:
+    """The rows of flux [n, bands, H, W] in nmgy that hold pixels which are no numbers; counts its pixels, and these."""
+    metrics.SAMPLE_PIXELS.labels(bundle.card.tiles, bundle.card.recipe).inc(flux.size)
+    limit = _limit_nmgy(bundle)
     if flux.max() < limit and flux.min() > -limit:  # neither holds where a pixel is no number
         return []
     return _count_bad(flux, bundle)
@@ -122,10 +127,15 @@ def measure_memory() -> None:
         metrics.DEVICE_MEMORY.labels(f"cuda:{device}", "total").set(total)
 
 
+def _limit_nmgy(bundle: Bundle) -> float:
+    """From where on a pixel is at the limit of what the bundle can paint; a process has none: a star is as it is."""
+    return MOST_NMGY if bundle.takes["sky"] else _NEAR * bundle.card.limit_nmgy
+
+
 def _count_bad(flux: NDArray[np.float32], bundle: Bundle) -> list[int]:
     card = bundle.card
     finite = np.isfinite(flux)
-    saturated = np.abs(flux, where=finite, out=np.zeros_like(flux)) >= _NEAR * card.limit_nmgy
+    saturated = np.abs(flux, where=finite, out=np.zeros_like(flux)) >= _limit_nmgy(bundle)
     for kind, count in (("nonfinite", np.count_nonzero(~finite)), ("saturated", np.count_nonzero(saturated))):
         metrics.SAMPLE_BAD_PIXELS.labels(card.tiles, card.recipe, kind).inc(int(count))
     bad = [int(row) for row in np.flatnonzero(~finite.all(axis=(1, 2, 3)))]
@@ -148,6 +158,6 @@ def _plain(passes: Sequence[Pass]) -> list[NDArray[np.float32]]:
     found: dict[tuple[int, int], NDArray[np.float32]] = {}
     for drawn in passes:
         for tile, flux in zip(drawn.tiles, drawn.flux, strict=True):
-            if (tile.noise, tile.seeing, tile.towards, tile.field) == (SURVEY, SURVEY, None, None):
+            if tile == Tile(tile.seed, tile.index):
                 found[tile.seed, tile.index] = flux
     return [flux for flux in found.values() if np.isfinite(flux).all()]

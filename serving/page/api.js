@@ -90,8 +90,8 @@ export async function save({ path, body, name }) {
 export function conditions(state, card) {
   return {
     model: card.recipe,
-    noise: card.conditions ? state.noise : "survey",
-    seeing: card.psf_share === null ? "survey" : state.seeing,
+    noise: card.takes.noise ? state.noise : "survey",
+    seeing: card.takes.seeing ? state.seeing : "survey",
   };
 }
 

@@ -78,8 +78,8 @@ function showCondition(name, state) {
 
 function showLimits(state, card, ofSet) {
   const able = state.view === "recipes" ? ofSet : [card];
-  const noise = able.some(({ conditions }) => conditions !== null);
-  const seeing = able.some(({ psf_share }) => psf_share !== null);
+  const noise = able.some(({ takes }) => takes.noise);
+  const seeing = able.some(({ takes }) => takes.seeing);
   $("noise-field").disabled = !noise;
   $("seeing-field").disabled = !seeing;
   const fixed = [!noise && "noise", !seeing && "seeing"].filter(Boolean).join(" and ");

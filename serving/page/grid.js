@@ -39,7 +39,7 @@ export async function realTiles(tiles, signal) {
 }
 
 function noteOf(card, state) {
-  const paints = card.conditions === null && state.noise !== "survey" ? "paints its own noise" : "";
+  const paints = !card.takes.noise && state.noise !== "survey" ? "paints its own noise" : "";
   return [card.champion ? "champion" : "", paints].filter(Boolean).join(", ");
 }
 

@@ -26,7 +26,8 @@ export function showTake(state, cards) {
     offered = shown.map((card) => request(state, card, $("formats").querySelector(":checked").value));
     $("curl").textContent = offered.map(curl).join("\n");
   };
-  $("take").hidden = state.view === "real";
+  const walks = shown.every(({ takes }) => takes.walk);
+  $("take").hidden = state.view === "real" || (state.view === "walk" && !walks);
   $("formats").onchange = refresh;
   $("python").textContent = python(state, shown);
   refresh();

@@ -9,6 +9,9 @@ const STRIP_FRAMES = 9; // under the walk: the whole way at a glance
 const FRAME_MS = 130;
 const CALM_FRAME_MS = 1000; // for those who ask for less motion
 
+const NO_WALK = (recipe) =>
+  `Recipe ${recipe} has no walk: between the skies of two seeds stars would appear and vanish. Choose another recipe.`;
+
 let walk = null; // the sheet, its columns, the size of a tile, the state it belongs to
 let timer = null;
 let heading = 1;
@@ -42,6 +45,14 @@ function keep() {
 /** Draw the state's step, having fetched the walk where it is not the one at hand. */
 export async function drawWalk(state, cards, signal) {
   const card = cards.find(({ tiles, recipe }) => tiles === state.tiles && recipe === state.model);
+  $("walk-place").parentElement.hidden = $("walk-tile").hidden = $("walk-strip").hidden = !card.takes.walk;
+  if (!card.takes.walk) {
+    stop();
+    walk = null;
+    $("walk-note").textContent = NO_WALK(card.recipe);
+    say(NO_WALK(card.recipe));
+    return;
+  }
   const { path, body } = request(state, card, "png");
   if (walk?.body !== body) {
     stop();
@@ -51,7 +62,7 @@ export async function drawWalk(state, cards, signal) {
     walk = { body, sheet, steps, columns, size: card.size, from: state.seed, to: state.to };
     drawStrip();
     const way = card.latents === "normal" ? "along the sphere that the latents lie near" : "in a straight line";
-    const sky = card.conditions ? ", under the conditions of the first throughout" : "";
+    const sky = card.takes.noise ? ", under the conditions of the first throughout" : "";
     $("walk-note").textContent = `${steps} steps between the two seeds' first tiles, ${way}${sky}.`;
     say(`Walk of ${steps} steps from seed ${state.seed} to seed ${state.to}`);
   }

@@ -5,6 +5,7 @@ legal. The rows of `recipes` get their typed form where they are used, in `skyge
 """
 
 import os
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
@@ -228,7 +229,7 @@ class EncoderParams(Section):
     seed: Seed
     features: Annotated[int, Field(ge=8)]
     lr: Positive
-    sets: dict[str, EncoderTraining]
+    sets: Annotated[dict[str, EncoderTraining], Field(min_length=1)]
 
 
 class ChampionParams(Section):
@@ -259,6 +260,8 @@ class Params(Section):
     scale: Literal["laptop", "workstation", "paper"]
     seeds: Annotated[list[Seed], Field(min_length=1)]
     compared: Annotated[list[str], Field(min_length=1)]
+    painters: list[str]
+    processes: list[str]
     frames: FramesParams
     tiles: TilesParams
     recipes: dict[str, dict[str, Any]]
@@ -271,11 +274,25 @@ class Params(Section):
         """The section of `scales` that `scale` names."""
         return self.scales[self.scale]
 
+    @property
+    def judged(self) -> dict[str, TileSetParams]:
+        """The tile sets that models are compared on: those with an encoder. Of the others, models are only trained."""
+        return {name: tile_set for name, tile_set in self.tiles.sets.items() if name in self.encoder.sets}
+
     @model_validator(mode="after")
     def _compared_recipes_exist(self) -> Self:
         unknown = sorted(set(self.compared) - set(self.recipes))
         if unknown:
             raise ValueError(f"compared names {unknown}, but recipes holds {sorted(self.recipes)}")
+        if sorted(self.compared) != sorted([*self.painters, *self.processes]):
+            raise ValueError(
+                f"compared is {self.compared}, but painters and processes together are "
+                f"{[*self.painters, *self.processes]}: each compared recipe must stand in one of them, once"
+            )
+        for names, kind in ((self.painters, "convolutional"), (self.processes, "process")):
+            for name in names:
+                if (said := self.recipes[name].get("generator")) != kind:
+                    raise ValueError(f"recipes.{name}.generator is {said}, so that {name} belongs in the other list")
         return self
 
     @model_validator(mode="after")
@@ -289,17 +306,30 @@ class Params(Section):
         return self
 
     @model_validator(mode="after")
-    def _encoders_cover_the_tile_sets_and_see_no_held_out_sky(self) -> Self:
-        if set(self.encoder.sets) != set(self.tiles.sets):
-            raise ValueError(
-                f"encoder.sets names {sorted(self.encoder.sets)}, but tiles holds {sorted(self.tiles.sets)}"
-            )
+    def _tile_sets_hold_out_the_same_fields(self) -> Self:
+        for (first, wanted), (name, tile_set) in pairwise(self.tiles.sets.items()):
+            for key in ("validation", "test", "hold_out", "seed"):
+                if getattr(tile_set, key) != getattr(wanted, key):
+                    raise ValueError(
+                        f"tiles.{name}.{key} is {_shown(tile_set, key)}, but tiles.{first}.{key} {_shown(wanted, key)}, so "
+                        "that a model could be trained on one set's sky and tested there by another; give all the same"
+                    )
+        return self
+
+    @model_validator(mode="after")
+    def _encoders_are_of_tile_sets_and_see_no_held_out_sky(self) -> Self:
+        if unknown := sorted(set(self.encoder.sets) - set(self.tiles.sets)):
+            raise ValueError(f"encoder.sets names {unknown}, but tiles holds {sorted(self.tiles.sets)}")
         if self.frames.source == "simulated" and self.encoder.seed == self.frames.seed:
             raise ValueError(
                 f"encoder.seed and frames.seed are both {self.frames.seed}, so that encoders would be trained on "
                 "held-out fields; give frames.seed another value"
             )
         return self
+
+
+def _shown(tile_set: TileSetParams, key: str) -> str:
+    return repr(tile_set.model_dump()[key])
 
 
 def load(path: Path) -> Params:

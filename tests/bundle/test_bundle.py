@@ -19,14 +19,11 @@ from skygen.params import ParamsError, validate
 from skygen.sky.stretch import Stretch
 
 
-@pytest.fixture(scope="module", params=["gan", "scene", "process"])
-def folder(request, tmp_path_factory, write_bundle, write_process):
-    """A bundle that paints tiles, one that paints scenes, and one that cuts tiles from skies."""
+@pytest.fixture(scope="module", params=["gan", "scene"])
+def folder(request, tmp_path_factory, write_bundle):
+    """A bundle that paints tiles, and one that cuts them from skies."""
     folder = tmp_path_factory.mktemp("bundle")
-    if request.param == "process":
-        write_process(folder)
-    else:
-        write_bundle(folder, recipe=request.param)
+    write_bundle(folder, recipe=request.param)
     return folder
 
 
@@ -39,7 +36,7 @@ def spoiled(tmp_path, write_bundle):
 
 @pytest.mark.parametrize("recipe", ["gan", "scene"])
 def test_a_bundle_comes_back(tmp_path, write_bundle, recipe):
-    card = write_bundle(tmp_path / "bundle", 0, recipe, 128, ["g", "r", "i"], tiles="gri128", latents="uniform")
+    card = write_bundle(tmp_path / "bundle", 0, recipe, 128, ["g", "r", "i"], tiles="gri128")
     loaded = Bundle.load(tmp_path / "bundle")
 
     assert loaded.card == card
@@ -217,7 +214,7 @@ for folder in sys.argv[1:]:
 """
 
 
-def test_a_tile_is_the_same_in_new_processes_with_any_number_of_threads(write_bundle, write_process, tmp_path):
+def test_a_tile_is_the_same_in_new_processes_with_any_number_of_threads(write_bundle, tmp_path):
     """In a new process torch chooses its kernels by the first batch it sees and by the number of threads.
 
     Each bundle has a fork of a process in which torch has seen none.
@@ -226,8 +223,6 @@ def test_a_tile_is_the_same_in_new_processes_with_any_number_of_threads(write_bu
     for recipe, size, bands in (("gan", 64, "r"), ("scene", 64, "r"), ("scene", 128, "gri")):
         folders.append(tmp_path / f"{recipe}-{size}")
         write_bundle(folders[-1], recipe=recipe, size=size, bands=bands, width=8)
-    folders.append(tmp_path / "process")
-    write_process(folders[-1], bands=["g", "r", "i"])
     found = []
     for threads in ("1", "2", "3"):
         environment = {**os.environ, "OMP_NUM_THREADS": threads}

@@ -13,9 +13,9 @@ BANDS = ["g", "r", "i"]
 
 
 @pytest.fixture(scope="module")
-def sky(tmp_path_factory, write_process):
+def sky(tmp_path_factory, write_bundle):
     folder = tmp_path_factory.mktemp("process")
-    write_process(folder, bands=BANDS)
+    write_bundle(folder, recipe="scene", bands=BANDS)
     return Bundle.load(folder)
 
 
@@ -163,8 +163,8 @@ def test_a_rectangle_out_of_range_is_named_with_what_is_allowed(changes, words):
         Rectangle(**{"seed": 0, "x": 0, "y": 0, "width": 8, "height": 8, **changes})
 
 
-def test_a_process_without_densities_says_so(tmp_path, write_process):
-    write_process(tmp_path, densities=None)
+def test_a_process_without_densities_says_so(tmp_path, write_bundle):
+    write_bundle(tmp_path, recipe="scene", densities=None)
 
     with pytest.raises(BundleError, match="lacks conditions or densities; train it anew"):
         Bundle.load(tmp_path).generate(0, 1)

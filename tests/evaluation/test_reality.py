@@ -8,6 +8,7 @@ import pytest
 from skygen.evaluation.control_values import SplitControls
 from skygen.evaluation.halvings import halvings
 from skygen.evaluation.scoring import describe, entries, relate
+from skygen.measure import pixels
 from skygen.measure.metric import Given
 from skygen.measure.score import halves
 from skygen.measure.table import measures_of
@@ -73,3 +74,17 @@ def test_half_of_the_field_is_like_the_other_half(survey):
     assert found["sources.per_tile"]["value"] == pytest.approx(1, abs=0.35)
     assert found["sources.magnitude"]["value"] < 0.5
     assert found["sources.half_light_radius"]["value"] < 0.5
+
+
+def test_flux_distances_do_not_see_that_the_survey_holds_whole_counts_but_noise_and_sky_level(survey):
+    first, second = survey
+    rng = np.random.default_rng(2)
+    count_nmgy, noise_nmgy = 0.00513, 0.0245
+
+    def apart(fake, real):
+        return pixels.compare(*(pixels.summarise(pixels.describe(tiles), np.ones(200)) for tiles in (fake, real)))
+
+    real_real = apart(first, second)
+    assert apart(first + count_nmgy * rng.uniform(-0.5, 0.5, first.shape), first) < real_real / 4
+    assert apart(first + 0.2 * noise_nmgy * rng.normal(0, 1, first.shape), first) > real_real  # 2 % more noise
+    assert apart(first + 0.003, first) > 5 * real_real

@@ -58,6 +58,13 @@ def test_distance_agrees_with_scipy_on_the_pixels_themselves(sky):
     assert distance(fake, real) == pytest.approx(expected, rel=0.01)
 
 
+def test_whole_counts_are_as_good_as_continuous_noise(sky):
+    for count_nmgy in (0.004, 0.005, 0.007):
+        counted = count_nmgy * np.rint(sky / count_nmgy)
+
+        assert distance(counted, sky) < 3e-4 < distance(sky * np.float32(1.02), counted)
+
+
 def test_a_bias_in_one_of_two_bands_counts_half(sky):
     fake = sky.copy()
     fake[:, 0] += 0.1

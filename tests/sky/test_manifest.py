@@ -25,6 +25,8 @@ def row(field_id, band="r"):
         gain_e_per_count=4.7,
         psf_fwhm_arcsec=1.3,
         psf_stars=50,
+        stars_arcmin2=1.0,
+        galaxies_arcmin2=1.0,
     )
 
 

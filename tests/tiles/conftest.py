@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from skygen.params import TileSetParams
+from skygen.sky.conditions import Density
 from skygen.sky.field import FieldId, frame_name, sources_name
 from skygen.sky.frame import read_frame
 from skygen.sky.inspection.defects import DEFECT
@@ -87,6 +88,7 @@ def inspected(sources, defects, bands, noise_nmgy=0.025):
         sky_noise_nmgy=dict.fromkeys(bands, noise_nmgy),
         half_noise_nmgy={band: {"left": noise_nmgy, "right": 1.2 * noise_nmgy} for band in bands},
         offset_px=dict.fromkeys(bands, (0.0, 0.0)),
+        density=Density(stars=1.2, galaxies=0.8),
     )
 
 

@@ -8,6 +8,7 @@ from astropy.coordinates import SkyCoord
 from skygen.files import sha256_folder
 from skygen.params import HoldOutParams, TilesScale
 from skygen.sky.ccd import gain_e_per_count
+from skygen.sky.conditions import Density
 from skygen.sky.field import FieldId, frame_name, sources_name
 from skygen.sky.frame import read_frame
 from skygen.sky.frame_format import write_frame
@@ -174,6 +175,12 @@ def test_the_card_has_the_conditions_of_every_readout_in_the_order_of_its_bands(
             assert observed.psf_fwhm_arcsec == row[f"psf_fwhm_{band}_arcsec"]
     electrons = [observed.nmgy_per_electron for observed in card.conditions["94-1-12/left"]]
     assert electrons[0] != electrons[1]  # so that their order shows
+
+
+def test_the_card_has_the_densities_of_every_field(tmp_path, frames, build):
+    card = build(frames(), tmp_path / "r64")
+
+    assert card.densities == {str(field): Density(stars=1.2, galaxies=0.8) for field in FIELDS}
 
 
 def test_a_tiles_place_on_the_sky_is_that_of_its_middle(tmp_path, frames, build):

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from skygen.files import read_json, sha256_file, write_json
-from skygen.sky.conditions import BandConditions
+from skygen.sky.conditions import BandConditions, Density
 from skygen.sky.stretch import Stretch
 from skygen.tiles.store import CARD, HEADER_BYTES, SPLITS, TileStore
-from skygen.tiles.writer import write_shard
+from skygen.tiles.writer import data_hash, write_shard
 
 
 def tiles(train=10, validation=4, test=3, seed=0):
@@ -174,6 +174,14 @@ def test_the_data_hash_is_that_of_the_conditions_too(tmp_path, write_fields):
         return write_fields(tmp_path / name, "rg", fields, conditions=conditions).card.data_hash
 
     assert data_hash("first", 0.03) == data_hash("again", 0.03) != data_hash("noisier", 0.031)
+
+
+def test_the_data_hash_is_that_of_the_densities_too(tmp_path, write_store):
+    card = write_store(tmp_path / "r64", tiles()).card
+    denser = card.densities | {"94-1-0": Density(stars=9.0, galaxies=0.7)}
+
+    assert data_hash(card.shards, card.conditions, card.densities) == card.data_hash
+    assert data_hash(card.shards, card.conditions, denser) != card.data_hash
 
 
 def test_the_card_keeps_the_conditions_of_every_readout_that_gave_tiles(tmp_path, write_store):

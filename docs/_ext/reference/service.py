@@ -74,15 +74,32 @@ def fits_keywords() -> str:
 
     from skygen.formats.fits import to_fits
     from skygen.formats.origin import Origin
+    from skygen.formats.wcs import Place
 
-    noise = np.full((1, 1), 0.03, dtype=np.float32)
-    ends = {"towards": 8, "shares": [0.5]}  # as of a walk, which has two keywords more
-    origin = Origin("r64", "scene", "0" * 64, 7, "survey", "survey", "r", 0.396, noise, 0, 0.02, 100.0, **ends)
+    noise, place = np.full((1, 1), 0.03, dtype=np.float32), Place((7, 0), 0, 0, 64, 64)
+    more = {"towards": 8, "shares": [0.5], "places": [place]}  # as of a walk through a process, which has them all
+    origin = Origin("r64", "scene", "0" * 64, 7, "survey", "survey", "r", 0.396, noise, 0, 0.02, 100.0, **more)
     with fits.open(BytesIO(to_fits(np.zeros((1, 1, 64, 64), dtype=np.float32), origin))) as hdus:
         header = hdus[1].header
-    own = list(header)[list(header).index("EXTVER") + 1 :]
+    keys = list(header)
+    own = keys[keys.index("EXTVER") + 1 : keys.index("RADESYS")]
     meanings = {"MODEL": "sha256 of the bundle"}
     return table(["keyword", "meaning"], [[code(key), header.comments[key] or meanings[key]] for key in own])
+
+
+def truth_columns() -> str:
+    """Every column of a truth in r, with its unit and meaning."""
+    from skygen.formats.truth import described
+
+    rows = [[code(name), unit, meaning] for name, (unit, meaning) in described(("r",)).items()]
+    return table(["column", "unit", "meaning"], rows)
+
+
+def truth_keywords() -> str:
+    """Every keyword of a truth in r that its image does not have."""
+    from skygen.formats.truth import of_truth
+
+    return table(["keyword", "meaning"], [[code(key), meaning] for key, _, meaning in of_truth(("r",))])
 
 
 def settings() -> str:

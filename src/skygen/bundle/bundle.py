@@ -59,20 +59,16 @@ class Bundle:
         (card, generator), chosen = load_generator(folder), torch.device(device)
         if isinstance(generator, Process):
             return cls(card, Scatter(card, generator, chosen), sha256_folder(folder), chosen)
-        painter = Convolution(card, engine_for(generator, chosen, engine), chosen)
+        latent_size = generator.shape.latent_size
+        painter = Convolution(card, engine_for(generator, chosen, engine), latent_size)
         return cls(card, painter, sha256_folder(folder), chosen)
 
     @property
     def takes(self) -> dict[str, bool]:
         """What of a tile can be chosen: noise, seeing, density; and whether there are walks, and a sky with a truth."""
-        painted, is_process = self.card.conditions is None, isinstance(self._drawer, Scatter)
-        return {
-            "noise": not painted,
-            "seeing": is_process or self.card.psf_share is not None,
-            "density": is_process,
-            "walk": not is_process,
-            "sky": is_process,
-        }
+        is_process = isinstance(self._drawer, Scatter)
+        of_process = dict.fromkeys(("noise", "seeing", "density", "sky"), is_process)
+        return {**of_process, "walk": not is_process}
 
     def generate(
         self,
@@ -117,7 +113,7 @@ class Bundle:
         with one_thread(), torch.inference_mode():
             if isinstance(drawer, Scatter):
                 return drawer.draw(self._boxes(drawer, tiles), _known(conditions))
-            return drawer.draw(tiles, conditions)
+            return drawer.draw(tiles)
 
     def truth_all(self, tiles: Sequence[Tile], min_snr: float = 0.0) -> list[Truth]:
         """What lies in each of `tiles` of a process, found on all cores; see `truth`."""

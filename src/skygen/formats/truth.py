@@ -105,15 +105,18 @@ def table_hdu(
 
 def table_cards(kind: Kind, without: frozenset[str] = frozenset()) -> Cards:
     """The cards of a table of tiles of a kind, less `without`, with 0 for what `numbers` and `truth_numbers` give."""
-    found: Cards = [
-        *cards(kind),
+    return [card for card in (*cards(kind), *of_truth(kind.bands)) if card[0] not in without]
+
+
+def of_truth(bands: tuple[str, ...]) -> Cards:
+    """The cards that a table has and an image has not, with 0 for what `truth_numbers` gives."""
+    return [
         ("XYORIGIN", 0, "x, y of the first pixel; keywords count from 1"),
         ("MAGZERO", 22.5, "[mag] of 1 nanomaggy"),
-        ("MAGSYS", "nearly AB", "the survey's g, r and i are, to 0.01 mag or so"),
+        ("MAGSYS", "nearly AB", "the survey's g, r and i are, within 0.03 mag"),
         ("MINSNR", 0, "least signal to noise asked for; 0: all objects"),
-        *((f"LEFT_{band.upper()}", 0, f"[nmgy] light in {band} of objects without a row") for band in kind.bands),
+        *((f"LEFT_{band.upper()}", 0, f"[nmgy] light in {band} of objects without a row") for band in bands),
     ]
-    return [card for card in found if card[0] not in without]
 
 
 def truth_numbers(truths: Sequence[Truth], origin: Origin) -> dict[str, int | float]:

@@ -87,42 +87,50 @@ def position_angle(
 
 def cards(shape: tuple[int, ...], on_sky: bool, scale_arcsec: float) -> Cards:
     """The WCS of images of `shape` [H, W] or [bands, H, W], the band as third axis, with 0 for what `numbers` gives."""
-    degrees = round(scale_arcsec / 3600, 15)
-    if on_sky:
-        found: Cards = [
-            ("RADESYS", "ICRS", "system of RA and Dec"),
-            ("CTYPE1", "RA---TAN", "right ascension on a tangent plane"),
-            ("CTYPE2", "DEC--TAN", "declination on a tangent plane"),
-            ("CUNIT1", "deg", ""),
-            ("CUNIT2", "deg", ""),
-            ("CRVAL1", 0, "[deg] RA of the tangent point"),
-            ("CRVAL2", 0, "[deg] Dec of the tangent point"),
-        ]
-        matrix = {"CD1_1": 0.0, "CD1_2": degrees, "CD2_1": degrees, "CD2_2": 0.0}
-    else:
-        found = [
-            ("CTYPE1", "LINEAR", "too far from the tangent point for RA, Dec"),
-            ("CTYPE2", "LINEAR", ""),
-            ("CNAME1", "x of the plane", ""),
-            ("CNAME2", "y of the plane", ""),
-            ("CUNIT1", "arcsec", ""),
-            ("CUNIT2", "arcsec", ""),
-            ("CRVAL1", 0.0, "[arcsec] x of the plane's pixel (0, 0)"),
-            ("CRVAL2", 0.0, "[arcsec] y of the plane's pixel (0, 0)"),
-        ]
-        matrix = {"CD1_1": scale_arcsec, "CD1_2": 0.0, "CD2_1": 0.0, "CD2_2": scale_arcsec}
+    found = _on_sky(round(scale_arcsec / 3600, 15)) if on_sky else _on_plane(scale_arcsec)
     found += [
         ("CRPIX1", 0, "column of the plane's pixel (0, 0), from 1 on"),
         ("CRPIX2", 0, "row of the plane's pixel (0, 0), from 1 on"),
     ]
-    if len(shape) > 2:
+    if shape[2:]:
         found += [
             ("CTYPE3", "BAND", "number of the band in BANDS, from 1 on"),
-            ("CRVAL3", 1.0, ""),
-            ("CRPIX3", 1.0, ""),
+            ("CRVAL3", 1.0, "the first band"),
+            ("CRPIX3", 1.0, "is the first plane"),
+            ("CD3_3", 1.0, "one band a plane"),
         ]
-        matrix["CD3_3"] = 1.0
-    return [*found, *((key, value, "") for key, value in matrix.items())]
+    return found
+
+
+def _on_sky(pixel_deg: float) -> Cards:
+    return [
+        ("RADESYS", "ICRS", "system of RA and Dec"),
+        ("CTYPE1", "RA---TAN", "right ascension on a tangent plane"),
+        ("CTYPE2", "DEC--TAN", "declination on a tangent plane"),
+        ("CUNIT1", "deg", "unit of RA"),
+        ("CUNIT2", "deg", "unit of Dec"),
+        ("CRVAL1", 0, "[deg] RA of the plane's pixel (0, 0)"),
+        ("CRVAL2", 0, "[deg] Dec of the plane's pixel (0, 0)"),
+        ("CD1_1", 0.0, "[deg] to the east per column"),
+        ("CD1_2", pixel_deg, "[deg] to the east per row"),
+        ("CD2_1", pixel_deg, "[deg] to the north per column"),
+        ("CD2_2", 0.0, "[deg] to the north per row"),
+    ]
+
+
+def _on_plane(pixel_arcsec: float) -> Cards:
+    return [
+        ("CTYPE1", "LINEAR", "x of the plane: too far out for RA and Dec"),
+        ("CTYPE2", "LINEAR", "y of the plane"),
+        ("CUNIT1", "arcsec", "unit of x"),
+        ("CUNIT2", "arcsec", "unit of y"),
+        ("CRVAL1", 0.0, "[arcsec] x of the plane's pixel (0, 0)"),
+        ("CRVAL2", 0.0, "[arcsec] y of the plane's pixel (0, 0)"),
+        ("CD1_1", pixel_arcsec, "[arcsec] along x per column"),
+        ("CD1_2", 0.0, "[arcsec] along x per row"),
+        ("CD2_1", 0.0, "[arcsec] along y per column"),
+        ("CD2_2", pixel_arcsec, "[arcsec] along y per row"),
+    ]
 
 
 def numbers(place: Place) -> dict[str, float]:

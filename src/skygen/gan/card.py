@@ -2,18 +2,20 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import torch
+from pydantic import Discriminator as Discriminant
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from safetensors.torch import save as safetensors_of
+from torch import nn
 
 from skygen.files import read_json, write_atomically, write_json
 from skygen.gan.networks import Discriminator, Generator, GeneratorShape
-from skygen.gan.recipes import Recipe
+from skygen.gan.recipes import ConvolutionalRecipe
 from skygen.params import Section, Size, validate
-from skygen.process.generator import Process
+from skygen.process.generator import Process, ProcessShape
 from skygen.sky.conditions import BandConditions, Density
 from skygen.sky.stretch import Stretch
 
@@ -23,13 +25,6 @@ _REMEDY = "train it anew, or copy it again from where it was made"
 
 class BundleError(ValueError):
     """A folder is not a usable bundle; the message gives the file, the cause and what to do."""
-
-
-class ProcessShape(Section):
-    """What a process is made of."""
-
-    bands: int
-    reference: int
 
 
 class Card(Section):
@@ -45,13 +40,12 @@ class Card(Section):
     softening_nmgy: float
     limit_nmgy: float
     pixel_scale_arcsec: float
-    generator: GeneratorShape | ProcessShape
-    latents: Literal["normal", "uniform"]
-    psf_share: float | None  # of the kernel by which scenes are blurred; null where they are painted as seen
-    conditions: list[list[BandConditions]] | None  # fields with their bands, for scenes; null where noise is painted
-    require_source: bool = False
-    source_snr: float = 10.0
-    densities: list[Density] | None = None
+    generator: Annotated[GeneratorShape | ProcessShape, Discriminant("kind")]
+    latents: Literal["normal", "uniform"] | None  # null of a process
+    require_source: bool  # whether a tile of a process is one at which a source stands out, as of its tile set
+    source_snr: float  # by how much
+    conditions: list[list[BandConditions]] | None  # of fields by band, for scenes; null where noise is painted
+    densities: list[Density] | None  # of a process: of the fields of `conditions`
     iteration: int
     images_seen: int
     validation: dict[str, float]  # the metrics by which this checkpoint was chosen
@@ -67,7 +61,10 @@ class Card(Section):
 
 
 def load_generator(folder: Path) -> tuple[Card, Generator | Process]:
-    """The card and the generator in `folder`; raises `BundleError` for what is missing, damaged or does not fit."""
+    """The card and the generator in `folder`, a process in the card's bands.
+
+    Raises `BundleError` for what is missing, damaged or does not fit.
+    """
     for name in (WEIGHTS, CARD):
         if not (folder / name).is_file():
             raise BundleError(f"{folder / name}: missing; a bundle holds {WEIGHTS} and {CARD}")
@@ -75,13 +72,16 @@ def load_generator(folder: Path) -> tuple[Card, Generator | Process]:
         card = validate(Card, read_json(folder / CARD), str(folder / CARD))
     except ValueError as error:
         raise BundleError(f"{error}; {_REMEDY}") from error
-    generator: Generator | Process
-    if isinstance(card.generator, ProcessShape):
-        generator = Process(card.generator.bands, card.generator.reference)
-    else:
-        generator = Generator(card.generator)
+    generator = module_of(card.generator)
     _load_weights(generator, folder / WEIGHTS)
+    if isinstance(generator, Process) and isinstance(card.generator, ProcessShape):
+        generator = generator.in_bands([card.generator.bands.index(band) for band in card.bands])
     return card, generator.eval().requires_grad_(False)
+
+
+def module_of(shape: GeneratorShape | ProcessShape) -> Generator | Process:
+    """The generator of `shape`, with any weights."""
+    return Process.of(shape) if isinstance(shape, ProcessShape) else Generator(shape)
 
 
 def save(folder: Path, weights: Mapping[str, torch.Tensor], card: Card) -> None:
@@ -98,14 +98,19 @@ def save_weights(path: Path, weights: Mapping[str, torch.Tensor]) -> None:
 
 
 def load_discriminator(path: Path, card: Card) -> Discriminator:
-    """The discriminator that was trained with the bundle of `card`; raises `BundleError` where `path` is not it."""
-    row = validate(Recipe, card.row, str(path))
+    """The discriminator that was trained with the convolutional bundle of `card`.
+
+    Raises `BundleError` where `path` is not it.
+    """
+    row = validate(ConvolutionalRecipe, card.row, str(path))
+    if not isinstance(card.generator, GeneratorShape):
+        raise BundleError(f"{path}: no discriminator is kept beside a process")
     discriminator = Discriminator(card.size, len(card.bands), card.generator.width, row.norm, row.logit_slope)
     _load_weights(discriminator, path)
     return discriminator
 
 
-def _load_weights(network: Generator | Process | Discriminator, path: Path) -> None:
+def _load_weights(network: nn.Module, path: Path) -> None:
     try:
         network.load_state_dict(load_file(path))
     except (OSError, SafetensorError, RuntimeError) as error:

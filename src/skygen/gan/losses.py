@@ -1,4 +1,7 @@
-"""The losses of the games, and what keeps a discriminator smooth, as functions of logits [N]."""
+"""The losses of the games, and what keeps a discriminator smooth, as functions of logits [N].
+
+The relativistic loss takes pairs, or logits [N, 1] and [1, M], of which it makes all pairs.
+"""
 
 from collections.abc import Callable, Iterable
 
@@ -19,10 +22,10 @@ def discriminator_loss(recipe: Recipe, real: torch.Tensor, fake: torch.Tensor) -
     -mean log sigmoid(real - fake) over pairs (Jolicoeur-Martineau 2019, arXiv:1807.00734, table 1).
     """
     if recipe.loss == "jensen_shannon":
-        return softplus(-real).mean() + softplus(fake).mean()
+        return _mean(softplus(-real)) + _mean(softplus(fake))
     if recipe.loss == "relativistic":
-        return softplus(fake - real).mean()
-    return fake.mean() - real.mean()
+        return _mean(softplus(fake - real))
+    return _mean(fake) - _mean(real)
 
 
 def generator_loss(recipe: Recipe, fake: torch.Tensor, real: torch.Tensor | None = None) -> torch.Tensor:
@@ -33,20 +36,21 @@ def generator_loss(recipe: Recipe, fake: torch.Tensor, real: torch.Tensor | None
     the logits on real tiles too.
     """
     if recipe.loss == "wasserstein":
-        return -fake.mean()
+        return -_mean(fake)
     if recipe.loss == "relativistic":
         if real is None:
             raise ValueError("the relativistic loss compares pairs; give the logits on real tiles")
-        return softplus(real - fake).mean()
-    return -softplus(fake).mean() if recipe.saturating else softplus(-fake).mean()
+        return _mean(softplus(real - fake))
+    return -_mean(softplus(fake)) if recipe.saturating else _mean(softplus(-fake))
 
 
 def mean_square_slope(logits: torch.Tensor, tiles: torch.Tensor) -> torch.Tensor:
     """The mean over tiles of the squared gradient of each tile's logit by its pixels: ‖w‖² for a linear discriminator.
 
-    Half the weight times it is R1 at real tiles, R2 at fake ones (Mescheder et al. 2018, arXiv:1801.04406, eqs 9, 10).
+    Of several logits a tile, that of their sum over their number. Half the weight times it is R1 at real tiles, R2 at
+    fake ones (Mescheder et al. 2018, arXiv:1801.04406, eqs 9, 10).
     """
-    return _gradients(logits, tiles).square().sum(1).mean()
+    return _mean(_gradients(logits, tiles).square().sum(1)) * (len(tiles) / max(len(logits), 1))
 
 
 def gradient_penalty(critic: Critic, real: torch.Tensor, fake: torch.Tensor, mix: torch.Tensor) -> torch.Tensor:
@@ -62,6 +66,11 @@ def gradient_penalty(critic: Critic, real: torch.Tensor, fake: torch.Tensor, mix
 def _gradients(logits: torch.Tensor, tiles: torch.Tensor) -> torch.Tensor:
     (gradients,) = torch.autograd.grad(logits.sum(), tiles, create_graph=True)
     return gradients.flatten(1)
+
+
+def _mean(values: torch.Tensor) -> torch.Tensor:
+    """Their mean; 0 of none, such as stamps of tiles that show no source."""
+    return values.mean() if values.numel() else values.sum()
 
 
 def clip_weights(discriminator: nn.Module, bound: float, clip_norm: bool) -> None:

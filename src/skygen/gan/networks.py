@@ -1,39 +1,49 @@
 """The generator and the discriminator: a strided convolutional pair (rows P2 and P3 of the paper's description).
 
-Both scale with `width`, the channels next to the image. The discriminator works on stretched tiles [N, bands, size,
-size] in [-1, 1]; what the generator's images are is the recipe's `skygen.gan.camera`.
+Both scale with `width`, the channels next to the image, and work on stretched tiles [N, bands, size, size] in [-1, 1].
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import pairwise
+from typing import Literal, NamedTuple
 
 import torch
 from torch import nn
 from torch.nn import functional
 
 from skygen.gan.dropout import discard
-from skygen.gan.recipes import Last, Norm
+from skygen.gan.recipes import ConvolutionalRecipe, Last, Norm
 from skygen.params import Section
 
 _FIRST = 4  # px, least side of the smallest feature map
 _LEAK = 0.2  # the paper's alpha
 _BATCH_NORM_MOMENTUM = 0.1
-SHARPNESS = 8.0  # of softplus: how fast it turns from 0 to a straight line
-DARK = 0.5  # softplus's offset
-BRIGHTEST = 1.4  # in stretched units: a pixel before the PSF may be brighter than any after it
 
 
 class GeneratorShape(Section):
     """What a generator is made of: enough to load its weights."""
 
+    kind: Literal["convolutional"]
     canvas: int  # px, side of its images
     bands: int
     width: int
     latent_size: int
     norm: Norm
     last: Last
-    colour_scale: float | None  # of what a band has of its own beside the light common to all; None: each by itself
+
+
+def generator_shape(recipe: ConvolutionalRecipe, size: int, bands: int, width: int) -> GeneratorShape:
+    """The generator of `recipe` for tiles of `size` px."""
+    return GeneratorShape(
+        kind="convolutional",
+        canvas=size,
+        bands=bands,
+        width=width,
+        latent_size=recipe.latent_size,
+        norm=recipe.norm,
+        last=recipe.last,
+    )
 
 
 def sides(canvas: int) -> list[int]:
@@ -54,10 +64,6 @@ def _norm(norm: Norm, channels: int) -> nn.Module:
     return nn.BatchNorm2d(channels, momentum=_BATCH_NORM_MOMENTUM) if norm == "batch" else nn.Identity()
 
 
-def _softplus(image: torch.Tensor) -> torch.Tensor:
-    return functional.softplus(image - DARK, beta=SHARPNESS).clamp(max=BRIGHTEST)
-
-
 def _softmax(image: torch.Tensor) -> torch.Tensor:
     """Softmax over the pixels of a band, times their number, less 1: so a band's mean is 0, and its least value -1."""
     pixels = image.flatten(2)
@@ -67,7 +73,6 @@ def _softmax(image: torch.Tensor) -> torch.Tensor:
 LAST: dict[Last, Callable[[torch.Tensor], torch.Tensor]] = {
     "tanh": torch.tanh,
     "relu": torch.relu,
-    "softplus": _softplus,
     "softmax": _softmax,
 }
 
@@ -76,7 +81,7 @@ class Generator(nn.Module):
     """Latents [N, latent_size] → images [N, bands, canvas, canvas], in the range of the last activation.
 
     Transposed convolutions; ReLU, after batch norm where there is any, on all but the last; the last activation at the
-    end: tanh in (-1, 1), relu at least 0, softplus in [0, 1.4], softmax with a mean of 0 a band.
+    end: tanh in (-1, 1), relu at least 0, softmax with a mean of 0 a band.
     """
 
     def __init__(self, shape: GeneratorShape) -> None:
@@ -87,20 +92,16 @@ class Generator(nn.Module):
             layers += [_norm(shape.norm, wide), nn.ReLU(inplace=True)]
             layers += [nn.ConvTranspose2d(wide, narrow, 4, 2, 1, bias=offsets)]
         layers += [_norm(shape.norm, channels[-1]), nn.ReLU(inplace=True)]
-        self.colour = shape.colour_scale if shape.bands > 1 else None
-        layers += [nn.ConvTranspose2d(channels[-1], shape.bands + (self.colour is not None), 4, 2, 1)]
+        layers += [nn.ConvTranspose2d(channels[-1], shape.bands, 4, 2, 1)]
         self.layers, self.last = nn.Sequential(*layers), LAST[shape.last]
 
     def forward(self, latents: torch.Tensor) -> torch.Tensor:
         """The images of the latents."""
-        images: torch.Tensor = self.layers(latents[:, :, None, None])
-        if self.colour is not None:
-            images = images[:, :1] + self.colour * images[:, 1:]
-        return self.last(images)
+        return self.last(self.layers(latents[:, :, None, None]))
 
 
 class Discriminator(nn.Module):
-    """Stretched tiles [N, bands, size, size] and a dropout rate → logits [N].
+    """Stretched tiles [N, bands, size, size] and a dropout rate → logits [N]; of larger tiles, those of their patches.
 
     Strided convolutions; after every one but the last: batch norm where there is any, Leaky-ReLU, dropout. The last
     layer's logit passes a Leaky-ReLU of slope `logit_slope` too, as the paper prints; a slope of 1 leaves it raw.
@@ -116,6 +117,11 @@ class Discriminator(nn.Module):
         self.last = nn.Conv2d(channels[-1], 1, sides(size)[0], 1, 0)
         self.logit_slope = logit_slope
 
+    @property
+    def judges(self) -> "Sequence[Judge]":
+        """The networks that it is made of: itself, which looks at whole tiles."""
+        return (Judge(self),)
+
     def forward(self, images: torch.Tensor, dropout: float) -> torch.Tensor:
         """Logits of the images; `dropout` counts in training mode alone."""
         features = images
@@ -123,6 +129,14 @@ class Discriminator(nn.Module):
             features = functional.leaky_relu(norm(convolution(features)), _LEAK)
             features = discard(features, dropout) if self.training else features
         return functional.leaky_relu(self.last(features).flatten(), self.logit_slope)
+
+
+class Judge(NamedTuple):
+    """One network of a discriminator, and what it looks at."""
+
+    network: Discriminator
+    look: Callable[[torch.Tensor], torch.Tensor] = lambda tiles: tiles  # tiles [N, ...] → what it sees [M, ...]
+    most_a_tile: int | None = None  # of what it sees; None: as many of each, so that real and fake ones make pairs
 
 
 def initialise(network: nn.Module, distribution: str, std: float | None, generator: torch.Generator) -> None:

@@ -12,35 +12,20 @@ from pydantic import Field, model_validator
 from skygen.params import ParamsError, Positive, Section, TrainingScale, validate
 
 Norm = Literal["batch", "none"]
-Last = Literal["tanh", "relu", "softplus", "softmax"]
+Last = Literal["tanh", "relu", "softmax"]
 PENALTY_WITHOUT_NORM = ("gradient_penalty", "r1_r2")  # of single tiles' gradients, which batch norm mixes
 
 
 class Recipe(Section):
-    """One way to train a generator."""
+    """One way to train a generator: what holds for generators of every kind."""
 
-    noise: Literal["none", "survey"]
-    """`none`: the generator paints tiles, noise and all, as in the paper. `survey`: it paints scenes free of noise, and
-    the noise of the survey is added before the discriminator looks (Bora et al. 2018, AmbientGAN)."""
-
-    psf_share: Annotated[float, Field(gt=0, le=1)] | None
-    """With survey noise: scenes are painted before the point-spread function, and blurred by one of this share of the
-    tile's own width; null paints them as they are seen."""
+    generator: Literal["convolutional", "process"]
+    """`convolutional`: a network paints tiles, noise and all, as in the paper. `process`: stars and galaxies at random
+    places, whose marks a network draws, are drawn as light; the noise of the survey is added before the discriminator
+    looks (Bora et al. 2018, AmbientGAN)."""
 
     softening_nmgy: Positive | None
     """Softening of the stretch through which this recipe's discriminator sees flux; null takes the tile set's."""
-
-    colour_scale: Annotated[float, Field(gt=0, le=1)] | None
-    """The generator paints the light common to all bands, and this much weaker what each band has of its own, so that a
-    source starts at one place in all of them; null paints each band by itself, as the paper does."""
-
-    last: Last
-    """The generator's last activation: the paper's table 3, tanh chosen there. softplus for scenes, which have no
-    negative flux."""
-
-    norm: Norm
-    """Batch norm after every convolution but the last, in both networks, as in the paper; or none (Huang et al. 2024,
-    arXiv:2501.05441)."""
 
     loss: Literal["jensen_shannon", "wasserstein", "relativistic"]
     """The game's value: the paper's eqs 1 and 6 to 8 (original GAN), or eqs 9 to 12 (earth mover's distance), or
@@ -80,6 +65,90 @@ class Recipe(Section):
     dropout_unit: Literal["iteration", "epoch"]
     """The unit of x in eq. 3, which the paper calls iterations: generator updates, or passes over the tiles."""
 
+    optimiser: Literal["sgd", "rmsprop", "adam", "adamax", "adagrad"]
+    """Of both networks: the paper's table 1, Adam chosen there."""
+
+    generator_lr: Positive
+    """The optimiser's step for the generator: slightly above the discriminator's, as the paper asks. DCGAN's order."""
+
+    discriminator_lr: Positive
+    """The optimiser's step for the discriminator: 2e-4 in DCGAN."""
+
+    lr_decay: Annotated[float, Field(gt=0, le=1)] | None
+    """The share of both steps that is left at the end of a training, to which they fall geometrically; null keeps them
+    as they are."""
+
+    beta1: Annotated[float, Field(ge=0, lt=1)]
+    """First decay of Adam and Adamax, momentum of SGD and RMSprop: 0.5 in DCGAN. Adagrad has none."""
+
+    beta2: Annotated[float, Field(ge=0, lt=1)]
+    """Second decay of Adam and Adamax, decay of RMSprop's mean square: 0.999."""
+
+    ema_half_life: Positive | None
+    """Images after which a generator's weights count half in the moving average that is kept and served; early in a
+    training it is shorter. null serves the weights themselves, as the paper does. Averaging calms the oscillation of
+    the game (Yazici et al. 2019, arXiv:1806.04498)."""
+
+    least_diversity: Annotated[float, Field(ge=0, lt=1)]
+    """Diversity of the validation's generated tiles below which a training counts as collapsed: real tiles have 1, one
+    tile repeated 0. Collapsed trainings of `gan` were measured at 0.14 and 0.15, those that recovered at 0.29 and more.
+    Of a process it is that of scenes without noise."""
+
+    on_trouble: Literal["stop", "warn"]
+    """What a training does that collapsed or diverged: it stops with an error, or is tagged and goes on. A loss that is
+    not finite always stops it."""
+
+    @property
+    def penalty_weights(self) -> tuple[float | None, ...]:
+        """The weight of the penalty for each network of the discriminator."""
+        return (self.penalty_weight,)
+
+    @property
+    def needs_real_tiles(self) -> bool:
+        """Whether the generator's loss compares fake tiles with real ones."""
+        return self.loss == "relativistic"
+
+    @model_validator(mode="after")
+    def _values_agree(self) -> Self:
+        if (self.clip is None) == (self.penalty == "clipping"):
+            raise ValueError(f"clip is {self.clip}, but it must be given for clipping and null otherwise")
+        if (self.penalty_weight is None) == (self.penalty in PENALTY_WITHOUT_NORM):
+            raise ValueError(
+                f"penalty_weight is {self.penalty_weight}, but it must be given for a gradient penalty and for R1 + R2 "
+                "and null otherwise"
+            )
+        if self.saturating and self.loss != "jensen_shannon":
+            raise ValueError("saturating is true, but only the Jensen-Shannon loss can saturate; set it to false")
+        if (self.dropout_k is None) == (self.dropout == "s_dropout"):
+            raise ValueError(f"dropout_k is {self.dropout_k}, but it must be given for s_dropout and null otherwise")
+        if self.dropout_k is not None and self.dropout_k > self.dropout_rate:
+            raise ValueError(f"dropout_k is {self.dropout_k}; above dropout_rate {self.dropout_rate} rates go negative")
+        return self
+
+    def at_scale(self, scale: TrainingScale) -> Self:
+        """The recipe as a scale runs it: dropout and clipping times the scale's factors."""
+        changes: dict[str, Any] = {
+            "dropout_rate": self.dropout_rate * scale.dropout_factor,
+        }
+        if self.dropout_k is not None:
+            changes["dropout_k"] = self.dropout_k * scale.dropout_factor
+        if self.clip is not None:
+            changes["clip"] = self.clip * scale.clip_factor
+        return self.model_copy(update=changes)
+
+
+class ConvolutionalRecipe(Recipe):
+    """One way to train a convolutional generator, which paints tiles, noise and all."""
+
+    generator: Literal["convolutional"]
+
+    last: Last
+    """The generator's last activation: the paper's table 3, tanh chosen there."""
+
+    norm: Norm
+    """Batch norm after every convolution but the last, in both networks, as in the paper; or none (Huang et al. 2024,
+    arXiv:2501.05441)."""
+
     init: Literal["normal", "uniform"]
     """Distribution of the initial weights: Gaussian in DCGAN, uniform in the paper (figs 4 and 5)."""
 
@@ -97,78 +166,66 @@ class Recipe(Section):
     """Negative slope of the Leaky-ReLU on the discriminator's last layer: 0.2 as printed in the paper; 1 leaves the
     logit raw."""
 
-    optimiser: Literal["sgd", "rmsprop", "adam", "adamax", "adagrad"]
-    """Of both networks: the paper's table 1, Adam chosen there."""
-
-    generator_lr: Positive
-    """The optimiser's step for the generator: slightly above the discriminator's, as the paper asks. DCGAN's order."""
-
-    discriminator_lr: Positive
-    """The optimiser's step for the discriminator: 2e-4 in DCGAN."""
-
-    beta1: Annotated[float, Field(ge=0, lt=1)]
-    """First decay of Adam and Adamax, momentum of SGD and RMSprop: 0.5 in DCGAN. Adagrad has none."""
-
-    beta2: Annotated[float, Field(ge=0, lt=1)]
-    """Second decay of Adam and Adamax, decay of RMSprop's mean square: 0.999."""
-
-    ema_half_life: Positive | None
-    """Images after which a generator's weights count half in the moving average that is kept and served; early in a
-    training it is shorter. null serves the weights themselves, as the paper does. Averaging calms the oscillation of
-    the game (Yazici et al. 2019, arXiv:1806.04498)."""
-
-    least_diversity: Annotated[float, Field(ge=0, lt=1)]
-    """Diversity of the validation's generated tiles below which a training counts as collapsed: real tiles have 1, one
-    tile repeated 0. Collapsed trainings of `gan` were measured at 0.14 and 0.15, those that recovered at 0.29 and more.
-    With survey noise it is that of scenes without noise, of which a good training came down to about 0.3."""
-
-    on_trouble: Literal["stop", "warn"]
-    """What a training does that collapsed or diverged: it stops with an error, or is tagged and goes on. A loss that is
-    not finite always stops it."""
-
-    @property
-    def needs_real_tiles(self) -> bool:
-        """Whether the generator's loss compares fake tiles with real ones."""
-        return self.loss == "relativistic"
-
     @model_validator(mode="after")
-    def _values_agree(self) -> Self:
-        if (self.clip is None) == (self.penalty == "clipping"):
-            raise ValueError(f"clip is {self.clip}, but it must be given for clipping and null otherwise")
-        if (self.penalty_weight is None) == (self.penalty in PENALTY_WITHOUT_NORM):
-            raise ValueError(
-                f"penalty_weight is {self.penalty_weight}, but it must be given for a gradient penalty and for R1 + R2 "
-                "and null otherwise"
-            )
+    def _norm_leaves_tiles_apart(self) -> Self:
         if self.penalty in PENALTY_WITHOUT_NORM and self.norm == "batch":
             raise ValueError(
                 f"penalty is {self.penalty}, of single tiles' gradients, but batch norm mixes the tiles of a batch; "
                 "set norm to none"
             )
-        if self.psf_share is not None and self.noise == "none":
-            raise ValueError(f"psf_share is {self.psf_share}, but only scenes are blurred; set noise to survey")
-        if self.saturating and self.loss != "jensen_shannon":
-            raise ValueError("saturating is true, but only the Jensen-Shannon loss can saturate; set it to false")
-        if (self.dropout_k is None) == (self.dropout == "s_dropout"):
-            raise ValueError(f"dropout_k is {self.dropout_k}, but it must be given for s_dropout and null otherwise")
-        if self.dropout_k is not None and self.dropout_k > self.dropout_rate:
-            raise ValueError(f"dropout_k is {self.dropout_k}; above dropout_rate {self.dropout_rate} rates go negative")
         return self
 
-    def at_scale(self, scale: TrainingScale) -> "Recipe":
-        """The recipe as a scale runs it: dropout and clipping times the scale's factors."""
-        changes: dict[str, Any] = {
-            "dropout_rate": self.dropout_rate * scale.dropout_factor,
-        }
-        if self.dropout_k is not None:
-            changes["dropout_k"] = self.dropout_k * scale.dropout_factor
-        if self.clip is not None:
-            changes["clip"] = self.clip * scale.clip_factor
-        return self.model_copy(update=changes)
+
+class ProcessRecipe(Recipe):
+    """One way to train a process, against two networks: one looks at patches of tiles, one at stamps around peaks.
+
+    Its row leaves out what a process has no choice of: the fields that have a value here.
+    """
+
+    generator: Literal["process"]
+    penalty: Literal["none", "r1_r2"]
+    saturating: Literal[False] = False
+    clip: None = None
+    clip_norm: Literal[False] = False
+    dropout: Literal["none"] = "none"
+    dropout_rate: Annotated[float, Field(ge=0, le=0)] = 0.0
+    dropout_k: None = None
+    dropout_unit: Literal["iteration"] = "iteration"
+
+    stamp_penalty_weight: Positive | None
+    """R1 and R2 of the network that looks at stamps; `penalty_weight` is that of the one that looks at patches."""
+
+    stamps_a_tile: Annotated[int, Field(ge=1)]
+    """Stamps at most that are cut from a tile, around its highest peaks."""
+
+    @property
+    def penalty_weights(self) -> tuple[float | None, ...]:
+        """The weights for patches and for stamps."""
+        return self.penalty_weight, self.stamp_penalty_weight
+
+    @model_validator(mode="after")
+    def _stamps_are_penalised_as_patches_are(self) -> Self:
+        if (self.stamp_penalty_weight is None) != (self.penalty_weight is None):
+            raise ValueError(
+                f"stamp_penalty_weight is {self.stamp_penalty_weight} and penalty_weight {self.penalty_weight}, but "
+                "both must be given for R1 + R2 and null otherwise"
+            )
+        return self
+
+
+_KINDS: dict[object, type[Recipe]] = {"convolutional": ConvolutionalRecipe, "process": ProcessRecipe}
+
+
+def read_recipe(row: Mapping[str, Any], where: str) -> Recipe:
+    """The typed form of a row; raises `ParamsError` that names the key, its place prefixed by `where`."""
+    kind = row.get("generator")
+    if "generator" in row and not (isinstance(kind, str) and kind in _KINDS):
+        raise ParamsError(f"{where}: generator = {kind!r}: it must be one of {', '.join(map(str, _KINDS))}")
+    return validate(_KINDS[row.get("generator", "convolutional")], row, where)
 
 
 def read_recipes(rows: Mapping[str, Mapping[str, Any]]) -> dict[str, Recipe]:
     """The typed recipes of params.yaml's section `recipes`; raises `ParamsError` that names the row and the key."""
     if not rows:
         raise ParamsError("recipes: empty; give at least one row, such as gan")
-    return {name: validate(Recipe, row, f"recipes.{name}") for name, row in rows.items()}
+    return {name: read_recipe(row, f"recipes.{name}") for name, row in rows.items()}

@@ -1,52 +1,162 @@
-"""The generator that the game trains: two marked Poisson processes, drawn as light."""
+"""The generator that the game trains: two marked Poisson processes, drawn as light.
+
+A scene is a function of what chance decided (`Scatter`) and of the weights, differentiable in all of these: a point of
+the processes has a rank, the number of objects of its class that are brighter, which is uniform (so are the points of
+any Poisson process in its own mean), and the law turns ranks into magnitudes.
+"""
+
+from collections.abc import Sequence
+from copy import deepcopy
+from typing import Literal, NamedTuple, Self
 
 import torch
 from torch import nn
 
+from skygen.params import Section
 from skygen.process.law import GALAXY, STAR, CountsLaw
 from skygen.process.light import Canvas, draw
 from skygen.process.marks import GALAXY_NORMALS, STAR_NORMALS, Marks
-from skygen.process.objects import ARCMIN2_A_PX, FAINT_MAG, Objects, flux_nmgy
+from skygen.process.objects import ARCMIN2_A_PX, BRIGHT_MAG, FAINT_MAG, Objects, flux_nmgy
+
+# From which magnitude to which in r, and how far outside a tile objects are: bright ones reach in from farther.
+LEVELS = ((BRIGHT_MAG, 17.0, 96), (17.0, FAINT_MAG, 20))
+LEAST_NMGY = 0.002  # light a pixel that may be left out: under a tenth of the survey's noise
+REFERENCE = "r"
+
+
+class ProcessShape(Section):
+    """What a process is made of: enough to load its weights."""
+
+    kind: Literal["process"]
+    bands: list[str]  # of its network of marks, in order
+
+
+class Points(NamedTuple):
+    """The random numbers of n objects of one class."""
+
+    tile: torch.Tensor  # [n] on which canvas each lies
+    x: torch.Tensor  # [n] px
+    y: torch.Tensor  # [n] px
+    rank: torch.Tensor  # [n] objects of the class that are brighter, where one is brighter than r = 20.5
+    angle: torch.Tensor  # [n]
+    normals: torch.Tensor  # [n, k] standard normal, of which the network makes marks
+
+    def of_tiles(self, share: slice) -> Self:
+        """Those on canvases `share`, which count from 0 then."""
+        inside = (self.tile >= share.start) & (self.tile < share.stop)
+        return type(self)(*(part[inside] for part in self))._replace(tile=self.tile[inside] - share.start)
+
+    def to(self, device: torch.device) -> Self:
+        """The same on `device`."""
+        return type(self)(*(part.to(device) for part in self))
+
+
+class Scatter(NamedTuple):
+    """All that chance decides of scenes of `side` px, and the PSF [tiles, bands] through which they are seen."""
+
+    stars: Points
+    galaxies: Points
+    psf_fwhm_px: torch.Tensor
+    side: int
+
+    def to(self, device: torch.device) -> Self:
+        """The same on `device`."""
+        return type(self)(self.stars.to(device), self.galaxies.to(device), self.psf_fwhm_px.to(device), self.side)
 
 
 class Process(nn.Module):
-    """Law of counts, networks of marks, and the light of undetected objects that sky subtraction takes away."""
+    """Law of counts, networks of marks, and the mean light of undetected objects that sky subtraction takes away.
+
+    That light is no weight: no gradient says as much of it as the median of a tile (`skygen.training.steering`).
+    """
+
+    background_nmgy: torch.Tensor
 
     def __init__(self, bands: int, reference: int) -> None:
         super().__init__()
         self.law, self.marks = CountsLaw(), Marks(bands, reference)
-        self.background_nmgy = nn.Parameter(torch.zeros(bands))
+        self.register_buffer("background_nmgy", torch.zeros(bands))
         self.bands = bands
 
-    def scatter(self, density: torch.Tensor, side: int, margin: int, rng: torch.Generator) -> tuple[Objects, torch.Tensor]:
-        """Objects on canvases of `side` px and `margin` around, for densities [tiles, 2]; and each one's canvas."""
-        area = (side + 2 * margin) ** 2 * ARCMIN2_A_PX
-        parts, tiles = [], []
-        for kind in (STAR, GALAXY):
-            mean = density[:, kind] * area * self.law.number(FAINT_MAG)[kind].detach()
-            number = torch.poisson(mean, generator=rng).long()
-            tile = torch.repeat_interleave(torch.arange(len(density)), number)
-            n = len(tile)
-            place = torch.rand(2, n, generator=rng) * (side + 2 * margin) - margin - 0.5
-            magnitude = self.law.magnitudes(torch.rand(n, generator=rng), kind)
-            angle = torch.rand(n, generator=rng) * torch.pi
-            if kind == STAR:
-                colours = self.marks.star_colours(magnitude, torch.randn(n, STAR_NORMALS, generator=rng))
-                radius, ratio, bulge = torch.zeros(n), torch.ones(n), torch.zeros(n)
-            else:
-                colours, radius, ratio, bulge = self.marks.galaxy_marks(
-                    magnitude, torch.randn(n, GALAXY_NORMALS, generator=rng)
-                )
-            flux = flux_nmgy(self.marks.magnitudes(magnitude, colours))
-            kinds = torch.full((n,), kind == GALAXY)
-            parts.append(Objects(kinds, place[0], place[1], flux, radius, ratio, bulge, angle))
-            tiles.append(tile)
-        return Objects(*(torch.cat(both) for both in zip(*parts, strict=True))), torch.cat(tiles)
+    @classmethod
+    def of(cls, shape: ProcessShape) -> Self:
+        """The process of `shape`."""
+        return cls(len(shape.bands), shape.bands.index(REFERENCE))
 
-    def forward(
-        self, density: torch.Tensor, psf_fwhm_px: torch.Tensor, side: int, rng: torch.Generator, margin: int = 16
-    ) -> torch.Tensor:
-        """Scenes [tiles, bands, side, side] in nmgy."""
-        objects, tile = self.scatter(density, side, margin, rng)
-        canvas = Canvas(len(density), self.bands, side, side)
-        return draw(objects, tile, psf_fwhm_px, canvas, 0.002) - self.background_nmgy[:, None, None]
+    def in_bands(self, indices: Sequence[int]) -> Self:
+        """The same sky in some of its bands, or in another order."""
+        some = deepcopy(self)
+        some.marks.drawn = [self.marks.drawn[index] for index in indices]
+        some.background_nmgy = self.background_nmgy[list(indices)].clone()
+        some.bands = len(indices)
+        return some
+
+    def scatter(
+        self,
+        density: torch.Tensor,
+        psf_fwhm_px: torch.Tensor,
+        side: int,
+        rng: torch.Generator,
+        share: slice | None = None,
+    ) -> Scatter:
+        """What `rng` decides of tiles of densities [tiles, 2] an arcmin² and PSF [tiles, bands]; of those of `share`.
+
+        The numbers of all tiles are drawn whatever `share` says.
+        """
+        share = slice(0, len(density)) if share is None else share
+        stars, galaxies = (self._points(kind, density[:, kind], side, rng).of_tiles(share) for kind in (STAR, GALAXY))
+        return Scatter(stars, galaxies, psf_fwhm_px[share], side)
+
+    def forward(self, scatter: Scatter) -> torch.Tensor:
+        """Scenes [tiles, bands, side, side] in nmgy, without noise."""
+        objects = self.objects(scatter)
+        tile = torch.cat([scatter.stars.tile, scatter.galaxies.tile])
+        canvas = Canvas(len(scatter.psf_fwhm_px), self.bands, scatter.side, scatter.side)
+        return draw(objects, tile, scatter.psf_fwhm_px, canvas, LEAST_NMGY) - self.background_nmgy[:, None, None]
+
+    def objects(self, scatter: Scatter) -> Objects:
+        """The objects, stars first."""
+        stars, galaxies = scatter.stars, scatter.galaxies
+        of_stars, of_galaxies = self._magnitudes(stars.rank, STAR), self._magnitudes(galaxies.rank, GALAXY)
+        colours = self.marks.star_colours(of_stars, stars.normals)
+        galaxy_colours, radius, ratio, bulge = self.marks.galaxy_marks(of_galaxies, galaxies.normals)
+        points = radius.new_zeros(len(stars.rank))
+        magnitudes = self.marks.magnitudes(torch.cat([of_stars, of_galaxies]), torch.cat([colours, galaxy_colours]))
+        return Objects(
+            is_galaxy=torch.arange(len(magnitudes), device=radius.device) >= len(points),
+            x=torch.cat([stars.x, galaxies.x]),
+            y=torch.cat([stars.y, galaxies.y]),
+            flux_nmgy=flux_nmgy(magnitudes),
+            radius_px=torch.cat([points, radius]),
+            axis_ratio=torch.cat([points + 1, ratio]),
+            bulge_share=torch.cat([points, bulge]),
+            angle=torch.cat([stars.angle, galaxies.angle]),
+        )
+
+    def _magnitudes(self, rank: torch.Tensor, kind: int) -> torch.Tensor:
+        """Magnitudes in r by ranks: they move with the law where this gets steeper, and stay where it only goes on."""
+        whole = self.law.number(FAINT_MAG)[kind]
+        return self.law.magnitudes(rank / whole, kind)
+
+    def _points(self, kind: int, density: torch.Tensor, side: int, rng: torch.Generator) -> Points:
+        parts = [self._level(kind, density, side, *level, rng) for level in LEVELS]
+        return Points(*(torch.cat(both) for both in zip(*parts, strict=True)))
+
+    def _level(
+        self,
+        kind: int,
+        density: torch.Tensor,
+        side: int,
+        bright: float,
+        faint: float,
+        margin: int,
+        rng: torch.Generator,
+    ) -> Points:
+        least, most = (self.law.number(limit)[kind].detach().cpu() for limit in (bright, faint))
+        width = side + 2 * margin
+        number = torch.poisson(density * (most - least) * width**2 * ARCMIN2_A_PX, generator=rng).long()
+        tile = torch.repeat_interleave(number)
+        uniform = torch.rand(4, len(tile), generator=rng)
+        x, y = uniform[:2] * width - margin - 0.5
+        normals = torch.randn(len(tile), (STAR_NORMALS, GALAXY_NORMALS)[kind], generator=rng)
+        return Points(tile, x, y, least + uniform[2] * (most - least), uniform[3] * torch.pi, normals)

@@ -37,6 +37,7 @@ class Marks(nn.Module):
     def __init__(self, bands: int, reference: int) -> None:
         super().__init__()
         self.bands, self.reference = bands, reference
+        self.drawn = list(range(bands))  # of which magnitudes are given
         self.stars = _network(1 + STAR_NORMALS, bands - 1)
         self.galaxies = _network(1 + GALAXY_NORMALS, bands - 1 + 3)
 
@@ -60,8 +61,20 @@ class Marks(nn.Module):
         )
 
     def magnitudes(self, magnitude: torch.Tensor, colours: torch.Tensor) -> torch.Tensor:
-        """Magnitudes [n, bands] in all bands from those in r and colours [n, bands - 1] of neighbouring bands."""
+        """Magnitudes [n, drawn bands] from those in r and colours [n, bands - 1] of neighbouring bands."""
         before, after = colours[:, : self.reference], colours[:, self.reference :]
         bluer = magnitude[:, None] + before.flip(-1).cumsum(-1).flip(-1)
         redder = magnitude[:, None] - after.cumsum(-1)
-        return torch.cat([bluer, magnitude[:, None], redder], -1)
+        return torch.cat([bluer, magnitude[:, None], redder], -1)[:, self.drawn]
+
+    def initialise(self, rng: torch.Generator) -> None:
+        """Draw the first weights: of every output the values have a standard deviation near 1, so that objects differ.
+
+        With torch's own (0.2) all began alike, and colours and shapes were learned no further apart than fields are.
+        """
+        for network in (self.stars, self.galaxies):
+            layers = [layer for layer in network if isinstance(layer, nn.Linear)]
+            for layer in layers:
+                gain = 2 / (1 + _LEAK**2) if layer is not layers[-1] else 1.0
+                nn.init.normal_(layer.weight, 0.0, (gain / layer.in_features) ** 0.5, generator=rng)
+                nn.init.zeros_(layer.bias)

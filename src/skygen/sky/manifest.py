@@ -31,7 +31,7 @@ class FramesError(ValueError):
 
 
 class FrameRow(Section):
-    """A frame: its file, the sky that it shows, where it comes from, its noise, calibration and sharpness."""
+    """A frame: its file, the sky that it shows and how dense, where it comes from, noise, calibration and sharpness."""
 
     name: str
     sha256: str
@@ -49,6 +49,8 @@ class FrameRow(Section):
     gain_e_per_count: float
     psf_fwhm_arcsec: float
     psf_stars: int  # by which the PSF was measured
+    stars_arcmin2: float  # of the field, brighter than r = 20.5
+    galaxies_arcmin2: float
 
     @property
     def field_id(self) -> FieldId:
@@ -147,6 +149,8 @@ def describe(path: Path, frame: Frame, origin: str, inspection: Inspection) -> F
         gain_e_per_count=gain_e_per_count(identity, frame.band),
         psf_fwhm_arcsec=inspection.psf_fwhm_arcsec[frame.band],
         psf_stars=inspection.psf_stars[frame.band],
+        stars_arcmin2=inspection.density.stars,
+        galaxies_arcmin2=inspection.density.galaxies,
     )
 
 

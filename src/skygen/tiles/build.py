@@ -10,11 +10,11 @@ from typing import NamedTuple
 
 from skygen.files import resume_folder, sha256_file, sha256_folder
 from skygen.params import TileSetParams, TilesScale
-from skygen.sky.conditions import BandConditions
+from skygen.sky.conditions import BandConditions, Density
 from skygen.sky.field import FieldId, sources_name
 from skygen.sky.frame import PIXEL_SCALE_ARCSEC, SHAPE
 from skygen.sky.manifest import FrameRow, Manifest
-from skygen.sky.readout import HALVES, Half, readout
+from skygen.sky.readout import HALVES, Half, field_of, readout
 from skygen.tiles.cut import REFERENCE, grid_count
 from skygen.tiles.manifest import MANIFEST, FieldReport, ShardReport, manifest_schema, merge_parts
 from skygen.tiles.plan import plan_shards
@@ -149,6 +149,7 @@ def _card(
     halves = {readout(field, half): (of_bands, half) for field, of_bands in known.items() for half in HALVES}
     held = [name for of_split in shards.values() for shard in of_split for name in shard.readouts]
     conditions = {name: _conditions(*halves[name]) for name in held}
+    densities = {field_of(name): _density(halves[name][0][REFERENCE]) for name in held}
     return TileSetCard(
         name=name,
         size=tile_set.size,
@@ -161,8 +162,9 @@ def _card(
         left_out={cause: [str(field) for field in fields] for cause, fields in left_out.items()},
         survival={split: _survival(report for report in reports if report.split == split) for split in SPLITS},
         conditions=conditions,
+        densities=densities,
         shards=shards,
-        data_hash=data_hash(shards, conditions),
+        data_hash=data_hash(shards, conditions, densities),
     )
 
 
@@ -175,6 +177,10 @@ def _conditions(of_bands: Mapping[str, FrameRow], half: Half) -> list[BandCondit
         )
         for row in of_bands.values()
     ]
+
+
+def _density(row: FrameRow) -> Density:
+    return Density(stars=row.stars_arcmin2, galaxies=row.galaxies_arcmin2)
 
 
 def _survival(reports: Iterable[ShardReport]) -> Survival:

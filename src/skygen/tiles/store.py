@@ -14,7 +14,7 @@ from pydantic import model_validator
 
 from skygen.files import read_json
 from skygen.params import Section, validate
-from skygen.sky.conditions import BandConditions
+from skygen.sky.conditions import BandConditions, Density
 from skygen.sky.readout import field_of
 from skygen.sky.stretch import Stretch
 
@@ -73,8 +73,9 @@ class TileSetCard(Section):
     left_out: dict[str, list[str]]  # fields in no split, by cause
     survival: dict[Split, Survival]
     conditions: dict[str, list[BandConditions]]  # of every readout that gave tiles, in the order of `bands`
+    densities: dict[str, Density]  # of every field that gave tiles
     shards: dict[Split, list[Shard]]
-    data_hash: str  # SHA-256 over the shards' hashes and the conditions
+    data_hash: str  # SHA-256 over the shards' hashes, the conditions and the densities
 
     @property
     def stretch(self) -> Stretch:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skygen.files import sha256_file, write_atomically, write_json
-from skygen.sky.conditions import BandConditions
+from skygen.sky.conditions import BandConditions, Density
 from skygen.tiles.store import CARD, SPLITS, Shard, Split, TileSetCard
 
 
@@ -68,11 +68,16 @@ def describe_shard(path: Path, readouts: Mapping[str, int]) -> Shard:
     return Shard(name=path.name, tiles=sum(readouts.values()), readouts=dict(readouts), sha256=sha256_file(path))
 
 
-def data_hash(shards: Mapping[Split, Sequence[Shard]], conditions: Mapping[str, Sequence[BandConditions]]) -> str:
-    """The SHA-256 over the hashes of all shards, in the order of splits and shards, and over the conditions."""
+def data_hash(
+    shards: Mapping[Split, Sequence[Shard]],
+    conditions: Mapping[str, Sequence[BandConditions]],
+    densities: Mapping[str, Density],
+) -> str:
+    """The SHA-256 over the hashes of all shards, in the order of splits and shards, over conditions and densities."""
     hashes = [shard.sha256 for split in SPLITS for shard in shards[split]]
     measured = [(readout, [band.model_dump() for band in bands]) for readout, bands in conditions.items()]
-    return hashlib.sha256(json.dumps([hashes, measured]).encode()).hexdigest()
+    dense = [(field, density.model_dump()) for field, density in densities.items()]
+    return hashlib.sha256(json.dumps([hashes, measured, dense]).encode()).hexdigest()
 
 
 def write_card(folder: Path, card: TileSetCard) -> None:

@@ -6,30 +6,31 @@ that on one, to rounding. Dropout alone differs, which each draws for its own ti
 
 import numpy as np
 import torch
+from torch import nn
 
-from skygen.gan.camera import Camera, Conditions, Sky
+from skygen.gan.camera import Conditions, Sky
 from skygen.gan.latents import draw_latents
-from skygen.gan.recipes import Recipe
+from skygen.gan.recipes import ConvolutionalRecipe, Recipe
+from skygen.process.generator import Process, Scatter
+from skygen.sky.readout import field_of
 from skygen.tiles.dataset import TileDataset, draw_batch
 from skygen.tiles.store import TileStore
-from skygen.training.distributed import ALONE, Team
-from skygen.training.step import Draws
+from skygen.training.step import Draws, Players
 
 
 class Batches:
     """The training tiles and the conditions they were taken under, to draw this process's share of a batch from."""
 
-    def __init__(
-        self, recipe: Recipe, store: TileStore, camera: Camera, batch: int, device: torch.device, team: Team = ALONE
-    ) -> None:
+    def __init__(self, recipe: Recipe, store: TileStore, players: Players, batch: int, device: torch.device) -> None:
         """Raises `ValueError` where `batch` tiles cannot be shared out evenly."""
         split, card = store.split("train"), store.card
         self.tiles = TileDataset(split)
         self.batch = batch
-        self._recipe, self._camera, self._device = recipe, camera, device
-        self._share = team.share(batch)
+        self._recipe, self._players, self._device = recipe, players, device
+        self._share = players.team.share(batch)
         self._shape = (len(card.bands), card.size, card.size)
-        self._conditions = Conditions.of_fields(list(card.conditions.values()), card.pixel_scale_arcsec)
+        densities = [card.densities[field_of(readout)] for readout in card.conditions]
+        self._conditions = Conditions.of_fields(list(card.conditions.values()), card.pixel_scale_arcsec, densities)
         rows = {readout: row for row, readout in enumerate(card.conditions)}
         self._rows = torch.tensor([rows[readout] for readout in split.readouts()])
 
@@ -39,17 +40,29 @@ class Batches:
         tiles = None
         if real:
             flux = draw_batch(self.tiles, batch, rng, share).to(self._device)
-            tiles = self._camera.stretch.stretch(flux)
-        latents = draw_latents(recipe.latents, batch, recipe.latent_size, rng)[share].to(self._device)
-        sky = self._sky(rng) if self._camera.noise else None
+            tiles = self._players.camera.stretch.stretch(flux)
+        latents, sky = self._painted(rng)
         mix = torch.rand(batch, generator=rng)[share] if recipe.penalty == "gradient_penalty" else None
-        return Draws(tiles, latents, sky, None if mix is None else mix.to(self._device))
+        return Draws(tiles, latents.to(self._device), sky, None if mix is None else mix.to(self._device))
 
-    def _sky(self, rng: torch.Generator) -> Sky:
-        """The conditions of random training tiles, and noise."""
-        rows = self._rows[torch.randint(len(self._rows), (self.batch,), generator=rng)[self._share]]
-        draws = torch.randn(self.batch, *self._shape, generator=rng)[self._share]
-        return Sky(self._conditions.take(rows), draws).to(self._device)
+    def _painted(self, rng: torch.Generator) -> tuple[torch.Tensor | Scatter, Sky | None]:
+        """What the generator takes; of a process under the conditions of random training tiles, and with noise."""
+        recipe, share = self._recipe, self._share
+        if isinstance(recipe, ConvolutionalRecipe):
+            return draw_latents(recipe.latents, self.batch, recipe.latent_size, rng)[share], None
+        rows = self._rows[torch.randint(len(self._rows), (self.batch,), generator=rng)]
+        scatter = scattered(self._players.generator, self._conditions.take(rows), self._shape[-1], rng, share)
+        draws = torch.randn(self.batch, *self._shape, generator=rng)[share]
+        return scatter, Sky(self._conditions.take(rows[share]), draws).to(self._device)
+
+
+def scattered(
+    generator: nn.Module, conditions: Conditions, side: int, rng: torch.Generator, share: slice | None = None
+) -> Scatter:
+    """What `rng` decides of a process's tiles of `side` px under `conditions`; of those of `share`."""
+    if not isinstance(generator, Process) or conditions.density is None:
+        raise ValueError("only a process is scattered, by the densities of its tiles' fields")
+    return generator.scatter(conditions.density, conditions.psf_fwhm_px, side, rng, share)
 
 
 def iteration_rng(seed: int, images_seen: int, rank: int = 0) -> torch.Generator:

@@ -73,6 +73,27 @@ class Team:
         distributed.all_reduce(total)
         return total / self.size
 
+    def gather(self, values: torch.Tensor, most: int) -> torch.Tensor:
+        """All processes' `values`, `most` of each at most, for a loss of them all that each of them computes.
+
+        Its own carry gradient: `size` times theirs, so that the mean over the processes is the loss's own.
+        """
+        if self.size == 1:
+            return values
+        sent = values.new_zeros(self.size, 1 + most)
+        sent[self.rank, 0], sent[self.rank, 1 : 1 + len(values)] = len(values), values.detach()
+        distributed.all_reduce(sent)
+        own = values.detach() + self.size * (values - values.detach())
+        parts = [row[1 : 1 + int(row[0])] for row in sent]
+        return torch.cat([*parts[: self.rank], own, *parts[self.rank + 1 :]])
+
+    def weights(self, *counts: int) -> list[float]:
+        """What means over so many of this process's weigh in those over all processes': 1 where shares are equal."""
+        if self.size == 1:
+            return [1.0] * len(counts)
+        means = self.mean(torch.tensor(counts, dtype=torch.float32))
+        return [count / max(float(mean), 1 / self.size) for count, mean in zip(counts, means, strict=True)]
+
     def any(self, flag: bool) -> bool:
         """Whether any process says so."""
         if self.size == 1:

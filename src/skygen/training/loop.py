@@ -20,7 +20,15 @@ from skygen.training.collapse import troubles
 from skygen.training.distributed import ALONE, Team
 from skygen.training.measurements import Log, Measurements
 from skygen.training.shutdown import requests_to_end
-from skygen.training.state import State, configuration_of, new_state, not_finite, restore_state, save_state
+from skygen.training.state import (
+    State,
+    configuration_of,
+    new_state,
+    not_finite,
+    restore_state,
+    save_state,
+    set_steps,
+)
 from skygen.training.step import average_weights, ema_decay, update_discriminator, update_generator
 
 LOOK_EVERY = 50  # iterations between two looks at the losses, for each of which a GPU must be waited for
@@ -57,7 +65,7 @@ def train(
         mend(checkpoint)
     team.barrier()
     restore_state(checkpoint, state, configuration)
-    batches = Batches(recipe, store, state.players.camera, scale.batch, device, team)
+    batches = Batches(recipe, store, state.players, scale.batch, device)
     measurements = Measurements(recipe, store, state, device, log) if team.writes and log else None
     _Training(recipe, scale, seed, state, batches, measurements, checkpoint, configuration, team).run()
     return state
@@ -121,6 +129,7 @@ class _Training:
     def _iterate(self) -> None:
         recipe, state = self.recipe, self.state
         rng = iteration_rng(self.seed, state.images_seen, self.team.rank)
+        set_steps(state.players, recipe, state.iteration / self.scale.iterations)
         self.dropout = dropout_rate(recipe, state.iteration, state.images_seen, len(self.batches.tiles))
         self.unlooked.append(iterate(state, recipe, self.batches, rng, self.dropout))
 

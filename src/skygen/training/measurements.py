@@ -45,13 +45,13 @@ class Measurements:
         The speed is reported alone: the history of a training that was interrupted is that of one that was not.
         """
         state = self._state
-        fake = self._validation.draw(state.ema_generator)
-        values = {**losses, **self._validation.measure(fake), **self._validation.watch(state.ema_generator)}
+        drawn = self._validation.draw(state.ema_generator)
+        values = {**losses, **self._validation.measure(drawn)}
         row = {"images_seen": float(state.images_seen), "iteration": float(state.iteration), **values}
         found = troubles([*state.history, row], self._least_diversity)
         state.history.append(row | {name: float(name in found) for name in TROUBLES})
         self._keep_the_best()
-        self._report(fake)
+        self._report(drawn.flux)
         for name, sentence in found.items():
             if not any(earlier[name] for earlier in state.history[:-1]):  # once is enough
                 self.log.tag(name, sentence)

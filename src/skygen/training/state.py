@@ -16,17 +16,21 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
-from skygen.gan.camera import camera_of, generator_shape
-from skygen.gan.networks import Discriminator, Generator, initialise
-from skygen.gan.recipes import Recipe
+from skygen.gan.camera import camera_of
+from skygen.gan.judges import Judges
+from skygen.gan.networks import Discriminator, Generator, GeneratorShape, generator_shape, initialise
+from skygen.gan.recipes import ConvolutionalRecipe, ProcessRecipe, Recipe
 from skygen.params import TrainingScale
+from skygen.process.generator import REFERENCE, Process, ProcessShape
+from skygen.sky.stretch import Stretch
 from skygen.tiles.store import TileSetCard
 from skygen.training.checkpoints import read_newest, write_checkpoint
 from skygen.training.distributed import ALONE, Team
+from skygen.training.steering import steering_of
 from skygen.training.step import Players
 
 Weights = dict[str, torch.Tensor]
-_PLAYERS = ("generator", "discriminator", "generator_optimiser", "discriminator_optimiser")
+_PLAYERS = ("generator", "discriminator", "generator_optimiser", "discriminator_optimiser", "steering")
 
 
 @dataclass
@@ -45,7 +49,9 @@ class State:
     """The players, how far they are, the history of measurements and the best checkpoint so far."""
 
     players: Players
-    ema_generator: Generator  # what is measured, kept and served; the players' own generator where nothing is averaged
+    ema_generator: (
+        Generator | Process
+    )  # what is measured, kept and served; the players' own generator where nothing is averaged
     iteration: int = 0
     images_seen: int = 0
     history: list[dict[str, float]] = field(default_factory=list)
@@ -56,22 +62,55 @@ def new_state(
     recipe: Recipe, card: TileSetCard, width: int, seed: int, device: torch.device, team: Team = ALONE
 ) -> State:
     """The state before the first iteration: weights drawn by the recipe's rule from `seed`, on `device`."""
-    rng = torch.Generator().manual_seed(seed)
-    generator = Generator(generator_shape(recipe, card.size, len(card.bands), width))
-    discriminator = Discriminator(card.size, len(card.bands), width, recipe.norm, recipe.logit_slope)
-    for network in (generator, discriminator):
-        initialise(network, recipe.init, recipe.init_std, rng)
-        network.to(device)
-    generator, discriminator = team.synchronised(generator), team.synchronised(discriminator)
+    camera, rng = camera_of(recipe, card.stretch), torch.Generator().manual_seed(seed)
+    generator, discriminator = _networks(recipe, card, width, camera.stretch, rng)
+    generator, discriminator = team.synchronised(generator.to(device)), team.synchronised(discriminator.to(device))
     players = Players(
         generator,
         discriminator,
         make_optimiser(recipe, generator.parameters(), recipe.generator_lr),
         make_optimiser(recipe, discriminator.parameters(), recipe.discriminator_lr),
-        camera_of(recipe, card.stretch),
+        camera,
         team,
+        steering_of(generator, discriminator, camera.stretch),
     )
     return State(players, generator if recipe.ema_half_life is None else deepcopy(generator))
+
+
+def _networks(
+    recipe: Recipe, card: TileSetCard, width: int, stretch: Stretch, rng: torch.Generator
+) -> tuple[Generator | Process, Discriminator | Judges]:
+    """The generator and the discriminator of a recipe, with their first weights."""
+    if isinstance(recipe, ConvolutionalRecipe):
+        generator = Generator(generator_shape(recipe, card.size, len(card.bands), width))
+        discriminator = Discriminator(card.size, len(card.bands), width, recipe.norm, recipe.logit_slope)
+        for network in (generator, discriminator):
+            initialise(network, recipe.init, recipe.init_std, rng)
+        return generator, discriminator
+    if not isinstance(recipe, ProcessRecipe):
+        raise TypeError(f"{type(recipe).__name__} is a recipe of no kind; read it by read_recipe")
+    bands, reference = len(card.bands), card.bands.index(REFERENCE)
+    process = Process(bands, reference)
+    judges = Judges(bands, reference, width, stretch, recipe.stamps_a_tile)
+    process.marks.initialise(rng)
+    initialise(judges, "normal", None, rng)
+    return process, judges
+
+
+def shape_of(recipe: Recipe, card: TileSetCard, width: int) -> GeneratorShape | ProcessShape:
+    """What the generator of `recipe` for a tile set is made of."""
+    if isinstance(recipe, ConvolutionalRecipe):
+        return generator_shape(recipe, card.size, len(card.bands), width)
+    return ProcessShape(kind="process", bands=card.bands)
+
+
+def set_steps(players: Players, recipe: Recipe, progress: float) -> None:
+    """Let both optimisers' steps fall as the recipe says, at `progress` from 0 to 1 of a training."""
+    if recipe.lr_decay is not None:
+        optimisers = (players.generator_optimiser, players.discriminator_optimiser)
+        for optimiser, lr in zip(optimisers, (recipe.generator_lr, recipe.discriminator_lr), strict=True):
+            for group in optimiser.param_groups:
+                group["lr"] = lr * recipe.lr_decay**progress
 
 
 def make_optimiser(recipe: Recipe, weights: Iterable[nn.Parameter], lr: float) -> Optimizer:
@@ -141,7 +180,8 @@ def restore_state(path: Path, state: State, configuration: Mapping[str, Any]) ->
     content = torch.load(io.BytesIO(kept), map_location="cpu", weights_only=True)
     _refuse_another(path, content["configuration"], configuration)
     for name in _PLAYERS:
-        getattr(state.players, name).load_state_dict(content[name])
+        if name in content:
+            getattr(state.players, name).load_state_dict(content[name])
     state.ema_generator.load_state_dict(content["ema_generator"])
     state.iteration, state.images_seen = content["iteration"], content["images_seen"]
     state.history = content["history"]
@@ -151,7 +191,7 @@ def restore_state(path: Path, state: State, configuration: Mapping[str, Any]) ->
 
 def _content(state: State) -> dict[str, Any]:
     return {
-        **{name: getattr(state.players, name).state_dict() for name in _PLAYERS},
+        **{name: part.state_dict() for name in _PLAYERS if (part := getattr(state.players, name)) is not None},
         "ema_generator": state.ema_generator.state_dict(),
         "iteration": state.iteration,
         "images_seen": state.images_seen,

@@ -5,13 +5,17 @@ from functools import partial
 from typing import NamedTuple
 
 import torch
+from torch import nn
 from torch.optim import Optimizer
 
 from skygen.gan.camera import Camera, Sky
+from skygen.gan.judges import Judges
 from skygen.gan.losses import clip_weights, discriminator_loss, generator_loss, gradient_penalty, mean_square_slope
-from skygen.gan.networks import Discriminator, Generator
+from skygen.gan.networks import Discriminator, Generator, Judge
 from skygen.gan.recipes import Recipe
+from skygen.process.generator import Process, Scatter
 from skygen.training.distributed import ALONE, Team
+from skygen.training.steering import Steering
 
 EMA_RAMP = 0.1  # the moving average's half-life is at most this share of the images seen
 
@@ -20,45 +24,49 @@ EMA_RAMP = 0.1  # the moving average's half-life is at most this share of the im
 class Players:
     """The two networks, their optimisers, how the discriminator sees what the generator paints, and who else trains."""
 
-    generator: Generator
-    discriminator: Discriminator
+    generator: Generator | Process
+    discriminator: Discriminator | Judges
     generator_optimiser: Optimizer
     discriminator_optimiser: Optimizer
     camera: Camera
     team: Team = ALONE
+    steering: Steering | None = None  # of a process
 
 
 class Draws(NamedTuple):
     """The tiles and the random numbers of one update."""
 
     real: torch.Tensor | None  # stretched tiles [N, bands, H, W]; None where the update needs none
-    latents: torch.Tensor  # [N, latent_size]
-    sky: Sky | None  # of the fakes; None without a noise model
+    latents: torch.Tensor | Scatter  # what the generator takes: latents [N, latent_size], or objects scattered
+    sky: Sky | None  # of the fakes; None where noise is painted
     mix: torch.Tensor | None  # [N] in [0, 1], for the gradient penalty alone
 
 
 def update_discriminator(players: Players, recipe: Recipe, draws: Draws, dropout: float) -> torch.Tensor:
     """One step of the discriminator on real tiles and as many fakes; its loss without the penalty, a scalar.
 
-    Among several processes the step is that of all their draws, the loss that of this one's.
+    Each of its networks has a loss and a penalty. Among several processes the step is that of all their draws, the loss
+    that of this one's.
     """
     if draws.real is None:
         raise ValueError("a discriminator's update needs real tiles")
     with torch.no_grad():
         fake = players.camera.stretched(players.generator(draws.latents), draws.sky)
-    slopes = recipe.penalty == "r1_r2"
-    real, fake = draws.real.detach().requires_grad_(slopes), fake.requires_grad_(slopes)
     players.discriminator_optimiser.zero_grad(set_to_none=True)
-    critic = partial(players.discriminator, dropout=dropout)
-    logits_real, logits_fake = critic(real), critic(fake)
-    loss = discriminator_loss(recipe, logits_real, logits_fake)
-    penalty = torch.zeros_like(loss)
-    if slopes and recipe.penalty_weight is not None:
-        both = mean_square_slope(logits_real, real) + mean_square_slope(logits_fake, fake)
-        penalty = recipe.penalty_weight / 2 * both
-    elif draws.mix is not None and recipe.penalty_weight is not None:
-        penalty = recipe.penalty_weight * gradient_penalty(critic, real, fake, draws.mix)
-    (loss + penalty).backward()  # type: ignore[no-untyped-call]
+    losses, penalties = [], []
+    for judge, weight in zip(players.discriminator.judges, recipe.penalty_weights, strict=True):
+        slopes, critic = recipe.penalty == "r1_r2", partial(judge.network, dropout=dropout)
+        of_real, of_fake = (judge.look(tiles).detach().requires_grad_(slopes) for tiles in (draws.real, fake))
+        logits_real, logits_fake = critic(of_real), critic(of_fake)
+        losses.append(discriminator_loss(recipe, *_opposed(players.team, judge, len(fake), logits_real, logits_fake)))
+        if slopes and weight is not None:
+            shares = (1.0, 1.0) if judge.most_a_tile is None else players.team.weights(len(of_real), len(of_fake))
+            r1, r2 = mean_square_slope(logits_real, of_real), mean_square_slope(logits_fake, of_fake)
+            penalties.append(weight / 2 * (shares[0] * r1 + shares[1] * r2))
+        elif draws.mix is not None and weight is not None:
+            penalties.append(weight * gradient_penalty(critic, of_real, of_fake, draws.mix))
+    loss = sum(losses[1:], losses[0])
+    sum(penalties, loss).backward()  # type: ignore[no-untyped-call]
     players.team.average_gradients(players.discriminator)
     players.discriminator_optimiser.step()
     if recipe.clip is not None:
@@ -69,18 +77,39 @@ def update_discriminator(players: Players, recipe: Recipe, draws: Draws, dropout
 def update_generator(players: Players, recipe: Recipe, draws: Draws, dropout: float) -> torch.Tensor:
     """One step of the generator on fakes, against real tiles where the loss compares them; its loss, a scalar.
 
-    Among several processes as for the discriminator.
+    Among several processes as for the discriminator. A process is steered by the same tiles.
     """
     players.generator_optimiser.zero_grad(set_to_none=True)
     players.discriminator.requires_grad_(False)
     fake = players.camera.stretched(players.generator(draws.latents), draws.sky)
-    real = None if draws.real is None else players.discriminator(draws.real, dropout)
-    loss = generator_loss(recipe, players.discriminator(fake, dropout), real)
+    losses = []
+    for judge in players.discriminator.judges:
+        critic = partial(judge.network, dropout=dropout)
+        real = None if draws.real is None else critic(judge.look(draws.real))
+        logits = critic(judge.look(fake))
+        if real is not None:
+            real, logits = _opposed(players.team, judge, len(fake), real, logits)
+        losses.append(generator_loss(recipe, logits, real))
+    loss = sum(losses[1:], losses[0])
     loss.backward()  # type: ignore[no-untyped-call]
     players.discriminator.requires_grad_(True)
     players.team.average_gradients(players.generator)
     players.generator_optimiser.step()
+    if players.steering is not None and draws.real is not None:
+        players.steering.steer(draws.real, fake.detach(), players.team)
     return loss.detach()
+
+
+def _opposed(
+    team: Team, judge: Judge, tiles: int, real: torch.Tensor, fake: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Logits as a loss compares them: those that are pairs as they are; others each real one with each fake one, of
+    the whole team, since a tile may show any number.
+    """
+    if judge.most_a_tile is None:
+        return real, fake
+    most = tiles * judge.most_a_tile
+    return team.gather(real, most)[:, None], team.gather(fake, most)[None]
 
 
 def ema_decay(half_life: float, images: int, images_seen: int) -> float:
@@ -91,7 +120,7 @@ def ema_decay(half_life: float, images: int, images_seen: int) -> float:
     return float(0.5 ** (images / min(half_life, max(images, EMA_RAMP * images_seen))))
 
 
-def average_weights(average: Generator, generator: Generator, decay: float) -> None:
+def average_weights(average: nn.Module, generator: nn.Module, decay: float) -> None:
     """Move `average` towards `generator`, in place: decay · average + (1 - decay) · generator, running statistics too.
 
     After n calls the weights of n calls ago count decayⁿ.

@@ -1,4 +1,6 @@
-"""What a checkpoint is chosen by: the same latents painted again and again, against half of the validation tiles."""
+"""What a checkpoint is chosen by: the same chance made into tiles again and again, against half of the validation's."""
+
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -7,14 +9,25 @@ from numpy.typing import NDArray
 from skygen.gan.camera import Camera, Conditions, Sky
 from skygen.gan.latents import latents_of, noise_of
 from skygen.gan.networks import Generator
-from skygen.gan.recipes import Recipe
+from skygen.gan.recipes import ConvolutionalRecipe, Recipe
 from skygen.measure import diversity
 from skygen.measure.medians import ratio
 from skygen.measure.score import ValidationScore, halves
+from skygen.process.generator import Process
+from skygen.sky.readout import field_of
 from skygen.tiles.store import TileStore
+from skygen.training.batches import scattered
 
 _SEED = 2**62  # of the generated tiles; far from what users ask for
 _PASS = 64  # tiles drawn at once
+MOST = 512  # tiles of a process: more would take longer than its training
+
+
+class Drawn(NamedTuple):
+    """Generated tiles [N, bands, H, W] in nmgy, and the same without noise, where it is not painted."""
+
+    flux: NDArray[np.float32]
+    scenes: NDArray[np.float32] | None
 
 
 class Validation:
@@ -22,49 +35,56 @@ class Validation:
 
     def __init__(self, recipe: Recipe, store: TileStore, camera: Camera, device: torch.device) -> None:
         tiles, card = store.split("validation"), store.card
-        real, readouts = tiles.array(), tiles.readouts()
+        readouts = tiles.readouts()
         first, second = halves(readouts)
-        self._score = ValidationScore(real[first], real[second])
+        self._latents = torch.empty(0)
+        if isinstance(recipe, ConvolutionalRecipe):
+            self._latents = latents_of(recipe.latents, recipe.latent_size, _SEED, range(len(first)))
+        else:
+            first, second = first[:MOST], second[:MOST]
+        real_second = tiles.batch(second)
+        self._score, self._real_diversity = ValidationScore(tiles.batch(first), real_second), _diversity(real_second)
         self._camera, self._device = camera, device
-        numbers = range(len(first))
-        self._latents = latents_of(recipe.latents, recipe.latent_size, _SEED, numbers)
-        self._sky = None
-        if camera.noise:
-            shape = (len(card.bands), card.size, card.size)
-            observed = [card.conditions[readouts[index]] for index in second]
-            conditions = Conditions.of_fields(observed, card.pixel_scale_arcsec)
-            self._sky = Sky(conditions, noise_of(shape, _SEED, numbers))
-            self._real_diversity = _diversity(real[second])
+        self._shape = (len(card.bands), card.size, card.size)
+        names = [readouts[index] for index in second]
+        densities = [card.densities[field_of(name)] for name in names]
+        observed = [card.conditions[name] for name in names]
+        self._conditions = Conditions.of_fields(observed, card.pixel_scale_arcsec, densities)
 
-    def draw(self, generator: Generator) -> NDArray[np.float32]:
-        """The generated tiles [N, bands, H, W] in nmgy."""
-        return self._draw(generator, self._sky)
-
-    def measure(self, fake: NDArray[np.float32]) -> dict[str, float]:
-        """The metrics of generated tiles, each under `validation_` and its name."""
-        return {f"validation_{key}": value for key, value in self._score.measure(fake).items()}
-
-    def watch(self, generator: Generator) -> dict[str, float]:
-        """With a noise model: the diversity of the scenes that `draw` paints, without noise, over that of real tiles.
-
-        Fresh noise on one repeated scene is as diverse as 0.34 to 0.43 of real tiles (measured), and hides a collapse.
-        """
-        if self._sky is None:
-            return {}
-        clean = self._sky._replace(conditions=self._sky.conditions.exposed(torch.zeros(1)))
-        return {"validation_scene_diversity": ratio(_diversity(self._draw(generator, clean)), self._real_diversity)}
-
-    def _draw(self, generator: Generator, sky: Sky | None) -> NDArray[np.float32]:
+    def draw(self, generator: Generator | Process) -> Drawn:
+        """Generated tiles, always of the same latents or scattered by the same numbers."""
         generator.eval()
         with torch.no_grad():
-            parts = [self._flux(generator, sky, part) for part in torch.split(torch.arange(len(self._latents)), _PASS)]
+            drawn = self._painted(generator) if isinstance(generator, Generator) else self._scattered(generator)
         generator.train()
-        return np.concatenate(parts)
+        return drawn
 
-    def _flux(self, generator: Generator, sky: Sky | None, rows: torch.Tensor) -> NDArray[np.float32]:
-        part = None if sky is None else Sky(sky.conditions.take(rows), sky.draws[rows]).to(self._device)
-        images = generator(self._latents[rows].to(self._device))
-        return np.asarray(self._camera.flux(images, part).cpu().numpy())
+    def measure(self, drawn: Drawn) -> dict[str, float]:
+        """The metrics of generated tiles, each under `validation_` and its name; of scenes their diversity too.
+
+        That is over the real tiles': fresh noise on one repeated scene is as diverse as 0.34 to 0.43 of these
+        (measured), and hides a collapse.
+        """
+        found = {f"validation_{key}": value for key, value in self._score.measure(drawn.flux).items()}
+        if drawn.scenes is not None:
+            found["validation_scene_diversity"] = ratio(_diversity(drawn.scenes), self._real_diversity)
+        return found
+
+    def _painted(self, generator: Generator) -> Drawn:
+        batches = torch.split(self._latents, _PASS)
+        parts = [self._camera.flux(generator(latents.to(self._device)), None) for latents in batches]
+        return Drawn(np.asarray(torch.cat(parts).cpu().numpy()), None)
+
+    def _scattered(self, process: Process) -> Drawn:
+        parts, rng = [], torch.Generator().manual_seed(_SEED)
+        for rows in torch.split(torch.arange(len(self._conditions.psf_fwhm_px)), _PASS):
+            some = self._conditions.take(rows)
+            scatter = scattered(process, some, self._shape[-1], rng)
+            scenes = process(scatter.to(self._device))
+            noise = noise_of(self._shape, _SEED, range(int(rows[0]), int(rows[-1]) + 1))
+            parts.append((self._camera.flux(scenes, Sky(some, noise).to(self._device)), scenes))
+        flux, scenes = (np.asarray(torch.cat(of_all).cpu().numpy()) for of_all in zip(*parts, strict=True))
+        return Drawn(flux, scenes)
 
 
 def _diversity(tiles: NDArray[np.float32]) -> float:

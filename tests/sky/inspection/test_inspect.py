@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from skygen.params import SOURCE_SNR_FLOOR
+from skygen.sky.conditions import Density
 from skygen.sky.field import FieldId
 from skygen.sky.frame import read_frame
 from skygen.sky.inspection.defects import DEFECT, touching
@@ -132,7 +133,7 @@ def test_what_is_written_is_read_the_same(tmp_path, inspection):
 
 def test_so_is_a_field_without_sources_and_defects(tmp_path):
     path = tmp_path / "sources.fits"
-    nothing = Inspection(np.zeros(0, SOURCE), np.zeros(0, DEFECT), {}, {}, {}, {}, {})
+    nothing = Inspection(np.zeros(0, SOURCE), np.zeros(0, DEFECT), {}, {}, {}, {}, {}, Density(stars=1.0, galaxies=1.0))
     write_inspection(path, nothing, FIELD)
 
     assert [len(table) for table in read_inspection(path)] == [0, 0]

@@ -31,9 +31,7 @@ def detect(image: NDArray[np.floating], noise: float, snr: float) -> NDArray[np.
     if not noise > 0:
         raise ValueError(f"the sky noise is {noise}; it must be a positive number of nmgy")
     pixels = np.ascontiguousarray(image, dtype=np.float64)
-    found = sep.extract(
-        pixels, THRESHOLD_SIGMA, err=noise, minarea=MIN_AREA_PX, filter_kernel=_KERNEL, deblend_cont=0.005
-    )
+    found, _ = extract(pixels, noise)
     aperture_flux, error, _ = sep.sum_circle(pixels, found["x"], found["y"], _SNR_RADIUS_PX, err=noise)
     found, ratio = found[aperture_flux >= snr * error], (aperture_flux / error)[aperture_flux >= snr * error]
     sources = np.zeros(len(found), dtype=SOURCE)
@@ -43,3 +41,16 @@ def detect(image: NDArray[np.floating], noise: float, snr: float) -> NDArray[np.
     largest = np.full(len(found), TOTAL_RADIUS_PX)
     sources["half_light_radius_px"], _ = sep.flux_radius(pixels, found["x"], found["y"], largest, 0.5, subpix=5)
     return sources
+
+
+def extract(pixels: NDArray[np.float64], noise: float) -> tuple[NDArray[np.void], NDArray[np.int32]]:
+    """All that stands out of the noise of `pixels` [H, W], in the words of `sep`, and whose each pixel is."""
+    return sep.extract(  # type: ignore[no-any-return]
+        pixels,
+        THRESHOLD_SIGMA,
+        err=noise,
+        minarea=MIN_AREA_PX,
+        filter_kernel=_KERNEL,
+        deblend_cont=0.005,
+        segmentation_map=True,
+    )

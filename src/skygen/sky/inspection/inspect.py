@@ -1,4 +1,4 @@
-"""What a field holds, measured once: its sources, the PSF and the noise of each band, and what spoils parts of it."""
+"""What a field holds, measured once: its sources, how dense they are, each band's PSF and noise, what spoils parts."""
 
 import io
 from collections.abc import Mapping
@@ -11,11 +11,13 @@ from numpy.typing import NDArray
 
 from skygen.files import write_atomically
 from skygen.params import SOURCE_SNR_FLOOR
+from skygen.sky.conditions import Density
 from skygen.sky.field import FieldId
 from skygen.sky.frame import Frame
 from skygen.sky.inspection.binned import align, bin_pixels, flatten, mark_sources
 from skygen.sky.inspection.bright import find_bright
 from skygen.sky.inspection.defects import DEFECT, Capsule, find_masked, table
+from skygen.sky.inspection.density import count_sources, density
 from skygen.sky.inspection.detection import SOURCE, detect
 from skygen.sky.inspection.psf import MIN_STARS, Psf, centre, choose_stars, measure_psf
 from skygen.sky.inspection.trails import find_trails
@@ -38,7 +40,7 @@ class InspectionError(ValueError):
 
 @dataclass(frozen=True)
 class Inspection:
-    """What a field holds: sources found in r, defects of all bands, and by band the PSF and the sky noise.
+    """What a field holds: sources found in r and how dense they are, defects of all bands, by band the PSF and noise.
 
     Noise is that of the whole frame, by which sources are found, and that of each half.
     """
@@ -50,6 +52,7 @@ class Inspection:
     sky_noise_nmgy: dict[str, float]
     half_noise_nmgy: dict[str, dict[Half, float]]
     offset_px: dict[str, tuple[float, float]]  # in x and y, of the stars from where the bands' WCS and r expect them
+    density: Density
 
 
 def inspect_field(frames: Mapping[str, Frame]) -> Inspection:
@@ -67,14 +70,18 @@ def inspect_field(frames: Mapping[str, Frame]) -> Inspection:
     stars = choose_stars(sources, frames[REFERENCE].flux_nmgy.shape)
     x, y, found = centre(frames[REFERENCE].flux_nmgy, stars["x"], stars["y"])
     psfs = {band: _psf(frames[REFERENCE], frame, x[found], y[found]) for band, frame in frames.items()}
+    defects = _defects(frames, sources, noise, psfs)
+    in_reference = defects[defects["band"] == REFERENCE]
+    counted = count_sources(frames[REFERENCE], noise[REFERENCE], stars, in_reference)
     return Inspection(
         sources=sources,
-        defects=_defects(frames, sources, noise, psfs),
+        defects=defects,
         psf_fwhm_arcsec={band: psf.fwhm_arcsec for band, psf in psfs.items()},
         psf_stars={band: psf.stars for band, psf in psfs.items()},
         sky_noise_nmgy=noise,
         half_noise_nmgy=of_halves,
         offset_px={band: psf.offset_px for band, psf in psfs.items()},
+        density=density(counted, frames[REFERENCE].flux_nmgy.shape),
     )
 
 
