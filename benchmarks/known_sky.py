@@ -13,10 +13,10 @@ from skygen.bundle.tile import Rectangle
 from skygen.process.profiles import PIXEL_VARIANCE, core_px
 from skygen.sky.ccd import gain_e_per_count
 from skygen.sky.frame import SHAPE
+from skygen.sky.registration import sky_position
 from skygen.sky.simulation.catalogue import draw_catalogue
 from skygen.sky.simulation.exposure import BANDS, draw_exposures, draw_pointing, field_id
 from skygen.sky.simulation.simulate import expose
-from skygen.sky.registration import sky_position
 from skygen.sky.spread import (
     CORE_SHARE,
     SHOULDER_SHARE,

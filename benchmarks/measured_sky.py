@@ -21,6 +21,7 @@ MATCH_PX = 3.0
 KRON, LEAST_RADIUS_PX = 2.5, 3.5  # of apertures for total fluxes, as Source Extractor has them
 RADII_PX = (5.0, 7.0, 12.0)  # of apertures for stars
 ANNULUS_PX = (16.0, 24.0)  # of their local sky
+FAR_PX = 100.0
 STAR_SNR, NEIGHBOURS_SHARE, BRIGHTEST_MAG = 100.0, 0.03, 15.0  # of isolated stars; brighter ones may be saturated
 
 
@@ -68,35 +69,39 @@ def _find_by_photutils(image: Floats) -> Found:
     return Found(x[good], y[good], flux[good])
 
 
-def match(sky: KnownSky, known: NDArray[np.int64], found: Found) -> NDArray[np.int64]:
-    """The detection that each object of a sky has [n], or -1: the nearest free one within 3 px, the brightest first."""
-    taken = np.full(len(sky.x), -1)
-    if len(found.x):
-        places = np.column_stack([found.x, found.y])
-        tree, free = KDTree(places), np.ones(len(places), bool)
-        for each in known[np.argsort(-sky.flux_nmgy[known], kind="stable")]:
-            at = np.array([sky.x[each], sky.y[each]])
-            near = [one for one in tree.query_ball_point(at, MATCH_PX) if free[one]]
+def match(places: Floats, flux_nmgy: Floats, found: Floats) -> NDArray[np.int64]:
+    """The detection that each object [n] has, or -1: the nearest free one within 3 px, the brightest object first.
+
+    `places` [n, 2] are those of objects, `found` [m, 2] those of detections, in px.
+    """
+    taken = np.full(len(places), -1)
+    if len(found):
+        tree, free = KDTree(found), np.ones(len(found), bool)
+        for each in np.argsort(-flux_nmgy, kind="stable"):
+            near = [one for one in tree.query_ball_point(places[each], MATCH_PX) if free[one]]
             if near:
-                taken[each] = min(near, key=lambda one: float(((places[one] - at) ** 2).sum()))
+                taken[each] = min(near, key=lambda one: float(((found[one] - places[each]) ** 2).sum()))
                 free[taken[each]] = False
     return taken
 
 
 def isolated_stars(sky: KnownSky) -> NDArray[np.int64]:
-    """Stars of S/N over 100 with neighbours of at most 3 % of their light up to where their local sky ends.
+    """Stars of S/N over 100 with little light of others where their own and that of their local sky is measured.
 
-    Neighbours are asked for alike in aperture and local sky, so that the sky's mean takes theirs away on average.
+    Neighbours there have 3 % of a star's light at most, and none for 100 px around is brighter. They are asked for
+    alike in aperture and local sky, so that the sky's mean takes their light away on average.
     """
     area = np.pi * RADII_PX[0] ** 2
     snr = sky.flux_nmgy / np.sqrt(area * sky.sky_noise_nmgy**2 + sky.flux_nmgy * sky.nmgy_per_electron)
     bright = np.flatnonzero(~sky.is_galaxy & (snr > STAR_SNR) & (sky.magnitude > BRIGHTEST_MAG))
     if not len(bright):
         return bright
-    tree = KDTree(np.column_stack([sky.x, sky.y]))
-    near = tree.query_ball_point(np.column_stack([sky.x, sky.y])[bright], ANNULUS_PX[1])
-    around = np.array([sky.flux_nmgy[some].sum() for some in near]) - sky.flux_nmgy[bright]
-    return bright[around < NEIGHBOURS_SHARE * sky.flux_nmgy[bright]]
+    places, flux = np.column_stack([sky.x, sky.y]), sky.flux_nmgy[bright]
+    tree = KDTree(places)
+    near, far = (tree.query_ball_point(places[bright], radius) for radius in (ANNULUS_PX[1], FAR_PX))
+    around = np.array([sky.flux_nmgy[some].sum() for some in near]) - flux
+    brightest = np.array([sky.flux_nmgy[some].max() for some in far])
+    return bright[(around < NEIGHBOURS_SHARE * flux) & (brightest <= flux)]
 
 
 def aperture_fluxes(tool: str, sky: KnownSky, x: Floats, y: Floats) -> Floats:

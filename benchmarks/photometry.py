@@ -23,7 +23,6 @@ from benchmarks.known_sky import Floats, KnownSky, generated, simulated
 from benchmarks.measured_sky import (
     RADII_PX,
     TOOLS,
-    Found,
     aperture_fluxes,
     find,
     isolated_stars,
@@ -82,15 +81,14 @@ def measure_simulated(number: int) -> Field:
 def measure(bands: Sequence[KnownSky]) -> Field:
     """What the tools find of a known sky in r, and the fluxes of its isolated stars in all bands."""
     reference = next(sky for sky in bands if sky.band == REFERENCE)
-    known = np.flatnonzero((reference.magnitude < FAINTEST_MAG) & inside(reference))
+    bright = reference.magnitude < FAINTEST_MAG
+    x, y, flux = reference.x[bright], reference.y[bright], reference.flux_nmgy[bright]
+    known = away_from_edges(x, y, reference.image.shape)
     measured, found_mag, is_real = {}, {}, {}
-    places: dict[str, Found] = {}
     for tool in TOOLS:
-        found = places[tool] = find(tool, reference.image)
-        taken = match(reference, np.flatnonzero(reference.magnitude < FAINTEST_MAG), found)
-        flux = np.full(len(reference.x), np.nan)
-        flux[taken >= 0] = found.flux_nmgy[taken[taken >= 0]]
-        measured[tool] = flux[known]
+        found = find(tool, reference.image)
+        taken = match(np.column_stack([x, y]), flux, np.column_stack([found.x, found.y]))
+        measured[tool] = np.where(taken >= 0, found.flux_nmgy[taken], np.nan)[known]
         good = (found.flux_nmgy > 0) & away_from_edges(found.x, found.y, reference.image.shape)
         found_mag[tool] = 22.5 - 2.5 * np.log10(found.flux_nmgy[good])
         is_real[tool] = np.isin(np.flatnonzero(good), taken)
@@ -101,18 +99,14 @@ def measure(bands: Sequence[KnownSky]) -> Field:
         x, y = centres(sky, chosen)
         for tool in TOOLS:
             stars[sky.band, tool] = aperture_fluxes(tool, sky, x, y) / sky.flux_nmgy[chosen][:, None]
-    return Field(reference.magnitude[known], reference.is_galaxy[known], measured, found_mag, is_real, stars)
+    magnitude, is_galaxy = reference.magnitude[bright][known], reference.is_galaxy[bright][known]
+    return Field(magnitude, is_galaxy, measured, found_mag, is_real, stars)
 
 
 def centres(sky: KnownSky, chosen: NDArray[np.int64]) -> tuple[Floats, Floats]:
     """Where stars are found: centroids in a Gaussian window, begun at their true places."""
     x, y, _ = sep.winpos(sky.image, sky.x[chosen], sky.y[chosen], 1.3)
     return x, y
-
-
-def inside(sky: KnownSky) -> NDArray[np.bool_]:
-    """Which objects lie away from the edges."""
-    return away_from_edges(sky.x, sky.y, sky.image.shape)
 
 
 def away_from_edges(x: Floats, y: Floats, shape: tuple[int, ...]) -> NDArray[np.bool_]:
@@ -145,7 +139,7 @@ def residuals(fields: Sequence[Field], tool: str, galaxies: bool) -> list[Floats
 
 
 def mean(values: Floats) -> tuple[float, float]:
-    """The mean and its standard error. Nothing is clipped: neighbours' light is one-sided, and the sky's mean has it."""
+    """The mean and its standard error; nothing is clipped, since neighbours' light is one-sided."""
     return float(values.mean()), float(values.std(ddof=1) / len(values) ** 0.5)
 
 
