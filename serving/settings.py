@@ -26,7 +26,7 @@ class Settings(BaseSettings):
     )
 
     bundles: Path | None = Field(default=None, description="folder of bundles to serve, in place of the Bento's own")
-    engine: EngineName = Field(default="auto", description="what computes the networks")
+    engine: EngineName = Field(default="auto", description="what computes networks that paint tiles")
     workers: int = Field(default=1, ge=1, le=64, description="processes, each with bundles and a queue of its own")
     threads: int = Field(
         default=0, ge=0, le=1024, description="threads that draw tiles in each process; 0 is one a core"

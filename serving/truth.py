@@ -24,13 +24,9 @@ WEIGHT = 5  # tiles that could be drawn in the time in which the objects of one 
 def check_truth(truth: bool, name: Format, tiles: int, sides_px: int = 0) -> None:
     """Raise `RequestError` where a file cannot hold the truth that is asked for, or it is too much."""
     if truth and name != "fits":
-        raise RequestError(
-            "truth", f"a table of objects is for FITS, not for {name}; ask /v1/catalogue for it"
-        )
+        raise RequestError("truth", f"a table of objects is for FITS, not for {name}; ask /v1/catalogue for it")
     if truth and tiles > MAX_TRUTHS:
-        raise RequestError(
-            "truth", f"at most {MAX_TRUTHS} tiles come with their objects; ask several times"
-        )
+        raise RequestError("truth", f"at most {MAX_TRUTHS} tiles come with their objects; ask several times")
     if truth and sides_px > MAX_TRUTH_PX:
         raise RequestError("truth", f"sides of at most {MAX_TRUTH_PX} px come with their objects; ask for parts")
 

@@ -1,4 +1,7 @@
-"""A client of the service: arrays of flux by seed. It needs httpx and numpy, and of skygen the file web alone."""
+"""A client of the service: arrays of flux by seed. It needs httpx and numpy, and of skygen the file web alone.
+
+Catalogues need astropy too.
+"""
 
 import io
 import json
@@ -8,7 +11,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from time import sleep
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 from urllib.parse import quote
 
 import httpx
@@ -17,8 +20,12 @@ from numpy.typing import NDArray
 
 from skygen.web import Proxy, ProxyError, asked_pause_s, masked, proxy_for
 
+if TYPE_CHECKING:
+    from astropy.table import Table
+
 CHAMPION = "champion"
 SURVEY = "survey"
+Density = Mapping[str, float]  # of stars and of galaxies, each times the field's own
 UNIT = "nanomaggy"  # 3.631 microjansky (AB): a magnitude of 22.5
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.25, 8.0
 _BUSY = (429, 503)
@@ -70,8 +77,9 @@ class Client:
     `SkygenError` at once. Proxies are those of the environment: HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY. Threads
     may share a client.
 
-    Of all calls: `tiles` is a set such as r64 or gri128, `model` a recipe or champion. Of recipes that paint scenes,
-    `noise` is survey, none, or a level in nmgy for r; `seeing` is survey, or the FWHM of the PSF in arcsec.
+    Of all calls: `tiles` is a set such as r64 or gri128, `model` a recipe or champion. Of recipes whose generator is a
+    process, `noise` is survey, none, or a level in nmgy for r; `seeing` is survey, or the FWHM of the PSF in arcsec;
+    `density` is times the field's own stars and galaxies, such as `{"stars": 0.5, "galaxies": 2}`.
     """
 
     def __init__(
@@ -105,10 +113,11 @@ class Client:
         noise: str | float = SURVEY,
         seeing: str | float = SURVEY,
         first: int = 0,
+        density: Density | None = None,
     ) -> Tiles:
         """Tiles `first` to `first + n - 1` of `seed`: tile i of a seed is the same in every call."""
         asked = {"tiles": tiles, "n": n, "seed": seed, "model": model, "noise": noise, "seeing": seeing, "first": first}
-        return self._tiles(self._post("generate", asked, "npy"), seed)
+        return self._tiles(self._post("generate", asked | _of(density), "npy"), seed)
 
     def fits(
         self,
@@ -119,10 +128,73 @@ class Client:
         noise: str | float = SURVEY,
         seeing: str | float = SURVEY,
         first: int = 0,
+        density: Density | None = None,
+        truth: bool = False,
     ) -> bytes:
-        """The tiles that `generate` gives, as a FITS file with an image extension for each."""
+        """The tiles that `generate` gives, as a FITS file with an image extension for each.
+
+        With `truth` a table TRUTH of the objects in it stands behind each image.
+        """
         asked = {"tiles": tiles, "n": n, "seed": seed, "model": model, "noise": noise, "seeing": seeing, "first": first}
-        return self._post("generate", asked, "fits").content
+        return self._post("generate", asked | _of(density) | ({"truth": True} if truth else {}), "fits").content
+
+    def catalogue(
+        self,
+        tiles: str,
+        n: int = 1,
+        seed: int = 0,
+        model: str = CHAMPION,
+        noise: str | float = SURVEY,
+        seeing: str | float = SURVEY,
+        first: int = 0,
+        density: Density | None = None,
+        min_snr: float = 0.0,
+    ) -> "Table":
+        """What lies in the tiles that `generate` gives, of a process: an astropy Table, a row an object.
+
+        `min_snr` is the least signal-to-noise ratio of one, in some band. Raises `SkygenError` without astropy.
+        """
+        asked = {"tiles": tiles, "n": n, "seed": seed, "model": model, "noise": noise, "seeing": seeing, "first": first}
+        return _table(self._post("catalogue", asked | _of(density) | {"min_snr": min_snr}, "ecsv"))
+
+    def sky(
+        self,
+        tiles: str,
+        seed: int = 0,
+        x: int = 0,
+        y: int = 0,
+        width: int = 256,
+        height: int = 256,
+        model: str = CHAMPION,
+        noise: str | float = SURVEY,
+        seeing: str | float = SURVEY,
+        density: Density | None = None,
+    ) -> Tiles:
+        """A rectangle of the endless sky of `seed`, of a process, as `Tiles` of one: flux [1, bands, height, width].
+
+        Its first pixel is pixel (x, y) of the sky; rectangles that overlap agree there bit for bit.
+        """
+        asked = {"tiles": tiles, "seed": seed, "x": x, "y": y, "width": width, "height": height, "model": model}
+        return self._tiles(self._post("sky", asked | {"noise": noise, "seeing": seeing} | _of(density), "npy"), seed)
+
+    def sky_catalogue(
+        self,
+        tiles: str,
+        seed: int = 0,
+        x: int = 0,
+        y: int = 0,
+        width: int = 256,
+        height: int = 256,
+        model: str = CHAMPION,
+        noise: str | float = SURVEY,
+        seeing: str | float = SURVEY,
+        density: Density | None = None,
+        min_snr: float = 0.0,
+    ) -> "Table":
+        """What lies in the rectangle that `sky` gives, as `catalogue` tells it."""
+        asked = {"tiles": tiles, "seed": seed, "x": x, "y": y, "width": width, "height": height, "model": model}
+        asked |= {"noise": noise, "seeing": seeing, "min_snr": min_snr}
+        return _table(self._post("sky/catalogue", asked | _of(density), "ecsv"))
 
     def interpolate(
         self,
@@ -148,9 +220,11 @@ class Client:
         noise: str | float = SURVEY,
         seeing: str | float = SURVEY,
         version: str | None = None,
+        density: Density | None = None,
     ) -> Tiles:
         """One tile [1, bands, H, W], from an address that caches keep; `version`: the sha256 of the model to use."""
         query = {"index": index, "model": model, "noise": noise, "seeing": seeing, "version": version}
+        query |= density or {}
         return self._tiles(self._get(f"tile/{quote(tiles, '', errors='replace')}/{seed}.npy", query), seed)
 
     def measure(
@@ -162,9 +236,11 @@ class Client:
         noise: str | float = SURVEY,
         seeing: str | float = SURVEY,
         version: str | None = None,
+        density: Density | None = None,
     ) -> dict[str, Any]:
         """What the service measures of the tile that `tile` gives: flux histogram and sky noise, and sources in r."""
         query = {"index": index, "model": model, "noise": noise, "seeing": seeing, "version": version}
+        query |= density or {}
         answer = self._get(f"measure/{quote(tiles, '', errors='replace')}/{seed}", query)
         try:
             measured: dict[str, Any] = answer.json()
@@ -199,7 +275,7 @@ class Client:
         said = {name: str(value) for name, value in query.items() if value is not None}
         return self._call("GET", f"/v1/{route}", params=said)
 
-    def _post(self, route: str, asked: Mapping[str, Any], name: Literal["npy", "fits"]) -> httpx.Response:
+    def _post(self, route: str, asked: Mapping[str, Any], name: Literal["npy", "fits", "ecsv"]) -> httpx.Response:
         plain = {field: value.item() if isinstance(value, np.generic) else value for field, value in asked.items()}
         try:
             body = json.dumps(plain | {"format": name}, allow_nan=False)
@@ -217,8 +293,9 @@ class Client:
             raise SkygenError(f"{self._name} does not hold the model {sha256} that drew these tiles: ask again")
         card = self._cards[sha256]
         try:
+            flux = np.load(io.BytesIO(answer.content), allow_pickle=False)
             return Tiles(
-                flux=np.load(io.BytesIO(answer.content), allow_pickle=False),
+                flux=flux if flux.ndim == 4 else flux[None],  # a rectangle of a sky is [bands, H, W]
                 bands=tuple(card["bands"]),
                 pixel_scale_arcsec=card["pixel_scale_arcsec"],
                 recipe=card["recipe"],
@@ -259,6 +336,19 @@ class Client:
         if answer.status_code not in _BUSY:
             raise _problem(answer, self._through)
         return _problem(answer, self._through), asked_pause_s(answer.headers)
+
+
+def _of(density: "Density | None") -> dict[str, Any]:
+    return {} if density is None else {"density": dict(density)}
+
+
+def _table(answer: httpx.Response) -> "Table":
+    """The table of a catalogue; raises `SkygenError` where astropy, which reads it, is not installed."""
+    try:
+        from astropy.table import Table
+    except ImportError as error:
+        raise SkygenError("a catalogue is read by astropy, which is not installed: pip install astropy") from error
+    return Table.read(answer.text, format="ascii.ecsv")
 
 
 def _address(url: str) -> httpx.URL:

@@ -147,6 +147,7 @@ def test_a_damaged_file_is_named(spoiled, name, spoil):
         ("generator.latent_size", 11, WEIGHTS),
         ("generator.bands", 2, WEIGHTS),
         ("generator.last", "sine", "last = 'sine'"),
+        ("generator.kind", "cellular", "cellular"),
         ("conditions", [[{"sky_noise_nmgy": 0.0}]], "sky_noise_nmgy"),
         ("latents", "cauchy", "latents = 'cauchy'"),
         ("limit_nmgy", "100", "limit_nmgy = '100'"),

@@ -14,7 +14,7 @@ def random(*shape, seed=0):
 
 
 def shape(canvas=64, bands=1, width=4, **kind):
-    values = {"norm": "batch", "last": "tanh", "colour_scale": None, "latent_size": LATENTS, **kind}
+    values = {"kind": "convolutional", "norm": "batch", "last": "tanh", "latent_size": LATENTS, **kind}
     return GeneratorShape(canvas=canvas, bands=bands, width=width, **values)
 
 

@@ -50,21 +50,6 @@ def test_sides_halve_while_they_can():
     assert sides(144) == [9, 18, 36, 72, 144]
 
 
-def test_bands_differ_by_the_colour_scale_from_a_common_light():
-    latents = random(4, LATENTS)
-    none, small, large = (before_tanh(generator(bands=3, colour_scale=scale), latents) for scale in (1e-9, 0.1, 0.2))
-
-    assert torch.allclose(none[:, 1:], none[:, :1].expand(-1, 2, -1, -1), atol=1e-6)
-    assert (small - none).abs().max() > 1e-3
-    assert torch.allclose(large - none, 2 * (small - none), atol=1e-5)
-
-
-def test_one_band_has_no_colour():
-    latents = random(4, LATENTS)
-
-    assert torch.equal(generator(colour_scale=0.1)(latents), generator(colour_scale=None)(latents))
-
-
 def images(last, scale=30.0):
     """Images of a generator whose last layer is so steep that its activation shows all it can."""
     network = generator(bands=2, last=last, std=0.1)
@@ -84,14 +69,6 @@ def test_relu_paints_no_negative_flux():
 
     assert found.min() == 0
     assert found.max() > 2
-
-
-def test_softplus_paints_scenes_darker_than_any_noise_and_as_bright_as_before_a_psf():
-    found, untrained = images("softplus"), generator(last="softplus", std=1e-6)(random(2, LATENTS)).detach()
-
-    assert 0 <= found.min() < 1e-6
-    assert found.max() == pytest.approx(1.4)
-    assert untrained.mean() == pytest.approx(math.log1p(math.exp(-4)) / 8, rel=1e-3)  # of an image of zeros: dark
 
 
 def test_softmax_cannot_paint_a_band_s_brightness():

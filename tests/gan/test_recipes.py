@@ -6,7 +6,7 @@ import pytest
 
 from skygen.gan import recipes as module
 from skygen.gan.dropout import s_dropout_rate
-from skygen.gan.recipes import Recipe, read_recipes
+from skygen.gan.recipes import ConvolutionalRecipe, ProcessRecipe, Recipe, read_recipe, read_recipes
 from skygen.params import ParamsError, TrainingScale
 
 CHANGED_BY_THE_PAPER = {"loss", "penalty", "clip", "critic_steps", "dropout", "dropout_k", "init"}
@@ -50,17 +50,46 @@ def test_the_paper_s_generators_learn_slightly_faster(recipes):
     for recipe in (recipes["gan"], recipes["improved"]):
         assert 1 < recipe.generator_lr / recipe.discriminator_lr < 2
         assert (recipe.norm, recipe.last, recipe.optimiser, recipe.ema_half_life) == ("batch", "tanh", "adam", None)
-        assert (recipe.noise, recipe.psf_share, recipe.softening_nmgy) == ("none", None, None)
+        assert (recipe.generator, recipe.softening_nmgy, recipe.lr_decay) == ("convolutional", None, None)
         assert not recipe.needs_real_tiles
 
 
-def test_scene_paints_the_sky_without_noise_in_a_relativistic_game_with_small_slopes(recipes):
+def test_scene_is_a_process_in_a_relativistic_game_with_small_slopes(recipes):
     scene = recipes["scene"]
 
-    assert (scene.noise, scene.last, scene.norm, scene.init_std) == ("survey", "softplus", "none", None)
+    assert isinstance(scene, ProcessRecipe)
     assert (scene.loss, scene.penalty, scene.clip, scene.dropout) == ("relativistic", "r1_r2", None, "none")
-    assert 0 < scene.psf_share <= 1
+    assert scene.penalty_weights == (scene.penalty_weight, scene.stamp_penalty_weight)
     assert scene.needs_real_tiles
+
+
+def test_a_row_is_of_the_kind_that_its_generator_says(params):
+    kinds = {name: type(read_recipe(row, name)) for name, row in params.recipes.items()}
+
+    assert kinds == {"gan": ConvolutionalRecipe, "improved": ConvolutionalRecipe, "scene": ProcessRecipe}
+    with pytest.raises(ParamsError, match=r"mine: generator = 'diffusion': it must be one of convolutional, process"):
+        read_recipe({**params.recipes["gan"], "generator": "diffusion"}, "mine")
+    with pytest.raises(ParamsError, match=r"mine: generator: missing"):
+        read_recipe({key: value for key, value in params.recipes["gan"].items() if key != "generator"}, "mine")
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        ("dropout", "fixed", "dropout = 'fixed': Input should be 'none'"),
+        ("clip", 0.01, "clip = 0.01: Input should be None"),
+        ("penalty", "clipping", "penalty = 'clipping': Input should be 'none' or 'r1_r2'"),
+        ("latent_size", 100, "latent_size: unknown key (value 100); remove it"),
+        ("norm", "none", "norm: unknown key"),
+        ("stamps_a_tile", 0, "greater than or equal to 1"),
+        ("lr_decay", 0.0, "greater than 0"),
+        ("stamp_penalty_weight", None, "stamp_penalty_weight is None and penalty_weight 0.05, but both must be given"),
+    ],
+)
+def test_what_a_process_has_no_choice_of_is_refused(params, key, value, words):
+    row = {**params.recipes["scene"], "penalty_weight": 0.05}
+
+    assert words in refusal(row, **{key: value})
 
 
 @pytest.mark.parametrize(
@@ -79,11 +108,8 @@ def test_scene_paints_the_sky_without_noise_in_a_relativistic_game_with_small_sl
             {"penalty": "none"},
             "but it must be given for a gradient penalty and for R1 + R2 and null otherwise",
         ),
-        ("scene", {"norm": "batch"}, "penalty is r1_r2, of single tiles' gradients, but batch norm mixes the tiles"),
-        ("scene", {"norm": "batch", "penalty": "gradient_penalty"}, "batch norm mixes the tiles of a batch; set norm"),
-        ("gan", {"psf_share": 0.85}, "psf_share is 0.85, but only scenes are blurred; set noise to survey"),
-        ("scene", {"noise": "none"}, "only scenes are blurred"),
-        ("scene", {"saturating": True}, "only the Jensen-Shannon loss can saturate; set it to false"),
+        ("gan", {"penalty": "r1_r2", "penalty_weight": 1.0}, "penalty is r1_r2, of single tiles' gradients, but batch"),
+        ("gan", {"penalty": "gradient_penalty", "penalty_weight": 1.0}, "batch norm mixes the tiles of a batch; set"),
         ("improved", {"saturating": True}, "only the Jensen-Shannon loss can saturate; set it to false"),
         ("gan", {"dropout_k": 0.25}, "dropout_k is 0.25, but it must be given for s_dropout and null otherwise"),
         ("improved", {"dropout_k": None}, "dropout_k is None, but it must be given for s_dropout"),
@@ -101,13 +127,8 @@ def test_values_that_do_not_go_together_are_refused(params, name, changes, words
 @pytest.mark.parametrize(
     ("key", "value", "legal"),
     [
-        ("noise", "gaussian", "'none' or 'survey'"),
-        ("psf_share", 0.0, "greater than 0"),
-        ("psf_share", 1.2, "less than or equal to 1"),
         ("softening_nmgy", -0.2, "greater than 0"),
-        ("colour_scale", 0.0, "greater than 0"),
-        ("colour_scale", 1.5, "less than or equal to 1"),
-        ("last", "sigmoid", "'tanh', 'relu', 'softplus' or 'softmax'"),
+        ("last", "sigmoid", "'tanh', 'relu' or 'softmax'"),
         ("norm", "layer", "'batch' or 'none'"),
         ("loss", "hinge", "'jensen_shannon', 'wasserstein' or 'relativistic'"),
         ("penalty", "r1", "'none', 'clipping', 'gradient_penalty' or 'r1_r2'"),
@@ -159,11 +180,9 @@ def test_every_recipe_takes_each_optimiser_of_the_paper_s_table(params, name, op
         {"penalty": "gradient_penalty", "penalty_weight": 10.0, "norm": "none"},
         {"penalty": "r1_r2", "penalty_weight": 1.0, "norm": "none"},
         {"penalty": "clipping", "clip": 0.01},
-        {"noise": "survey", "last": "softplus"},
-        {"noise": "survey", "psf_share": 1.0},
     ],
 )
-def test_penalties_and_noise_go_with_every_loss(params, changes):
+def test_penalties_go_with_every_loss(params, changes):
     for loss in ("jensen_shannon", "wasserstein", "relativistic"):
         row = {**params.recipes["gan"], "loss": loss, **changes}
         assert read_recipes({"mine": row})["mine"].model_dump() == row
@@ -207,11 +226,12 @@ def test_what_a_scale_makes_of_a_recipe_is_legal(params, recipes):
                 assert read_recipes({name: scaled.model_dump()})[name] == scaled
 
 
-def test_every_field_is_documented():
+@pytest.mark.parametrize("kind", [Recipe, ConvolutionalRecipe, ProcessRecipe])
+def test_every_field_is_documented(kind):
     (body,) = (
         node.body
         for node in ast.parse(inspect.getsource(module)).body
-        if isinstance(node, ast.ClassDef) and node.name == "Recipe"
+        if isinstance(node, ast.ClassDef) and node.name == kind.__name__
     )
     documented = {
         field.target.id
@@ -222,4 +242,4 @@ def test_every_field_is_documented():
         and len(str(text.value.value)) > 20
     }
 
-    assert documented == set(Recipe.model_fields)
+    assert documented == set(kind.model_fields) - (set(Recipe.model_fields) if kind is not Recipe else set())

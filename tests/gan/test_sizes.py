@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from benchmarks.limits import flop
-from skygen.gan.camera import Conditions, Sky, camera_of, generator_shape
-from skygen.gan.networks import Discriminator, Generator
-from skygen.gan.recipes import Recipe
+from skygen.gan.camera import camera_of
+from skygen.gan.networks import Discriminator, Generator, generator_shape
+from skygen.gan.recipes import ConvolutionalRecipe
 from skygen.params import TileSetParams
 from skygen.sky.stretch import Stretch
 from skygen.training.step import Draws, Players, update_discriminator, update_generator
@@ -26,15 +26,10 @@ def shapes(network, *inputs):
 
 # The channels and sides of the generator's and of the discriminator's feature maps, and the numbers of parameters.
 AT_64 = [(512, 4, 4), (256, 8, 8), (128, 16, 16), (64, 32, 32)]
-AT_80 = [(512, 5, 5), (256, 10, 10), (128, 20, 20), (64, 40, 40)]
 AT_128 = [(1024, 4, 4), (512, 8, 8), (256, 16, 16), (128, 32, 32), (64, 64, 64)]
-AT_144 = [(512, 9, 9), (256, 18, 18), (128, 36, 36), (64, 72, 72)]  # 144 is odd after four halvings
-# A scene in three bands is painted as four images: the light common to all, and what each band has of its own.
 LAYERS = [
     ("gan", 64, 1, [*AT_64, (1, 64, 64)], 3_574_657, 2_763_649),
     ("gan", 128, 3, [*AT_128, (3, 128, 128)], 12_786_563, 11_164_545),
-    ("scene", 64, 1, [*AT_80, (1, 80, 80)], 4_034_497, 2_762_689),
-    ("scene", 128, 3, [*AT_144, (4, 144, 144)], 6_904_772, 11_162_561),
 ]
 
 
@@ -73,7 +68,7 @@ class Cost(NamedTuple):
     iteration: int
 
 
-def cost_of(recipe: Recipe, tile_set: TileSetParams, width: int, batch: int) -> Cost:
+def cost_of(recipe: ConvolutionalRecipe, tile_set: TileSetParams, width: int, batch: int) -> Cost:
     """What torch counts on its device `meta`, which computes shapes alone: convolutions and matrix products."""
     bands, size = len(tile_set.bands), tile_set.size
     with torch.device("meta"):
@@ -89,7 +84,7 @@ def cost_of(recipe: Recipe, tile_set: TileSetParams, width: int, batch: int) -> 
         )
 
 
-def iterate(players: Players, recipe: Recipe, draws: Draws) -> None:
+def iterate(players: Players, recipe: ConvolutionalRecipe, draws: Draws) -> None:
     players.generator.train()
     players.discriminator.train()
     for _ in range(recipe.critic_steps):
@@ -97,12 +92,10 @@ def iterate(players: Players, recipe: Recipe, draws: Draws) -> None:
     update_generator(players, recipe, draws if recipe.needs_real_tiles else draws._replace(real=None), 0.0)
 
 
-def draws_of(recipe: Recipe, batch: int, bands: int, size: int) -> Draws:
+def draws_of(recipe: ConvolutionalRecipe, batch: int, bands: int, size: int) -> Draws:
     """Draws without values."""
-    tiles, of_band = torch.empty(batch, bands, size, size), torch.empty(batch, bands)
-    sky = Sky(Conditions(of_band, of_band, of_band), tiles) if recipe.noise == "survey" else None
     mix = torch.empty(batch) if recipe.penalty == "gradient_penalty" else None
-    return Draws(tiles, torch.empty(batch, recipe.latent_size), sky, mix)
+    return Draws(torch.empty(batch, bands, size, size), torch.empty(batch, recipe.latent_size), None, mix)
 
 
 def test_the_operations_of_a_tile_and_of_an_iteration_by_hand(params, recipes):
@@ -117,9 +110,11 @@ def test_the_operations_of_a_tile_and_of_an_iteration_by_hand(params, recipes):
 
 
 def test_penalties_cost_what_they_differentiate(params, recipes):
-    scene, tile_set = recipes["scene"], params.tiles.sets["gri128"]
-    without = scene.model_copy(update={"penalty": "none", "penalty_weight": None})
-    by_norm = scene.model_copy(update={"penalty": "gradient_penalty"})
-    least, slopes, between = (cost_of(recipe, tile_set, 2, 2).iteration for recipe in (without, scene, by_norm))
+    tile_set, without = params.tiles.sets["gri128"], recipes["gan"].model_copy(update={"norm": "none"})
+    by_slopes, by_norm = (
+        without.model_copy(update={"penalty": penalty, "penalty_weight": 1.0})
+        for penalty in ("r1_r2", "gradient_penalty")
+    )
+    least, slopes, between = (cost_of(recipe, tile_set, 2, 2).iteration for recipe in (without, by_slopes, by_norm))
 
     assert least < between < slopes < 2.5 * least

@@ -27,4 +27,5 @@ if __name__ == "__main__":
         order = order[::-1]
     drawn = plane()
     for rectangle in order:
-        print(*rectangle, hashlib.sha256(drawn.rectangle(*rectangle).tobytes()).hexdigest())
+        sha256 = hashlib.sha256(drawn.rectangle(*rectangle).tobytes()).hexdigest()
+        sys.stdout.write(" ".join(map(str, (*rectangle, sha256))) + "\n")

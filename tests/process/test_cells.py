@@ -21,7 +21,10 @@ def cells():
 
 def _columns(catalogue):
     """A catalogue as one table of numbers, a row an object."""
-    objects = [part.double().numpy().reshape(len(catalogue.box), part.shape[1] if part.ndim > 1 else 1) for part in catalogue.objects]
+    objects = [
+        part.double().numpy().reshape(len(catalogue.box), part.shape[1] if part.ndim > 1 else 1)
+        for part in catalogue.objects
+    ]
     return np.concatenate([*objects, catalogue.magnitude[:, None]], 1)
 
 

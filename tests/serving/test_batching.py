@@ -1,6 +1,7 @@
 """Requests share passes: whoever asks beside one changes when it is answered, never what it is told."""
 
 import asyncio
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -112,4 +113,41 @@ def test_an_error_is_its_requests_alone_and_the_threads_go_on(batcher: Batcher, 
     (refused,) = asyncio.run(ask([Tile(1, noise="none")] * 20, as_it_is))
     assert "recipe gan paints its noise; it takes 'survey' alone" in str(refused)
     assert len(asyncio.run(batcher.draw(gan, row(1, 2), as_it_is))) == 2
+    assert batcher.wanted == 0
+
+
+def test_pieces_of_work_are_done_beside_tiles_and_given_in_their_order(batcher: Batcher, gan: Bundle) -> None:
+    async def both() -> tuple[list[int], NDArray[np.float32]]:
+        pieces = [lambda place=place: place * 10 for place in range(7)]
+        return await asyncio.gather(batcher.run(gan, pieces, 3, list), batcher.draw(gan, row(1, 20), as_it_is))
+
+    found, flux = asyncio.run(both())
+    assert found == [0, 10, 20, 30, 40, 50, 60]
+    assert flux.tobytes() == gan.draw_all(row(1, 20)).tobytes()
+    assert batcher.wanted == 0
+
+
+def test_a_piece_that_fails_fails_its_request_alone(batcher: Batcher, gan: Bundle) -> None:
+    async def fail() -> list[int]:
+        return await batcher.run(gan, [lambda: 1 // 0, lambda: 1], 2, list)
+
+    with pytest.raises(ZeroDivisionError):
+        asyncio.run(fail())
+    assert asyncio.run(batcher.draw(gan, row(1, 1), as_it_is)).shape == (1, 1, 64, 64)
+    assert batcher.wanted == 0
+
+
+def test_pieces_count_in_the_queue_by_their_weight(gan: Bundle) -> None:
+    batcher = Batcher(threads=1, most_tiles=256)
+
+    async def ask() -> None:
+        large = asyncio.ensure_future(batcher.run(gan, [lambda: time.sleep(0.1)] * 10, 30, list))
+        await asyncio.sleep(0.05)
+        assert batcher.wanted == 300
+        with pytest.raises(QueueFullError):
+            await batcher.draw(gan, row(1, 1), as_it_is)
+        large.cancel()
+
+    asyncio.run(ask())
+    batcher.close()
     assert batcher.wanted == 0

@@ -81,6 +81,10 @@ def test_a_tile_of_a_version_may_be_kept_for_ever(client: httpx.Client, bundles:
         ("r64/7.png?noise=0.1", 400, "noise"),
         ("gri128/7.png?model=scene&noise=inf", 400, "noise"),
         ("gri128/7.png?model=scene&seeing=9", 400, "seeing"),
+        ("gri128/7.png?model=scene&stars=5", 400, "stars"),
+        ("r64/7.png?stars=2", 400, "density"),
+        ("r64/7.fits?truth=true", 400, "model"),
+        ("gri128/7.png?model=scene&truth=true", 400, "truth"),
         ("r64/7.png?size=64", 400, "size"),
         ("r64/7.png?version=abc", 400, "version"),
         (f"r64/7.png?version={'0' * 64}", 404, "version"),
@@ -111,12 +115,21 @@ def test_tiles_may_begin_anywhere(client: httpx.Client, scene: Bundle) -> None:
     assert read(client.post("/v1/generate", json=asked)).tobytes() == scene.draw(row(7, 2, first=5)).tobytes()
 
 
-def test_a_walk_begins_and_ends_at_its_seeds(client: httpx.Client, scene: Bundle) -> None:
-    asked: dict[str, Any] = {"tiles": "gri128", "model": "scene", "seed": 1, "to": 2, "steps": 12, "noise": "none"}
+def test_a_walk_begins_and_ends_at_its_seeds(client: httpx.Client, bundles: Path) -> None:
+    gan = Bundle.load(bundles / "gri128/gan")
+    asked: dict[str, Any] = {"tiles": "gri128", "model": "gan", "seed": 1, "to": 2, "steps": 12}
     steps = read(client.post("/v1/interpolate", json=asked | {"format": "npy"}))
-    assert steps.tobytes() == scene.draw_all(walk(Tile(1, noise="none"), 2, 12)).tobytes()
-    assert steps[0].tobytes() == scene.draw([Tile(1, noise="none")])[0].tobytes()
+    assert steps.tobytes() == gan.draw_all(walk(Tile(1), 2, 12)).tobytes()
+    assert steps[0].tobytes() == gan.draw([Tile(1)])[0].tobytes()
     assert len({step.tobytes() for step in steps}) == 12
+
+
+def test_a_process_refuses_a_walk_with_the_reason(client: httpx.Client) -> None:
+    refused = client.post("/v1/interpolate", json={"tiles": "gri128", "model": "scene", "seed": 1, "to": 2})
+    assert refused.status_code == 400
+    assert refused.json()["error"].startswith(
+        "model: recipe scene has no walks: between two seeds' skies objects would"
+    )
 
 
 @pytest.mark.parametrize(("field", "value"), [("steps", 1), ("steps", 65), ("to", -1), ("n", 3), ("index", 2**31)])

@@ -26,6 +26,7 @@ from skygen.formats.wcs import Place
 from skygen.gan.camera import Conditions
 from skygen.gan.card import BundleError, Card, load_generator
 from skygen.gan.latents import Stream, tile_rng
+from skygen.gan.networks import GeneratorShape
 from skygen.process.cells import Boxes
 from skygen.process.generator import Process
 from skygen.sky.conditions import Density, FieldConditions
@@ -57,11 +58,12 @@ class Bundle:
         engine's own. A process has one engine, `plane`, whatever is asked for.
         """
         (card, generator), chosen = load_generator(folder), torch.device(device)
+        drawer: Convolution | Scatter
         if isinstance(generator, Process):
-            return cls(card, Scatter(card, generator, chosen), sha256_folder(folder), chosen)
-        latent_size = generator.shape.latent_size
-        painter = Convolution(card, engine_for(generator, chosen, engine), latent_size)
-        return cls(card, painter, sha256_folder(folder), chosen)
+            drawer = Scatter(card, generator, chosen)
+        else:
+            drawer = Convolution(card, _shape(card), engine_for(generator, chosen, engine))
+        return cls(card, drawer, sha256_folder(folder), chosen)
 
     @property
     def takes(self) -> dict[str, bool]:
@@ -246,6 +248,13 @@ class Bundle:
     def _boxes(self, drawer: Scatter, tiles: Sequence[Tile]) -> Boxes:
         survey = self.conditions_of([tile.as_survey() for tile in tiles])
         return drawer.boxes(tiles, _known(survey), _known(self.conditions_of(tiles)))
+
+
+def _shape(card: Card) -> GeneratorShape:
+    """The shape of a convolutional generator."""
+    if not isinstance(card.generator, GeneratorShape):
+        raise BundleError("the card is of a process, and its weights are not; train it anew")
+    return card.generator
 
 
 def _factor(tile: Tile, sky_noise_nmgy: torch.Tensor) -> torch.Tensor:

@@ -11,14 +11,15 @@ from skygen.bundle.tile import Tile
 from skygen.gan.camera import Camera
 from skygen.gan.card import Card
 from skygen.gan.latents import latents_of, walk_latents
+from skygen.gan.networks import GeneratorShape
 
 
 class Convolution:
     """What draws the tiles of a bundle that paints them."""
 
-    def __init__(self, card: Card, engine: NamedEngine, latent_size: int) -> None:
-        self.engine, self._compute = engine.name, engine
-        self._camera, self._latent_size, self._of = Camera(card.stretch), latent_size, card.latents or "normal"
+    def __init__(self, card: Card, shape: GeneratorShape, engine: NamedEngine) -> None:
+        self.engine, self._compute, self._latent_size = engine.name, engine, shape.latent_size
+        self._camera, self._of = Camera(card.stretch), card.latents or "normal"
 
     def draw(self, tiles: Sequence[Tile]) -> NDArray[np.float32]:
         """The flux [n, bands, H, W] of `tiles` in nmgy, on the calling thread."""

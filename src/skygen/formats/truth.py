@@ -115,7 +115,7 @@ def of_truth(bands: tuple[str, ...]) -> Cards:
         ("MAGZERO", 22.5, "[mag] of 1 nanomaggy"),
         ("MAGSYS", "nearly AB", "the survey's g, r and i are, within 0.03 mag"),
         ("MINSNR", 0, "least signal to noise asked for; 0: all objects"),
-        *((f"LEFT_{band.upper()}", 0, f"[nmgy] light in {band} of objects without a row") for band in bands),
+        *((f"LEFT_{band.upper()}", 0, f"[nmgy] clean image in {band} less light of the rows") for band in bands),
     ]
 
 

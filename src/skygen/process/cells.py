@@ -7,7 +7,7 @@ each class is the Poisson quantile of one number, so that a lower density keeps 
 
 import copy
 from functools import lru_cache
-from typing import NamedTuple, Self, TypeVar
+from typing import Any, NamedTuple, Self, TypeVar
 
 import numpy as np
 import torch
@@ -70,8 +70,7 @@ class Boxes(NamedTuple):
 
     def take(self, indices: NDArray[np.int64] | slice) -> Self:
         """The boxes at `indices`."""
-        key, x, y, density = (part[indices] for part in (self.key, self.x, self.y, self.density))
-        return self._replace(key=key, x=x, y=y, density=density)
+        return self._replace(key=self.key[indices], x=self.x[indices], y=self.y[indices], density=self.density[indices])
 
 
 class Catalogue(NamedTuple):
@@ -86,8 +85,8 @@ class Catalogue(NamedTuple):
     def take(self, indices: NDArray[np.int64] | NDArray[np.bool_]) -> Self:
         """The objects at `indices`, or where a mask is true."""
         some = np.flatnonzero(indices) if indices.dtype == bool else indices
-        parts = (self.box, self.id, self.reach_px, self.magnitude)
-        return type(self)(self.objects.take(torch.from_numpy(some)), *(part[some] for part in parts))
+        objects = self.objects.take(torch.from_numpy(some))
+        return type(self)(objects, self.box[some], self.id[some], self.reach_px[some], self.magnitude[some])
 
 
 class _Addresses(NamedTuple):
@@ -115,7 +114,8 @@ class _Placed(NamedTuple):
     reach_px: NDArray[np.int64]
 
     def take(self, indices: NDArray[np.int64]) -> Self:
-        return type(self)(self.cell.take(indices), *(part[indices] for part in self[1:]))
+        arrays: list[NDArray[Any]] = [part[indices] for part in self[1:]]
+        return type(self)(self.cell.take(indices), *arrays)
 
 
 class Cells:
@@ -186,7 +186,7 @@ class Cells:
             segment += wanted >= cumulative[kind, inner]
         slope = slopes[kind, segment]
         above = (wanted - cumulative[kind, segment]) * slope / counts[kind, segment]
-        return knots[segment] + np.log1p(above) / slope
+        return np.asarray(knots[segment] + np.log1p(above) / slope)
 
     def _marked(self, boxes: Boxes, placed: _Placed) -> Catalogue:
         """The objects with what the networks draw of them."""
@@ -227,7 +227,7 @@ def _ids(placed: _Placed) -> NDArray[np.int64]:
     bits, cell = _CELL_BITS[placed.cell.level], placed.cell
     half = 1 << (bits - 1)
     of_cell = (cell.row + half << bits) + cell.column + half
-    return (placed.kind << 62) + (cell.level << 59) + (of_cell << (59 - 2 * bits)) + placed.number
+    return np.asarray((placed.kind << 62) + (cell.level << 59) + (of_cell << (59 - 2 * bits)) + placed.number)
 
 
 def _check_number(number: NDArray[np.int64], level: int) -> None:
@@ -314,7 +314,9 @@ def _distribution(mean: float) -> NDArray[np.float64]:
         return np.ones(1)
     number = np.arange(1, int(mean + 12 * mean**0.5) + 24)
     logs = np.concatenate([[0.0], np.cumsum(np.log(mean / number))])
-    return np.minimum(np.cumsum(np.exp(logs - mean)), 1.0)
+    chances: NDArray[np.float64] = np.minimum(np.cumsum(np.exp(logs - mean)), 1.0)
+    chances[-1] = 1.0  # whatever was rounded off
+    return chances
 
 
 def _whole(rows: NDArray[np.float64]) -> torch.Tensor:

@@ -38,12 +38,13 @@ class Marks(nn.Module):
         super().__init__()
         self.bands, self.reference = bands, reference
         self.drawn = list(range(bands))  # of which magnitudes are given
-        self.stars = _network(1 + STAR_NORMALS, bands - 1)
+        self.stars = _network(1 + STAR_NORMALS, max(bands - 1, 1))
         self.galaxies = _network(1 + GALAXY_NORMALS, bands - 1 + 3)
 
     def star_colours(self, magnitude: torch.Tensor, normals: torch.Tensor) -> torch.Tensor:
         """Colours [n, bands - 1] in mag of stars of magnitudes [n] in r, by their `normals` [n, 4]."""
-        return _between(self.stars(torch.cat([_scaled(magnitude)[:, None], normals], -1)), COLOUR_MAG)
+        found = self.stars(torch.cat([_scaled(magnitude)[:, None], normals], -1))
+        return _between(found[:, : self.bands - 1], COLOUR_MAG)
 
     def galaxy_marks(
         self, magnitude: torch.Tensor, normals: torch.Tensor

@@ -30,13 +30,13 @@ def philox(counter: tuple[ArrayLike, ArrayLike, ArrayLike, ArrayLike], key: NDAr
 
 def uniform(word: Words) -> NDArray[np.float64]:
     """Numbers in (0, 1), one a word: the middles of 2^32 equal steps."""
-    return (word + 0.5) * 2.0**-32
+    return np.asarray((word + 0.5) * 2.0**-32, np.float64)
 
 
 def fine_uniform(high: Words, low: Words) -> NDArray[np.float64]:
     """Numbers in (0, 1), of two words each: the middles of 2^53 equal steps; the last of them rounds to 1 - 2^-53."""
     word = (high.astype(np.uint64) << _32 | low) >> np.uint64(_SPLIT)
-    return np.minimum((word + 0.5) * 2.0**-53, 1 - 2.0**-53)
+    return np.asarray(np.minimum((word + 0.5) * 2.0**-53, 1 - 2.0**-53))
 
 
 def normals(words: tuple[Words, ...]) -> NDArray[np.float64]:
@@ -50,7 +50,8 @@ def normals(words: tuple[Words, ...]) -> NDArray[np.float64]:
 
 def key_of(seed: int, index: int | None = None) -> np.uint64:
     """The key of the plane of `seed`, or of the plane of tile `index` of `seed`."""
-    return keys_of(np.array([seed], np.uint64), None if index is None else np.array([index]))[0]
+    keys = keys_of(np.array([seed], np.uint64), None if index is None else np.array([index]))
+    return np.uint64(keys[0])
 
 
 def keys_of(seeds: NDArray[np.uint64], indices: NDArray[np.int64] | None = None) -> NDArray[np.uint64]:

@@ -1,6 +1,6 @@
 """Where a tile lies: at the first of a row of places of its own plane at which a source stands as the tile set asks.
 
-Tile (seed, index) has a plane of its own, whose key is made of both. The first pixel of its place k = 0, 1, 2, ... is at
+Tile (seed, index) has a plane of its own, whose key is made of both. The first pixel of place k = 0, 1, 2, ... is at
 x = 128 k, y = 0. What stands there is known from the catalogue, so that nothing is drawn in vain.
 """
 
@@ -25,19 +25,25 @@ def tiles(
     indices: NDArray[np.int64],
     size: int,
     density: NDArray[np.float64],
-    rule: "Rule | None",
+    rule: "Rule | None" = None,
 ) -> Boxes:
-    """The boxes of tiles (seed, index) [n] of `size` px, on planes of `density` [n, 2]; at place 0 without a rule."""
+    """The boxes of tiles (seed, index) [n] of `size` px on planes of the survey's `density` [n, 2].
+
+    They lie at place 0 where there is no rule. Give the boxes another density afterwards and the tiles stay where they
+    are. Raises `ValueError` for a size that is out of range.
+    """
+    if not 1 <= size <= SPACING_PX:
+        raise ValueError(f"tiles of {size} px; they have 1 to {SPACING_PX} px")
     zero = np.zeros(len(seeds), np.int64)
     boxes = Boxes(keys_of(seeds, indices), zero, zero, size, size, density)
     return boxes if rule is None else boxes._replace(x=SPACING_PX * first_places(cells, boxes, rule))
 
 
 class Rule:
-    """A source is wanted whose expected S/N in an aperture in r is `source_snr` or more, and whose centre is inside.
+    """A source is wanted whose expected S/N in an aperture is `source_snr` or more, and whose centre is inside.
 
-    Of `sky_noise_nmgy` and `psf_fwhm_px` in r [n], those of the survey: a tile's place does not depend on what else it
-    is observed under.
+    `sky_noise_nmgy` and `psf_fwhm_px` [n] are those in r under which the survey saw the field: a tile's place does not
+    depend on what else it is observed under.
     """
 
     def __init__(

@@ -36,15 +36,23 @@ class Plane:
 
     def rectangle(self, x: int, y: int, width: int, height: int) -> NDArray[np.float32]:
         """The flux [bands, height, width] in nmgy of the rectangle whose first pixel is (x, y), noise and all."""
-        return self.view.observed(self.box(x, y, width, height), self.under)[0]
+        return np.asarray(self.view.observed(self.box(x, y, width, height), self.under)[0])
 
     def scene(self, x: int, y: int, width: int, height: int) -> NDArray[np.float32]:
         """The same without noise."""
-        return self.view.scenes(self.box(x, y, width, height), self.under)[0]
+        return np.asarray(self.view.scenes(self.box(x, y, width, height), self.under)[0])
 
     def truth(self, x: int, y: int, width: int, height: int, min_snr: float = 0.0) -> Truth:
         """What lies in the rectangle; rows of a matched-filter S/N from `min_snr` in some band."""
         return truth_of(self.view, self.box(x, y, width, height), self.under, min_snr)[0]
+
+    def observed(
+        self, x: int, y: int, width: int, height: int, min_snr: float = 0.0
+    ) -> tuple[NDArray[np.float32], Truth]:
+        """Rectangle and truth, for less than both cost one after the other."""
+        box = self.box(x, y, width, height)
+        scene = self.view.scenes(box, self.under)
+        return self.view.exposed(scene, box, self.under)[0], truth_of(self.view, box, self.under, min_snr, scene)[0]
 
     def box(self, x: int, y: int, width: int, height: int) -> Boxes:
         """The rectangle as a box."""

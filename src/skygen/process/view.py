@@ -6,7 +6,7 @@ on which it is drawn. Noise is drawn in fixed blocks of 64 px, each from an addr
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple, Protocol, Self
+from typing import NamedTuple, Protocol, Self, TypeVar
 
 import numpy as np
 import torch
@@ -21,11 +21,13 @@ from skygen.process.objects import Objects
 
 SPIKE_ANGLE = 0.0  # of one arm of bright stars' cross, rad from x towards y
 BLOCK_PX = 64  # side of a block of noise
-CANVAS_PX = 256  # most, on a side of what is drawn at once
+CANVAS_PX = 512  # most, on a side of what is drawn at once
 FAINT_NMGY = 0.002  # a pixel: light below it at the edge of a stamp is left out; a tenth of the survey's noise in r
 MOST_FWHM_PX = 7.6  # of a PSF: 3 arcsec, for which the reach of objects holds (skygen.process.cells)
 MOST_DENSITY_FACTOR = 4.0
-_PIXELS_A_PASS = 2**17  # drawn at once on a core: what is worked on stays in its cache
+_PIXELS_A_PASS = 2**19  # of small boxes that are drawn at once on a core: fewer make calls, not pixels, cost time
+_FEWEST_PIXELS = 2**17  # that are shared out among cores: fewer are drawn on the calling thread
+Part = TypeVar("Part")
 _NOISE = 0x6E6F697365  # the second half of the key of noise: its numbers are no others'
 
 
@@ -61,12 +63,18 @@ class Under(NamedTuple):
         """The conditions without densities."""
         parts = (conditions.sky_noise_nmgy, conditions.nmgy_per_electron, conditions.psf_fwhm_px)
         if float(conditions.psf_fwhm_px.max()) > MOST_FWHM_PX:
-            raise ValueError(f"a PSF of {float(conditions.psf_fwhm_px.max()):.3g} px; at most {MOST_FWHM_PX} px (3 arcsec)")
+            raise ValueError(
+                f"a PSF of {float(conditions.psf_fwhm_px.max()):.3g} px; at most {MOST_FWHM_PX} px (3 arcsec)"
+            )
         return cls(*(part.detach().cpu().float().numpy() for part in parts))
 
     def take(self, indices: NDArray[np.int64] | slice) -> Self:
         """The rows at `indices`."""
         return type(self)(*(part[indices] for part in self))
+
+
+_Place = tuple[slice, slice, slice, slice]  # of a part in boxes, bands, rows and columns
+_Compute = Callable[[Boxes, Under, _Place], NDArray[np.float32]]
 
 
 class View:
@@ -87,11 +95,15 @@ class View:
 
         The mean light of undetected objects is taken away, as the survey's subtraction of the sky does.
         """
-        return self._all(boxes, under, self._scenes)
+        return self._all(boxes, under, lambda of, seen, _: self._scenes(of, seen))
 
     def observed(self, boxes: Boxes, under: Under) -> NDArray[np.float32]:
         """The same with the noise of the sky, and of the photons of the objects."""
-        return self._all(boxes, under, self._observed)
+        return self._all(boxes, under, lambda of, seen, _: expose(self._scenes(of, seen), seen, of))
+
+    def exposed(self, scenes: NDArray[np.float32], boxes: Boxes, under: Under) -> NDArray[np.float32]:
+        """What `observed` gives, of scenes of boxes that were drawn before."""
+        return self._all(boxes, under, lambda of, seen, part: expose(scenes[part], seen, of))
 
     def light(self, catalogue: Catalogue, boxes: Boxes, under: Under) -> NDArray[np.float32]:
         """The light [n, bands, H, W] of a catalogue."""
@@ -111,17 +123,13 @@ class View:
         """How far [n] from their centres objects are drawn; 0 for those that are too faint to be."""
         psf = torch.from_numpy(under.psf_fwhm_px[catalogue.box])
         found = reach_px(on(catalogue.objects, torch.device("cpu")), psf, FAINT_NMGY, self.halo)
-        return found.long().numpy()
+        return np.asarray(found.long().numpy())
 
     def _scenes(self, boxes: Boxes, under: Under) -> NDArray[np.float32]:
-        return self.light(self.cells.catalogue(boxes), boxes, under) - self.background_nmgy[:, None, None]
+        scenes = self.light(self.cells.catalogue(boxes), boxes, under)
+        return np.asarray(scenes - self.background_nmgy[:, None, None])
 
-    def _observed(self, boxes: Boxes, under: Under) -> NDArray[np.float32]:
-        return expose(self._scenes(boxes, under), under, boxes)
-
-    def _all(
-        self, boxes: Boxes, under: Under, compute: Callable[[Boxes, Under], NDArray[np.float32]]
-    ) -> NDArray[np.float32]:
+    def _all(self, boxes: Boxes, under: Under, compute: _Compute) -> NDArray[np.float32]:
         """What `compute` makes of the parts of boxes, put together."""
         image = np.empty((len(boxes.key), len(self.bands), boxes.height, boxes.width), np.float32)
         parts = list(_parts(boxes))
@@ -135,14 +143,10 @@ class View:
                 width=columns.stop - columns.start,
                 height=rows.stop - rows.start,
             )
-            image[some, :, rows, columns] = compute(of, under.take(some))
+            place = (some, slice(None), rows, columns)
+            image[place] = compute(of, under.take(some), place)
 
-        if len(parts) == 1 or self.device.type != "cpu":
-            for part in parts:
-                fill(part)
-        else:
-            with ThreadPoolExecutor(min(cores(), len(parts))) as pool:
-                list(pool.map(fill, parts))
+        on_cores(fill, parts, self.device)
         return image
 
 
@@ -153,7 +157,7 @@ def densities(conditions: Seen, factors: tuple[float, float] = (1.0, 1.0)) -> ND
     for name, factor in zip(("stars", "galaxies"), factors, strict=True):
         if not 0 <= factor <= MOST_DENSITY_FACTOR:
             raise ValueError(f"the density of {name} is {factor} times; it must be from 0 to {MOST_DENSITY_FACTOR:g}")
-    return conditions.density.detach().cpu().double().numpy() * np.array(factors)
+    return np.asarray(conditions.density.detach().cpu().double().numpy() * np.array(factors))
 
 
 def expose(scenes: NDArray[np.float32], under: Under, boxes: Boxes) -> NDArray[np.float32]:
@@ -161,13 +165,13 @@ def expose(scenes: NDArray[np.float32], under: Under, boxes: Boxes) -> NDArray[n
     deviation = np.sqrt(variance(scenes, under))
     for place, (key, x, y) in enumerate(zip(boxes.key, boxes.x, boxes.y, strict=True)):
         deviation[place] *= _noise(key, int(x), int(y), scenes.shape[1:])
-    return scenes + deviation
+    return np.asarray(scenes + deviation)
 
 
 def variance(scenes: NDArray[np.float32], under: Under) -> NDArray[np.float32]:
     """The variance of each pixel's noise, in nmgy²."""
     sky, electron = under.sky_noise_nmgy[..., None, None], under.nmgy_per_electron[..., None, None]
-    return sky**2 + np.maximum(scenes, 0) * electron
+    return np.asarray(sky**2 + np.maximum(scenes, 0) * electron, np.float32)
 
 
 def on(objects: Objects, device: torch.device) -> Objects:
@@ -175,11 +179,23 @@ def on(objects: Objects, device: torch.device) -> Objects:
     return Objects(*(part.to(device, torch.bool if part.dtype == torch.bool else torch.float32) for part in objects))
 
 
+def on_cores(work: Callable[[Part], object], parts: Sequence[Part], device: torch.device) -> None:
+    """Do `work` on every part: on all cores beside each other where the CPU draws, one after the other elsewhere."""
+    if len(parts) <= 1 or device.type != "cpu":
+        for part in parts:
+            work(part)
+        return
+    with ThreadPoolExecutor(min(cores(), len(parts))) as pool:
+        list(pool.map(work, parts))
+
+
 def _parts(boxes: Boxes) -> Iterator[tuple[slice, slice, slice]]:
     """Boxes, rows and columns of what is drawn at once: parts of a large box, or several small ones."""
     rows, columns = _edges(int(boxes.y[0]), boxes.height), _edges(int(boxes.x[0]), boxes.width)
     largest = max(part.stop - part.start for part in rows) * max(part.stop - part.start for part in columns)
-    several = max(1, _PIXELS_A_PASS // (largest * len(rows) * len(columns)))
+    pixels = largest * len(rows) * len(columns)
+    shared = max(-(-len(boxes.key) // cores()), _FEWEST_PIXELS // pixels)
+    several = max(1, min(_PIXELS_A_PASS // pixels, shared))
     for first in range(0, len(boxes.key), several):
         for part in rows:
             for other in columns:
