@@ -18,7 +18,7 @@ from skygen.sky.spread import CORE_SHARE, SHOULDER_SHARE, SHOULDER_WIDTH, WING_S
 
 PIXEL_VARIANCE = 1 / 12
 # FWHM² = 5.768 core² + 0.475 px²: what a Moffat profile fitted to pixels gives, within 0.2 % from 0.75 arcsec.
-_FWHM2_A_CORE2, _FWHM2_OF_PIXELS = 5.76792197, 0.47470174
+_FWHM2_A_CORE2, _FWHM2_OF_PIXELS = 6.00150, 0.47769
 _LEAST_CORE_PX = 0.3
 # The Moffat profile of power 1.5 and scale 1: widths, each twice the one before, and shares.
 _WING_WIDTHS = tuple(0.335 * 2.0**step for step in range(8))

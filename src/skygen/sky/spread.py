@@ -5,7 +5,7 @@ https://arxiv.org/abs/astro-ph/0101420), with the shares that it has in field 94
 there and around the brightest stars of two more fields, from 15 to 110 px.
 """
 
-CORE_SHARE, SHOULDER_SHARE, WING_SHARE = 0.745, 0.170, 0.085  # of the flux
+CORE_SHARE, SHOULDER_SHARE, WING_SHARE = 0.610, 0.265, 0.125  # of the flux
 SHOULDER_WIDTH, WING_WIDTH = 2.02, 3.2  # in widths of the core
 WING_BETA = 1.5  # of a Moffat profile: brightness falls as distance to the power -3
 GLOW = {"g": (0.003, 45.0), "r": (0.003, 45.0), "i": (0.034, 25.0)}  # share of the flux, scale in px: light in the CCD
