@@ -29,7 +29,6 @@ _AT_ONCE = 2**18  # numbers, so that they stay in a core's cache
 _STAR, _BRIGHT_STAR, _GALAXY = 0, 1, 2  # kinds: of galaxies there is one for each interval of SIZES
 _KINDS = _GALAXY + len(SIZES) + 1
 _LEAST_EXPONENT = -80.0  # no light at all; beyond it a float32 becomes too small to be computed quickly
-_OUTSIDE = 1e4  # exponent and distance that put a pixel out of the light
 
 
 class Canvas(NamedTuple):
@@ -139,7 +138,8 @@ def _profile(objects: Objects, kind: int, core: torch.Tensor, radius: torch.Tens
     major = radial * objects.radius_px[:, None] ** 2 + blurred
     minor = radial * (objects.radius_px * objects.axis_ratio)[:, None] ** 2 + blurred
     peak = share / (2 * torch.pi * (major * minor).sqrt())
-    light = (peak[:, None] * (-(radius[:, None] ** 2) / (2 * major[:, None])).exp()).sum(-1)
+    fall = (-(radius[:, None] ** 2) / (2 * major[:, None])).clamp(min=_LEAST_EXPONENT)
+    light = (peak[:, None] * fall.exp()).sum(-1)
     shares, widths = (torch.tensor(part).to(core) for part in psf)
     left = (shares / (2 * torch.pi * widths**2) * (widths > widest[:, None])).sum(-1) / core[:, None] ** 2
     return light + left
@@ -151,13 +151,12 @@ def _row(values: tuple[float, ...], like: torch.Tensor) -> torch.Tensor:
 
 
 def _groups(objects: Objects, kind: torch.Tensor, side: torch.Tensor, canvas: Canvas) -> torch.Tensor:
-    """What [n] is drawn together, by side and kind; -1 for what is unseen. Beyond the canvas all sides are one."""
+    """What [n] is drawn together, by side and kind; -1 for what is unseen."""
     across = torch.tensor(SIDES_PX, device=side.device)[side]
     seen = side >= 0
     for centre, size in ((objects.x, canvas.width), (objects.y, canvas.height)):
         first = _first(centre, across)
         seen &= (first < size) & (first + across > 0)
-    side = torch.where(across > max(canvas.height, canvas.width), len(SIDES_PX) - 1, side)
     return torch.where(seen, side * _KINDS + kind, -1)
 
 
@@ -253,11 +252,11 @@ def _galaxies(objects: Objects, core: torch.Tensor, window: _Window, size: int, 
     peak = objects.flux_nmgy[..., None] * share[:, None] / (2 * torch.pi * product.sqrt())
     slope = (major - minor) * sin * cos / in_y
     scale = (in_y / (2 * product)).sqrt()  # of distances along a row
-    column = window.dx.masked_fill(~window.columns, _OUTSIDE)[:, None, None]  # [n, 1, 1, w]
+    column = window.dx[:, None, None]  # [n, 1, 1, w]
     row = window.dy[:, None, None]  # [n, 1, 1, h]
     middle = (scale * slope)[..., None] * row
     fall = -(row**2) / (2 * in_y[..., None])
-    fall = fall.masked_fill(~window.rows[:, None, None], -_OUTSIDE)
     across = scale[..., None, None] * column[..., None, :] - middle[..., None]
     exponent = torch.addcmul(fall[..., None], across, across, value=-1).clamp(min=_LEAST_EXPONENT)
-    return (exponent.exp() * peak[..., None, None]).sum(2)
+    inside = window.rows[:, :, None] & window.columns[:, None]
+    return (exponent.exp() * peak[..., None, None]).sum(2) * inside[:, None]
