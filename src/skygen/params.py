@@ -329,10 +329,6 @@ class Params(Section):
         return self
 
 
-def _shown(tile_set: TileSetParams, key: str) -> str:
-    return repr(tile_set.model_dump()[key])
-
-
 def load(path: Path) -> Params:
     """The validated parameters in the YAML file at `path`.
 
