@@ -53,7 +53,7 @@ _ENGINE = [
     option(
         "--engine",
         click.Choice(["auto", "eager", "onnx"]),
-        "What computes networks that paint: last bits are an engine's own.",
+        "What computes a painter: last bits are its own.",
         "auto",
     ),
 ]
