@@ -28,8 +28,7 @@ _WIDEST = 0.6  # times a stamp's side: PSF's Gaussians of more widths of the cor
 _AT_ONCE = 2**18  # numbers, so that they stay in a core's cache
 _STAR, _BRIGHT_STAR, _GALAXY = 0, 1, 2  # kinds: of galaxies there is one for each interval of SIZES
 _KINDS = _GALAXY + len(SIZES) + 1
-_REACH_TABLE = 1  # the size of galaxy by whose Gaussians a stamp's side is found
-_LEAST_EXPONENT = -80.0  # below it exp of float32 leaves its vectors, ten times slower
+_LEAST_EXPONENT = -80.0  # no light at all; beyond it a float32 becomes too small to be computed quickly
 
 
 class Canvas(NamedTuple):
@@ -68,13 +67,14 @@ def draw(
     """
     with one_thread():
         core = core_px(psf_fwhm_px)[tile].to(objects.flux_nmgy)  # [n, bands]
-        kind, side = _kinds(objects, core, faint_nmgy, halo), _sides(objects, core, faint_nmgy, halo)
+        kind = _kinds(objects, core, faint_nmgy, halo)
+        side = _sides(objects, kind, core, faint_nmgy, halo)
         group = _groups(objects, kind, side, canvas)
         high, wide = _padded(canvas.height), _padded(canvas.width)
         image = objects.flux_nmgy.new_zeros(canvas.tiles * canvas.bands * high * wide)
-        for code in group.unique().tolist():
+        for code in sorted(set(group.tolist())):
             if code >= 0:
-                for chosen in (group == code).nonzero().flatten().split(_chunk(code, canvas)):
+                for chosen in torch.split((group == code).nonzero().flatten(), _chunk(code, canvas)):
                     _add(image, code, objects.take(chosen), tile[chosen], core[chosen], side[chosen], canvas, halo)
         return image.view(canvas.tiles, canvas.bands, high, wide)[..., : canvas.height, : canvas.width]
 
@@ -89,7 +89,7 @@ def reach_px(
     with one_thread():
         core = core_px(psf_fwhm_px).to(objects.flux_nmgy).expand_as(objects.flux_nmgy)
         sides = torch.tensor((0, *SIDES_PX), dtype=core.dtype, device=core.device)
-        return sides[_sides(objects, core, faint_nmgy, halo) + 1] / 2
+        return sides[_sides(objects, _kinds(objects, core, faint_nmgy, halo), core, faint_nmgy, halo) + 1] / 2
 
 
 def _padded(size: int) -> int:
@@ -107,27 +107,28 @@ def _kinds(objects: Objects, core: torch.Tensor, faint: float | torch.Tensor, ha
 
 
 @torch.no_grad()
-def _sides(objects: Objects, core: torch.Tensor, faint: float | torch.Tensor, halo: Halo | None) -> torch.Tensor:
+def _sides(
+    objects: Objects, kind: torch.Tensor, core: torch.Tensor, faint: float | torch.Tensor, halo: Halo | None
+) -> torch.Tensor:
     """The least side of a stamp [n], an index of SIDES_PX, that leaves out less than `faint` a pixel; -1 for none."""
     flux = (objects.flux_nmgy / faint).amax(-1)  # that of the brightest band, in the widest PSF
     radius = flux.new_zeros(ROW)
     radius[1 : 1 + len(SIDES_PX)] = torch.tensor(SIDES_PX).to(flux) / 2
     found = torch.full(flux.shape, -1, device=flux.device)
-    for galaxies in (False, True):
-        chosen = (objects.is_galaxy == galaxies).nonzero().flatten()
-        for some in chosen.split(_AT_ONCE // 1024):
-            light = _profile(objects.take(some), core[some].amax(-1), radius, galaxies) * flux[some][:, None]
-            if halo is not None and not galaxies:
+    for code in range(_KINDS):
+        for some in torch.split((kind == code).nonzero().flatten(), _AT_ONCE // 1024):
+            light = _profile(objects.take(some), code, core[some].amax(-1), radius) * flux[some][:, None]
+            if halo is not None and code == _BRIGHT_STAR:
                 light = light + (objects.flux_nmgy[some] / faint)[..., None].mul(halo_ring(radius, halo)).amax(1)
             found[some] = (light[:, : 1 + len(SIDES_PX)] >= 1).sum(-1).clamp(max=len(SIDES_PX)) - 1
     return found
 
 
-def _profile(objects: Objects, core: torch.Tensor, radius: torch.Tensor, galaxies: bool) -> torch.Tensor:
+def _profile(objects: Objects, kind: int, core: torch.Tensor, radius: torch.Tensor) -> torch.Tensor:
     """Light a pixel [n, r] of objects of flux 1, [r] px along the major axis, and what a stamp so wide lacks."""
     widest = _WIDEST * 2 * radius.clamp(min=SIDES_PX[0] / 2)
-    if galaxies:
-        radial, blur, disc, bulge = (_row(part, core) for part in galaxy_gaussians(_REACH_TABLE, torch.inf))
+    if kind >= _GALAXY:
+        radial, blur, disc, bulge = (_row(part, core) for part in galaxy_gaussians(kind - _GALAXY, torch.inf))
         share = disc + objects.bulge_share[:, None] * (bulge - disc)  # [n, g]
         psf = galaxy_psf()
     else:
@@ -150,7 +151,7 @@ def _row(values: tuple[float, ...], like: torch.Tensor) -> torch.Tensor:
 
 
 def _groups(objects: Objects, kind: torch.Tensor, side: torch.Tensor, canvas: Canvas) -> torch.Tensor:
-    """What [n] is drawn together, by side and kind; -1 for what is unseen. Beyond the canvas all sides are one."""
+    """What [n] is drawn together, by side and kind; -1 for what is unseen."""
     across = torch.tensor(SIDES_PX, device=side.device)[side]
     seen = side >= 0
     for centre, size in ((objects.x, canvas.width), (objects.y, canvas.height)):
@@ -256,6 +257,6 @@ def _galaxies(objects: Objects, core: torch.Tensor, window: _Window, size: int, 
     middle = (scale * slope)[..., None] * row
     fall = -(row**2) / (2 * in_y[..., None])
     across = scale[..., None, None] * column[..., None, :] - middle[..., None]
-    light = (fall[..., None] - across**2).clamp(min=_LEAST_EXPONENT).exp() * peak[..., None, None]
+    exponent = torch.addcmul(fall[..., None], across, across, value=-1).clamp(min=_LEAST_EXPONENT)
     inside = window.rows[:, :, None] & window.columns[:, None]
-    return light.sum(2) * inside[:, None]
+    return (exponent.exp() * peak[..., None, None]).sum(2) * inside[:, None]

@@ -18,6 +18,8 @@ from skygen.process.cells import Boxes, Catalogue, Cells
 from skygen.process.generator import Process
 from skygen.process.light import Canvas, draw, reach_px
 from skygen.process.objects import Objects
+from skygen.process.profiles import core_px
+from skygen.process.saturation import Core, full_well_nmgy, saturate, saturated_core
 
 SPIKE_ANGLE = 0.0  # of one arm of bright stars' cross, rad from x towards y
 BLOCK_PX = 64  # side of a block of noise
@@ -26,6 +28,9 @@ FAINT_NMGY = 0.002  # a pixel: light below it at the edge of a stamp is left out
 MOST_FWHM_PX = 7.6  # of a PSF: 3 arcsec, for which the reach of objects holds (skygen.process.cells)
 MOST_DENSITY_FACTOR = 4.0
 _PIXELS_A_PASS = 2**19  # of small boxes that are drawn at once on a core: fewer make calls, not pixels, cost time
+_MOST_AT_PEAK = 0.92 / (2 * np.pi)  # of a star's flux in a pixel, where its PSF's core is 1 px wide
+# How far from its star a saturated core reaches, and along its column, if it is brighter than mag 12 in some band.
+_CORE_PX, _BLED_PX, _BLEEDING_NMGY = 24, 160, 10 ** (0.4 * 10.5)
 _FEWEST_PIXELS = 2**17  # that are shared out among cores: fewer are drawn on the calling thread
 Part = TypeVar("Part")
 _NOISE = 0x6E6F697365  # the second half of the key of noise: its numbers are no others'
@@ -87,7 +92,7 @@ class View:
         if len(bands) != process.bands:
             raise ValueError(f"bands are {', '.join(bands)}; the process has {process.bands}: give one name for each")
         self.cells, self.bands, self.device = Cells(process), tuple(bands), torch.device(device)
-        self.halo = halo_of(self.bands, SPIKE_ANGLE)
+        self.halo, self.full_well_nmgy = halo_of(self.bands, SPIKE_ANGLE), full_well_nmgy(self.bands)
         self.background_nmgy = process.background_nmgy.detach().cpu().float().numpy()  # [bands]
 
     def scenes(self, boxes: Boxes, under: Under) -> NDArray[np.float32]:
@@ -126,8 +131,26 @@ class View:
         return np.asarray(found.long().numpy())
 
     def _scenes(self, boxes: Boxes, under: Under) -> NDArray[np.float32]:
-        scenes = self.light(self.cells.catalogue(boxes), boxes, under)
+        catalogue = self.cells.catalogue(boxes)
+        scenes = self.light(catalogue, boxes, under)
+        for box, core in self.cores(catalogue, under, boxes):
+            saturate(scenes[box], core)
         return np.asarray(scenes - self.background_nmgy[:, None, None])
+
+    def cores(self, catalogue: Catalogue, under: Under, boxes: Boxes) -> Iterator[tuple[int, Core]]:
+        """The saturated cores of stars that may touch boxes, by ascending id, and the box of each."""
+        objects, core = catalogue.objects, core_px(torch.from_numpy(under.psf_fwhm_px))[torch.from_numpy(catalogue.box)]
+        flux, (x, y) = objects.flux_nmgy, (objects.x, objects.y)
+        peak = flux * _MOST_AT_PEAK / core**2
+        full = (peak > torch.tensor(self.full_well_nmgy)).any(1) & ~objects.is_galaxy
+        along = torch.where((flux > _BLEEDING_NMGY).any(1), _BLED_PX, _CORE_PX)
+        near = (x > -_CORE_PX) & (x < boxes.width + _CORE_PX) & (y > -along) & (y < boxes.height + along)
+        for place in (full & near).nonzero().flatten().tolist():
+            box = int(catalogue.box[place])
+            psf, star = torch.from_numpy(under.psf_fwhm_px[box]), objects.take(torch.tensor([place]))
+            found = saturated_core(star, psf, self.full_well_nmgy, self.halo)
+            if found is not None:
+                yield box, found
 
     def _all(self, boxes: Boxes, under: Under, compute: _Compute) -> NDArray[np.float32]:
         """What `compute` makes of the parts of boxes, put together."""
