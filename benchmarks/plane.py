@@ -39,6 +39,7 @@ class _Conditions(NamedTuple):
     nmgy_per_electron: torch.Tensor
     psf_fwhm_px: torch.Tensor
     density: torch.Tensor | None
+    offset_px: torch.Tensor | None = None
 
 
 def main(bundle: str | None = None) -> None:

@@ -40,6 +40,16 @@ class Canvas(NamedTuple):
     width: int
 
 
+class _Placed(NamedTuple):
+    """Objects [n], and what each is drawn under."""
+
+    objects: Objects
+    tile: torch.Tensor  # [n]
+    core: torch.Tensor  # [n, bands] px
+    side: torch.Tensor  # [n], an index of SIDES_PX
+    offset: torch.Tensor  # [n, bands, 2] px
+
+
 class _Window(NamedTuple):
     """Where stamps lie on their canvas: first row and column [n] of what is computed, and what of it is stamp."""
 
@@ -58,12 +68,14 @@ def draw(
     canvas: Canvas,
     faint_nmgy: float | torch.Tensor,
     halo: Halo | None = None,
+    offset_px: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """The light [tiles, bands, H, W] in nmgy of `objects` [n], each on its canvas `tile` [n].
 
     `psf_fwhm_px` [tiles, bands] is the FWHM that `measure_psf` finds. What is left out of an object adds less than
     `faint_nmgy` (one for all, or of each band) to any pixel. Objects are added by kind and side of stamp, and then in
     their order. With a `halo` bright stars have glow and spikes beside the light of their PSF, which is their flux.
+    In each band the light lies `offset_px` [tiles, bands, 2] in x and y off the objects' places, at most half a pixel.
     """
     with one_thread():
         core = core_px(psf_fwhm_px)[tile].to(objects.flux_nmgy)  # [n, bands]
@@ -72,10 +84,12 @@ def draw(
         group = _groups(objects, kind, side, canvas)
         high, wide = _padded(canvas.height), _padded(canvas.width)
         image = objects.flux_nmgy.new_zeros(canvas.tiles * canvas.bands * high * wide)
+        offset = torch.zeros_like(core)[..., None].expand(-1, -1, 2) if offset_px is None else offset_px[tile].to(core)
         for code in sorted(set(group.tolist())):
             if code >= 0:
                 for chosen in torch.split((group == code).nonzero().flatten(), _chunk(code, canvas)):
-                    _add(image, code, objects.take(chosen), tile[chosen], core[chosen], side[chosen], canvas, halo)
+                    placed = _Placed(objects.take(chosen), tile[chosen], core[chosen], side[chosen], offset[chosen])
+                    _add(image, code, placed, canvas, halo)
         return image.view(canvas.tiles, canvas.bands, high, wide)[..., : canvas.height, : canvas.width]
 
 
@@ -187,28 +201,20 @@ def _window(objects: Objects, side: torch.Tensor, computed: int, canvas: Canvas)
     return _Window(row, column, dy, dx, rows, columns)
 
 
-def _add(
-    image: torch.Tensor,
-    code: int,
-    objects: Objects,
-    tile: torch.Tensor,
-    core: torch.Tensor,
-    side: torch.Tensor,
-    canvas: Canvas,
-    halo: Halo | None,
-) -> None:
+def _add(image: torch.Tensor, code: int, placed: _Placed, canvas: Canvas, halo: Halo | None) -> None:
     """Add the light of objects of the group `code` to `image` [all its pixels, with the canvas' padding]."""
+    objects, tile, core, side, offset = placed
     computed, kind = SIDES_PX[code // _KINDS], code % _KINDS
     window = _window(objects, torch.tensor(SIDES_PX, device=side.device)[side], computed, canvas)
     if kind < _GALAXY:
-        light = _stars(objects, core, window, _WIDEST * computed)
+        light = _stars(objects, core, window, offset, _WIDEST * computed)
         if kind == _BRIGHT_STAR and halo is not None:
             inside = window.rows[:, :, None] & window.columns[:, None]
             light = light + halo_at(window.dx, window.dy, core, halo) * (
                 objects.flux_nmgy[..., None, None] * inside[:, None]
             )
     else:
-        light = _galaxies(objects, core, window, kind - _GALAXY, _WIDEST * computed)
+        light = _galaxies(objects, core, window, offset, kind - _GALAXY, _WIDEST * computed)
     high, wide = _padded(canvas.height), _padded(canvas.width)
     plane = tile[:, None] * canvas.bands + torch.arange(canvas.bands, device=tile.device)
     base = plane * (high * wide) + (window.row * wide + window.column)[:, None]  # [n, bands]
@@ -216,18 +222,20 @@ def _add(
     image.index_add_(0, (base[..., None, None] + (rows[:, None] * wide + columns)).flatten(), light.flatten())
 
 
-def _stars(objects: Objects, core: torch.Tensor, window: _Window, widest: float) -> torch.Tensor:
+def _stars(objects: Objects, core: torch.Tensor, window: _Window, offset: torch.Tensor, widest: float) -> torch.Tensor:
     """Light [n, bands, h, w] of point sources: round Gaussians integrated over pixels by error functions."""
     psf = psf_gaussians(widest)
     scale = 1 / (2**0.5 * core[..., None] * torch.tensor(psf.widths).to(core))  # [n, bands, g]
 
-    def along(distance: torch.Tensor, inside: torch.Tensor) -> torch.Tensor:
+    def along(distance: torch.Tensor, off: torch.Tensor, inside: torch.Tensor) -> torch.Tensor:
         size = distance.shape[1]
-        edges = distance[:, :1] - 0.5 + torch.arange(size + ROW, device=core.device)  # one is needed beyond the last
-        step = (edges[:, None, None] * scale[..., None]).erf().diff()[..., :size] / 2
+        number = torch.arange(size + ROW, device=core.device)  # one is needed beyond the last
+        edges = (distance[:, :1] - 0.5 - off)[..., None] + number  # [n, bands, size + ROW]
+        step = (edges[:, :, None] * scale[..., None]).erf().diff()[..., :size] / 2
         return step * inside[:, None, None]  # [n, bands, g, size]
 
-    x, y = along(window.dx, window.columns), along(window.dy, window.rows)
+    x = along(window.dx, offset[..., 0], window.columns)
+    y = along(window.dy, offset[..., 1], window.rows)
     y = y * (torch.tensor(psf.shares).to(core) * objects.flux_nmgy[..., None])[..., None]
     light = y[:, :, 0, :, None] * x[:, :, 0, None]
     for g in range(1, len(psf.shares)):
@@ -235,7 +243,9 @@ def _stars(objects: Objects, core: torch.Tensor, window: _Window, widest: float)
     return light
 
 
-def _galaxies(objects: Objects, core: torch.Tensor, window: _Window, size: int, widest: float) -> torch.Tensor:
+def _galaxies(
+    objects: Objects, core: torch.Tensor, window: _Window, offset: torch.Tensor, size: int, widest: float
+) -> torch.Tensor:
     """Light [n, bands, h, w] of galaxies: elliptical Gaussians, with the variance of a pixel added.
 
     Along a row each of them is a Gaussian of one width, whose centre moves and whose peak falls from row to row.
@@ -252,8 +262,8 @@ def _galaxies(objects: Objects, core: torch.Tensor, window: _Window, size: int, 
     peak = objects.flux_nmgy[..., None] * share[:, None] / (2 * torch.pi * product.sqrt())
     slope = (major - minor) * sin * cos / in_y
     scale = (in_y / (2 * product)).sqrt()  # of distances along a row
-    column = window.dx[:, None, None]  # [n, 1, 1, w]
-    row = window.dy[:, None, None]  # [n, 1, 1, h]
+    column = (window.dx[:, None] - offset[..., 0, None])[:, :, None]  # [n, bands, 1, w]
+    row = (window.dy[:, None] - offset[..., 1, None])[:, :, None]  # [n, bands, 1, h]
     middle = (scale * slope)[..., None] * row
     fall = -(row**2) / (2 * in_y[..., None])
     across = scale[..., None, None] * column[..., None, :] - middle[..., None]

@@ -34,12 +34,16 @@ def full_well_nmgy(bands: Sequence[str]) -> tuple[float, ...]:
 
 
 def saturated_core(
-    star: Objects, psf_fwhm_px: torch.Tensor, full_well: Sequence[float], halo: Halo | None = None
+    star: Objects,
+    psf_fwhm_px: torch.Tensor,
+    full_well: Sequence[float],
+    halo: Halo | None = None,
+    offset_px: torch.Tensor | None = None,
 ) -> Core | None:
     """The core of one star, given alone in `star`; None where all is under the `full_well` [bands] in nmgy a px.
 
-    `psf_fwhm_px` [bands]. Charge beyond the full well runs along the columns, at most 100 px; the survey fills in what
-    saturates from left and right.
+    `psf_fwhm_px` [bands], `offset_px` [bands, 2]. Charge beyond the full well runs along the columns, at most 100 px;
+    the survey fills in what saturates from left and right.
     """
     limit = torch.tensor(full_well, dtype=torch.float64)
     star = Objects(star.is_galaxy, *(part.double() for part in star[1:]))
@@ -50,7 +54,8 @@ def saturated_core(
     column, row = int(star.x.floor().item()) - wide, int(star.y.floor().item()) - high
     here = star._replace(x=star.x - column, y=star.y - row)
     canvas = Canvas(1, len(full_well), 2 * high + 2, 2 * wide + 2)
-    light = draw(here, torch.zeros(1, dtype=torch.long), psf_fwhm_px[None], canvas, _ACCURACY * limit, halo)[0].numpy()
+    only, offset = torch.zeros(1, dtype=torch.long), None if offset_px is None else offset_px[None]
+    light = draw(here, only, psf_fwhm_px[None], canvas, _ACCURACY * limit, halo, offset)[0].numpy()
     mask = np.stack([saturated_pixels(band, well) for band, well in zip(light, full_well, strict=True)])
     if not mask.any():
         return None

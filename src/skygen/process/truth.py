@@ -170,7 +170,7 @@ def _stamps(of: Catalogue, corner: NDArray[np.int64], sky: _Sky, height: int, wi
     left, top = map(torch.from_numpy, corner)
     moved = of._replace(objects=of.objects._replace(x=of.objects.x - left, y=of.objects.y - top))
     canvas = Canvas(len(of.box), len(sky.view.bands), height, width)
-    return sky.view.drawn(moved, np.arange(canvas.tiles), sky.under.psf_fwhm_px[of.box], canvas)
+    return sky.view.drawn(moved, np.arange(canvas.tiles), sky.under.take(of.box), canvas)
 
 
 def _measured(stamps: NDArray[np.float32], of: Catalogue, corner: NDArray[np.int64], sky: _Sky) -> _Measured:

@@ -52,6 +52,10 @@ class Seen(Protocol):
         """[n, bands]."""
 
     @property
+    def offset_px(self) -> torch.Tensor | None:
+        """[n, bands, 2] in x and y, of each band's light from where objects are; None where the bands are aligned."""
+
+    @property
     def density(self) -> torch.Tensor | None:
         """[n, 2] stars and galaxies per arcmin² brighter than r = 20.5."""
 
@@ -62,11 +66,14 @@ class Under(NamedTuple):
     sky_noise_nmgy: NDArray[np.float32]  # [n, bands]
     nmgy_per_electron: NDArray[np.float32]  # [n, bands]
     psf_fwhm_px: NDArray[np.float32]  # [n, bands]
+    offset_px: NDArray[np.float32]  # [n, bands, 2]
 
     @classmethod
     def of(cls, conditions: Seen) -> Self:
         """The conditions without densities."""
-        parts = (conditions.sky_noise_nmgy, conditions.nmgy_per_electron, conditions.psf_fwhm_px)
+        aligned = torch.zeros(*conditions.psf_fwhm_px.shape, 2)
+        offset = aligned if conditions.offset_px is None else conditions.offset_px
+        parts = (conditions.sky_noise_nmgy, conditions.nmgy_per_electron, conditions.psf_fwhm_px, offset)
         if float(conditions.psf_fwhm_px.max()) > MOST_FWHM_PX:
             raise ValueError(
                 f"a PSF of {float(conditions.psf_fwhm_px.max()):.3g} px; at most {MOST_FWHM_PX} px (3 arcsec)"
@@ -113,16 +120,16 @@ class View:
     def light(self, catalogue: Catalogue, boxes: Boxes, under: Under) -> NDArray[np.float32]:
         """The light [n, bands, H, W] of a catalogue."""
         canvas = Canvas(len(boxes.key), len(self.bands), boxes.height, boxes.width)
-        return self.drawn(catalogue, catalogue.box, under.psf_fwhm_px, canvas)
+        return self.drawn(catalogue, catalogue.box, under, canvas)
 
-    def drawn(
-        self, catalogue: Catalogue, tile: NDArray[np.int64], fwhm_px: NDArray[np.float32], canvas: Canvas
-    ) -> NDArray[np.float32]:
-        """The light of objects, each on canvas `tile` [n] of those whose PSFs are `fwhm_px` [tiles, bands]."""
+    def drawn(self, catalogue: Catalogue, tile: NDArray[np.int64], under: Under, canvas: Canvas) -> NDArray[np.float32]:
+        """The light of objects, each on canvas `tile` [n] of those that are seen `under` [tiles]."""
         objects = on(catalogue.objects, self.device)
-        places, psf = torch.from_numpy(tile).to(self.device), torch.from_numpy(fwhm_px).to(self.device)
+        places, psf, offset = (
+            torch.from_numpy(part).to(self.device) for part in (tile, under.psf_fwhm_px, under.offset_px)
+        )
         with one_thread(), torch.inference_mode():
-            return np.asarray(draw(objects, places, psf, canvas, FAINT_NMGY, self.halo).cpu().numpy())
+            return np.asarray(draw(objects, places, psf, canvas, FAINT_NMGY, self.halo, offset).cpu().numpy())
 
     def reach_px(self, catalogue: Catalogue, under: Under) -> NDArray[np.int64]:
         """How far [n] from their centres objects are drawn; 0 for those that are too faint to be."""
@@ -147,8 +154,9 @@ class View:
         near = (x > -_CORE_PX) & (x < boxes.width + _CORE_PX) & (y > -along) & (y < boxes.height + along)
         for place in (full & near).nonzero().flatten().tolist():
             box = int(catalogue.box[place])
-            psf, star = torch.from_numpy(under.psf_fwhm_px[box]), objects.take(torch.tensor([place]))
-            found = saturated_core(star, psf, self.full_well_nmgy, self.halo)
+            psf, offset = torch.from_numpy(under.psf_fwhm_px[box]), torch.from_numpy(under.offset_px[box])
+            star = objects.take(torch.tensor([place]))
+            found = saturated_core(star, psf, self.full_well_nmgy, self.halo, offset)
             if found is not None:
                 yield box, found
 
