@@ -21,7 +21,7 @@ from skygen.gan.networks import Generator
 from skygen.gan.recipes import read_recipes
 from skygen.params import load
 
-RECIPE, WIDTH = "scene", 64
+RECIPE, WIDTH = "gan", 64
 BATCHES = (1, 2, 4, 8)  # tiles a pass
 FORMATS: tuple[Format, ...] = ("npy", "png", "fits", "json")
 
@@ -31,12 +31,12 @@ def write_bundles(folder: Path) -> None:
     params = load(Path("params.yaml"))
     recipe = read_recipes(params.recipes)[RECIPE]
     hashes = {}
-    for name, tile_set in params.tiles.sets.items():
+    for name, tile_set in params.judged.items():
         card = _card(name, RECIPE, recipe, tile_set.size, tile_set.bands, WIDTH)
         torch.manual_seed(0)
         cards.save(folder / name / RECIPE, Generator(card.generator).state_dict(), card)
         hashes[f"{name}/{RECIPE}"] = sha256_folder(folder / name / RECIPE)
-    write_json(folder / "catalogue.json", {"champions": dict.fromkeys(params.tiles.sets, RECIPE), "sha256": hashes})
+    write_json(folder / "catalogue.json", {"champions": dict.fromkeys(params.judged, RECIPE), "sha256": hashes})
 
 
 class Model:

@@ -140,7 +140,9 @@ class Process(nn.Module):
 
     def _points(self, kind: int, density: torch.Tensor, side: int, rng: torch.Generator) -> Points:
         parts = [self._level(kind, density, side, *level, rng) for level in LEVELS]
-        return Points(*(torch.cat(both) for both in zip(*parts, strict=True)))
+        points = Points(*(torch.cat(both) for both in zip(*parts, strict=True)))
+        in_turn = points.tile.argsort(stable=True)  # so that a share's order, and its bits, are those of the whole
+        return Points(*(part[in_turn] for part in points))
 
     def _level(
         self,
