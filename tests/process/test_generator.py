@@ -100,7 +100,8 @@ def test_the_same_sky_may_be_drawn_in_some_of_its_bands(process):
     process.background_nmgy.copy_(torch.tensor([0.1, 0.2, 0.3]))
     scatter, red = scattered(process), process.in_bands([1])
     whole = process(scatter).detach()
-    alone = red(scatter._replace(psf_fwhm_px=scatter.psf_fwhm_px[:, [1]])).detach()
+    psf, offset = scatter.psf_fwhm_px[:, [1]], scatter.offset_px[:, [1]]
+    alone = red(scatter._replace(psf_fwhm_px=psf, offset_px=offset)).detach()
 
     assert red.bands == 1
     torch.testing.assert_close(alone, whole[:, [1]], atol=0.01, rtol=1e-3)  # stamps are sized by the brightest band
