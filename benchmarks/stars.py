@@ -38,7 +38,7 @@ def main() -> None:
         if psf is None:
             continue
         x, y, good = centre(image, stars["x"], stars["y"])
-        pairs = []
+        pairs: list[tuple[NDArray[np.float64] | None, ...]] = []
         for at_x, at_y in zip(x[good], y[good], strict=True):
             real = _rings_of(image, at_x, at_y)
             place = 50 + at_x % 1, 50 + at_y % 1  # rings hold the same pixels then
@@ -68,8 +68,8 @@ def _rings_of(image: NDArray[np.floating], x: float, y: float) -> NDArray[np.flo
         return None
     dy, dx = np.mgrid[-FAR_PX : FAR_PX + 1, -FAR_PX : FAR_PX + 1]
     distance = np.hypot(dx + column - x, dy + row - y)
-    flux = part[distance < INSIDE_PX].sum()
-    return np.array([np.median(part[(distance >= inner) & (distance < outer)]) for inner, outer in _rings()]) / flux
+    light = [float(np.median(part[(distance >= inner) & (distance < outer)])) for inner, outer in _rings()]
+    return np.array(light) / float(part[distance < INSIDE_PX].sum())
 
 
 def _drawn(fwhm_px: float, band: str, x: float, y: float) -> NDArray[np.float64]:
