@@ -16,7 +16,8 @@ from skygen.formats.catalogue import CATALOGUE_TYPES
 from skygen.formats.origin import Origin, Truth
 
 router = APIRouter()
-TYPES: dict[CatalogueChoice, str] = {**CATALOGUE_TYPES, "json": "application/json"}
+TYPES: dict[CatalogueChoice, str] = {"json": "application/json"}
+TYPES.update(CATALOGUE_TYPES)
 
 
 @router.post("/v1/catalogue", responses=catalogues() | ERRORS, response_class=Response)
