@@ -16,8 +16,7 @@ from skygen.formats.catalogue import CATALOGUE_TYPES
 from skygen.formats.origin import Origin, Truth
 
 router = APIRouter()
-TYPES: dict[CatalogueChoice, str] = {"json": "application/json"}
-TYPES.update(CATALOGUE_TYPES)
+TYPES: dict[str, str] = {**CATALOGUE_TYPES, "json": "application/json"}
 
 
 @router.post("/v1/catalogue", responses=catalogues() | ERRORS, response_class=Response)
