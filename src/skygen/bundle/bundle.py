@@ -140,7 +140,8 @@ class Bundle:
         """
         drawer, conditions = self.scatter(), self._observed(rectangle)
         with one_thread(), torch.inference_mode():
-            return drawer.draw(drawer.box(rectangle, conditions), conditions)[0]
+            (flux,) = drawer.draw(drawer.box(rectangle, conditions), conditions)
+        return np.asarray(flux)
 
     def sky_truth(self, rectangle: Rectangle, min_snr: float = 0.0) -> Truth:
         """What lies in a rectangle of a seed's sky; see `truth`. Raises as `sky`."""
