@@ -116,7 +116,8 @@ class _Sky(NamedTuple):
 def _measure(catalogue: Catalogue, sky: _Sky) -> _Measured:
     """Draw every object alone, on a canvas that holds all of its light or on its whole box, and measure it there."""
     n, bands = len(catalogue.box), len(sky.view.bands)
-    measured = _Measured(*np.zeros((5, n, bands)), blend=np.zeros(n))
+    inside, outside, snr, peak_sigma, peak_nmgy = np.zeros((5, n, bands))
+    measured = _Measured(inside, outside, snr, peak_sigma, peak_nmgy, np.zeros(n))
 
     def fill(part: tuple[NDArray[np.int64], int]) -> None:
         some, reach = part

@@ -29,8 +29,6 @@ MOST_FWHM_PX = 7.6  # of a PSF: 3 arcsec, for which the reach of objects holds (
 MOST_DENSITY_FACTOR = 4.0
 _PIXELS_A_PASS = 2**19  # of small boxes that are drawn at once on a core: fewer make calls, not pixels, cost time
 _MOST_AT_PEAK = 0.92 / (2 * np.pi)  # of a star's flux in a pixel, where its PSF's core is 1 px wide
-# How far from its star a saturated core reaches, and along its column, if it is brighter than mag 12 in some band.
-_CORE_PX, _BLED_PX, _BLEEDING_NMGY = 24, 160, 10 ** (0.4 * 10.5)
 _FEWEST_PIXELS = 2**17  # that are shared out among cores: fewer are drawn on the calling thread
 Part = TypeVar("Part")
 _NOISE = 0x6E6F697365  # the second half of the key of noise: its numbers are no others'
@@ -143,8 +141,8 @@ class View:
         flux, (x, y) = objects.flux_nmgy, (objects.x, objects.y)
         peak = flux * _MOST_AT_PEAK / core**2
         full = (peak > torch.tensor(self.full_well_nmgy)).any(1) & ~objects.is_galaxy
-        along = torch.where((flux > _BLEEDING_NMGY).any(1), _BLED_PX, _CORE_PX)
-        near = (x > -_CORE_PX) & (x < boxes.width + _CORE_PX) & (y > -along) & (y < boxes.height + along)
+        across, along = core_reach_px(flux, self.full_well_nmgy)
+        near = (x > -across) & (x < boxes.width + across) & (y > -along) & (y < boxes.height + along)
         for place in (full & near).nonzero().flatten().tolist():
             box = int(catalogue.box[place])
             psf, star = torch.from_numpy(under.psf_fwhm_px[box]), objects.take(torch.tensor([place]))
@@ -171,6 +169,15 @@ class View:
 
         on_cores(fill, parts, self.device)
         return image
+
+
+def core_reach_px(flux_nmgy: torch.Tensor, full_well_nmgy: Sequence[float]) -> tuple[torch.Tensor, torch.Tensor]:
+    """How far from stars of `flux_nmgy` [n, bands] their saturated cores reach at most, along rows and along columns.
+
+    Farther than they do: charge runs along columns, so that this grows with the flux.
+    """
+    wells = (flux_nmgy / flux_nmgy.new_tensor(full_well_nmgy)).amax(-1)
+    return 12 + wells.sqrt() / 2, (12 + wells / 3).clamp(max=160)
 
 
 def densities(conditions: Seen, factors: tuple[float, float] = (1.0, 1.0)) -> NDArray[np.float64]:
