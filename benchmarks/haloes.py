@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from skygen.bundle.bundle import Bundle
@@ -20,7 +19,6 @@ from skygen.gan.card import load_generator
 from skygen.process.generator import Process
 from skygen.process.haloes import FAINTEST_MAG, MARGIN_PX, Sight, spoilt
 from skygen.process.plane import Plane
-from skygen.process.profiles import core_px
 from skygen.sky.inspection.binned import bin_pixels
 from skygen.sky.inspection.bright import find_bright
 from skygen.sky.inspection.defects import table, touching
@@ -90,8 +88,7 @@ def frame(plane: Plane) -> Frame:
             for band, pixels in zip(plane.view.bands, image, strict=True)
         }
     )
-    core = core_px(torch.from_numpy(plane.under.psf_fwhm_px.astype(np.float64))).numpy()
-    sight = Sight(plane.under.sky_noise_nmgy.astype(np.float64), core, plane.view.halo)
+    sight = Sight.of(plane.view.bands, plane.under.sky_noise_nmgy, plane.under.psf_fwhm_px)
     stars = plane.view.cells.catalogue(plane.box(0, 0, width, height), margin=MARGIN_PX, faintest=FAINTEST_MAG)
     truth, inspected = {}, {}
     for size in SIZES_PX:

@@ -10,13 +10,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from skygen.process.bright import halo_of
 from skygen.process.cells import Boxes, Catalogue, Cells
 from skygen.process.haloes import FAINTEST_MAG, MARGIN_PX, Sight, spoilt
 from skygen.process.objects import FAINT_MAG, ZERO_POINT_MAG
 from skygen.process.philox import keys_of, normals, philox
 from skygen.process.profiles import PIXEL_VARIANCE, SIZES, core_px, galaxy_gaussians
-from skygen.process.view import SPIKE_ANGLE
 
 SPACING_PX = 128  # from place to place: the largest tile
 MOST_PLACES = 512  # searched; where none holds a source (as with densities of 0) the first is taken
@@ -64,11 +62,11 @@ class Rule:
         source_snr: float | None,
         drop: Collection[str] = (),
     ) -> None:
-        in_r, core = bands.index("r"), core_px(torch.from_numpy(psf_fwhm_px.astype(np.float64))).numpy()
-        self.source_snr, self.core_px = source_snr, core[:, in_r]
+        in_r = bands.index("r")
+        self.source_snr = source_snr
+        self.core_px = core_px(torch.from_numpy(psf_fwhm_px[:, in_r].astype(np.float64))).numpy()
         self.error_nmgy = (np.pi * APERTURE_PX**2) ** 0.5 * sky_noise_nmgy[:, in_r].astype(np.float64)
-        halo = halo_of(bands, SPIKE_ANGLE) if "halo" in drop else None
-        self.sight = halo and Sight(sky_noise_nmgy.astype(np.float64), core, halo)
+        self.sight = Sight.of(bands, sky_noise_nmgy, psf_fwhm_px) if "halo" in drop else None
 
     def faintest(self, source_snr: float) -> float:
         """The magnitude in r of the faintest source that could do, anywhere: a star, by the luck of its noise."""
