@@ -60,7 +60,7 @@ ui: $(INSTALLED) ## browse runs and models in MLflow, at 127.0.0.1:UI_PORT
 
 bench: $(INSTALLED) ## run the benchmarks; FRAMES=FOLDER takes real frames in g, r and i
 	@set -e; for name in frames tiles simulation; do echo "# $$name"; $(BIN)/python -m benchmarks.$$name $(FRAMES); done; \
-	for name in engines training generation evaluation serving overload broken; do \
+	for name in engines training generation plane evaluation serving overload broken; do \
 		echo "# $$name"; $(BIN)/python -m benchmarks.$$name; done
 
 encoders: $(INSTALLED) ## train the encoders in encoders/ anew, on simulated sky; SETS='NAME ...' those alone

@@ -18,14 +18,14 @@ from onnx import TensorProto, helper
 from benchmarks.limits import flop, print_machine, side_by_side
 from skygen.bundle.engines import engine_for
 from skygen.bundle.onnx_graph import LATENTS, graph_of
-from skygen.gan.camera import camera_of, generator_shape
-from skygen.gan.networks import Generator, initialise
-from skygen.gan.recipes import Recipe, read_recipes
+from skygen.gan.camera import camera_of
+from skygen.gan.networks import Generator, generator_shape, initialise
+from skygen.gan.recipes import ConvolutionalRecipe, read_recipes
 from skygen.params import TileSetParams, load
 from skygen.sky.stretch import Stretch
 
 BATCHES = (1, 8, 32)
-RECIPES = ("scene", "improved")
+RECIPES = ("gan", "improved")
 SCALES = ("laptop", "paper")  # whose widths are drawn
 SKY_NOISE_NMGY = 0.03  # of the survey in r: where flux is under it, differences are shares of it
 PRODUCT = 1024  # side of the matrices whose product is the limit
@@ -47,18 +47,18 @@ def main() -> None:
     torch.set_num_threads(1)
     print_machine()
     params = load(Path("params.yaml"))
-    recipes = read_recipes(params.recipes)
+    recipes = {name: row for name, row in read_recipes(params.recipes).items() if isinstance(row, ConvolutionalRecipe)}
     print(
         "                                           ms a tile in passes of   share of a product   same  greatest error"
     )
     print("tiles    recipe    width  engine            1       8      32        1     8    32      bits  in flux")
-    for tiles, tile_set in params.tiles.sets.items():
+    for tiles, tile_set in params.judged.items():
         for recipe in RECIPES:
             for scale in SCALES:
                 _rows(_case(tiles, tile_set, recipe, recipes[recipe], params.scales[scale].training[tiles].width))
 
 
-def _case(tiles: str, tile_set: TileSetParams, name: str, recipe: Recipe, width: int) -> Case:
+def _case(tiles: str, tile_set: TileSetParams, name: str, recipe: ConvolutionalRecipe, width: int) -> Case:
     """A network of the recipe with the weights it starts from."""
     rng = torch.Generator().manual_seed(0)
     generator = Generator(generator_shape(recipe, tile_set.size, len(tile_set.bands), width))

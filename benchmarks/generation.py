@@ -10,33 +10,30 @@ import torch
 from benchmarks.limits import flop, matmul_flop_per_second, print_machine, seconds
 from skygen.bundle.bundle import Bundle
 from skygen.gan import card as cards
-from skygen.gan.camera import generator_shape
-from skygen.gan.networks import Generator
-from skygen.gan.recipes import Recipe, read_recipes
+from skygen.gan.networks import Generator, GeneratorShape, generator_shape
+from skygen.gan.recipes import ConvolutionalRecipe, read_recipes
 from skygen.params import Size, load
-from skygen.sky.conditions import BandConditions
 
 TILES = 32
-FIELD = BandConditions(sky_noise_nmgy=0.03, nmgy_per_electron=0.001, psf_fwhm_arcsec=1.3)
 
 
 def main() -> None:
-    """Print a row a tile set, width and compared recipe; scenes are blurred and given noise beside their network."""
+    """Print a row a tile set, width and compared recipe of a convolutional generator."""
     print_machine()
     params = load(Path("params.yaml"))
-    recipes = {name: recipe for name, recipe in read_recipes(params.recipes).items() if name in params.compared}
+    rows = read_recipes(params.recipes).items()
+    recipes = {name: row for name, row in rows if name in params.compared and isinstance(row, ConvolutionalRecipe)}
     print(
         "tiles    recipe    width  GFLOP/tile  bundle tiles/s  network tiles/s  bundle/network  network/matrix product"
     )
-    for (name, tile_set), scale in product(params.tiles.sets.items(), params.scales.values()):
+    for (name, tile_set), scale in product(params.judged.items(), params.scales.values()):
         for recipe_name, recipe in recipes.items():
             card = _card(name, recipe_name, recipe, tile_set.size, tile_set.bands, scale.training[name].width)
-            _row(card)
+            _row(card, generator_shape(recipe, tile_set.size, len(tile_set.bands), scale.training[name].width))
 
 
-def _row(card: cards.Card) -> None:
-    network = Generator(card.generator).eval()
-    latents = torch.randn(TILES, card.generator.latent_size)
+def _row(card: cards.Card, shape: GeneratorShape) -> None:
+    network, latents = Generator(shape).eval(), torch.randn(TILES, shape.latent_size)
     with TemporaryDirectory() as folder, torch.inference_mode():
         cards.save(Path(folder), network.state_dict(), card)
         ready = Bundle.load(Path(folder))
@@ -45,12 +42,14 @@ def _row(card: cards.Card) -> None:
         work = flop(lambda: network(latents))
     share = work / bare / matmul_flop_per_second()
     print(
-        f"{card.tiles:8} {card.recipe:9} {card.generator.width:5}  {work / TILES / 1e9:10.3f}  {TILES / whole:14.0f}"
+        f"{card.tiles:8} {card.recipe:9} {shape.width:5}  {work / TILES / 1e9:10.3f}  {TILES / whole:14.0f}"
         f"  {TILES / bare:15.0f}  {bare / whole:14.2f}  {share:22.2f}"
     )
 
 
-def _card(name: str, recipe_name: str, recipe: Recipe, size: Size, bands: Sequence[str], width: int) -> cards.Card:
+def _card(
+    name: str, recipe_name: str, recipe: ConvolutionalRecipe, size: Size, bands: Sequence[str], width: int
+) -> cards.Card:
     return cards.Card(
         tiles=name,
         recipe=recipe_name,
@@ -64,8 +63,10 @@ def _card(name: str, recipe_name: str, recipe: Recipe, size: Size, bands: Sequen
         pixel_scale_arcsec=0.396,
         generator=generator_shape(recipe, size, len(bands), width),
         latents=recipe.latents,
-        psf_share=recipe.psf_share,
-        conditions=[[FIELD] * len(bands)] if recipe.noise == "survey" else None,
+        require_source=True,
+        source_snr=10.0,
+        conditions=None,
+        densities=None,
         iteration=0,
         images_seen=0,
         validation={},

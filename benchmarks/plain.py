@@ -7,7 +7,7 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
 from benchmarks.game import Game
-from skygen.gan.networks import Discriminator
+from skygen.gan.networks import Discriminator, Generator
 from skygen.sky.stretch import Stretch
 from skygen.tiles.dataset import TileDataset
 from skygen.tiles.store import TileStore
@@ -22,9 +22,11 @@ class PlainLoop:
     """
 
     def __init__(self, game: Game, store: TileStore) -> None:
-        recipe, self._latent_size = game.recipe, game.recipe.latent_size
-        self._generator = game.state.players.generator
-        self._discriminator = _layers(game.state.players.discriminator, recipe.dropout_rate)
+        recipe, players = game.recipe, game.state.players
+        if not isinstance(players.generator, Generator) or not isinstance(players.discriminator, Discriminator):
+            raise TypeError("the plain loop trains convolutional networks")
+        self._generator, self._latent_size = players.generator, players.generator.shape.latent_size
+        self._discriminator = _layers(players.discriminator, recipe.dropout_rate)
         betas = (recipe.beta1, recipe.beta2)
         self._optimiser_g = torch.optim.Adam(self._generator.parameters(), lr=recipe.generator_lr, betas=betas)
         self._optimiser_d = torch.optim.Adam(self._discriminator.parameters(), lr=recipe.discriminator_lr, betas=betas)

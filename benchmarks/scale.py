@@ -91,7 +91,7 @@ def _measure(params: Params, folder: Path, pool: Path, count: int) -> Costs:
         linked = _link(pool, work / "local", count)
         local = _sized(params, count, {"source": "local", "folder": str(linked)})
         found = {"frames": _watch(_frames, local, work / "frames")}
-        for name in params.tiles.sets:
+        for name in params.judged:
             found[name] = _watch(_tiles, local, work / "frames", work / name, name)
         write_json(result, found)
         rmtree(work)

@@ -17,11 +17,11 @@ from skygen.bundle.tile import Tile
 from skygen.files import sha256_folder, write_json
 from skygen.formats.encode import Format, encode
 from skygen.gan import card as cards
-from skygen.gan.networks import Generator
-from skygen.gan.recipes import read_recipes
+from skygen.gan.networks import Generator, GeneratorShape
+from skygen.gan.recipes import ConvolutionalRecipe, read_recipe
 from skygen.params import load
 
-RECIPE, WIDTH = "scene", 64
+RECIPE, WIDTH = "gan", 64
 BATCHES = (1, 2, 4, 8)  # tiles a pass
 FORMATS: tuple[Format, ...] = ("npy", "png", "fits", "json")
 
@@ -29,14 +29,16 @@ FORMATS: tuple[Format, ...] = ("npy", "png", "fits", "json")
 def write_bundles(folder: Path) -> None:
     """Write bundles of random weights of full width, one a tile set, and the catalogue that the service wants."""
     params = load(Path("params.yaml"))
-    recipe = read_recipes(params.recipes)[RECIPE]
+    recipe = read_recipe(params.recipes[RECIPE], RECIPE)
+    if not isinstance(recipe, ConvolutionalRecipe):
+        raise TypeError(f"{RECIPE} has no network of a width")
     hashes = {}
-    for name, tile_set in params.tiles.sets.items():
+    for name, tile_set in params.judged.items():
         card = _card(name, RECIPE, recipe, tile_set.size, tile_set.bands, WIDTH)
         torch.manual_seed(0)
-        cards.save(folder / name / RECIPE, Generator(card.generator).state_dict(), card)
+        cards.save(folder / name / RECIPE, cards.module_of(card.generator).state_dict(), card)
         hashes[f"{name}/{RECIPE}"] = sha256_folder(folder / name / RECIPE)
-    write_json(folder / "catalogue.json", {"champions": dict.fromkeys(params.tiles.sets, RECIPE), "sha256": hashes})
+    write_json(folder / "catalogue.json", {"champions": dict.fromkeys(params.judged, RECIPE), "sha256": hashes})
 
 
 class Model:
@@ -44,7 +46,10 @@ class Model:
 
     def __init__(self, folder: Path) -> None:
         self.bundle = Bundle.load(folder, "cpu")
-        self.network = engine_for(Generator(self.bundle.card.generator), "cpu")
+        shape = self.bundle.card.generator
+        if not isinstance(shape, GeneratorShape):
+            raise TypeError("a process has no network that paints tiles")
+        self.network, self._latent_size = engine_for(Generator(shape), "cpu"), shape.latent_size
 
     def one_tile_seconds(self) -> float:
         """Seconds of one tile drawn alone, on one thread."""
@@ -57,7 +62,7 @@ class Model:
 
     def network_tiles_per_second(self, batch: int, for_seconds: float) -> float:
         """The same of the network alone."""
-        latents = torch.randn(batch, self.bundle.card.generator.latent_size)
+        latents = torch.randn(batch, self._latent_size)
         return _on_every_core(lambda: self.network(latents), for_seconds) * batch
 
     def encoding_seconds(self, name: Format) -> tuple[float, int]:

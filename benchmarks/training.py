@@ -20,10 +20,11 @@ def main() -> None:
     params = load(Path("params.yaml"))
     recipes = read_recipes(params.recipes)
     print("tiles    recipe    width  batch  s/iteration  images/s  data share  iteration/matrix product")
-    for tiles, tile_set in params.tiles.sets.items():
+    for tiles, tile_set in params.judged.items():
         with TemporaryDirectory() as folder:
             store = noise_store(Path(folder), tile_set)
-            for name, recipe in recipes.items():
+            for name in params.painters if tiles in params.judged else params.processes:
+                recipe = recipes[name]
                 print(f"{tiles:8} {name:9} {_row(new_game(recipe, params.chosen.training[tiles], store))}")
     _beside_the_plain_loop(params, recipes[PLAIN])
 
@@ -40,7 +41,7 @@ def _row(game: Game) -> str:
 def _beside_the_plain_loop(params: Params, recipe: Recipe) -> None:
     print(f"\n{PLAIN} beside the plain loop: same networks, batch, dropout and precision; iterations in turn")
     print("tiles    width  batch  plain s/iteration  ours s/iteration  speed ours/plain      on a GPU")
-    for tiles, tile_set in params.tiles.sets.items():
+    for tiles, tile_set in params.judged.items():
         with TemporaryDirectory() as folder:
             store = noise_store(Path(folder), tile_set)
             sizes = [scale.training[tiles] for scale in params.scales.values()]

@@ -11,7 +11,7 @@ import numpy as np
 from skygen.files import write_atomically
 from skygen.formats.png import contact_sheet, encode_png
 from skygen.params import load
-from skygen.tiles.build import FieldSummary, build_tile_set
+from skygen.tiles.build import FieldSummary, build_tile_set, check_splits_agree
 from skygen.tiles.store import TileSetCard, TileStore
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}  # no room for a file
@@ -24,6 +24,7 @@ def main(tiles: str) -> None:
     try:
         params = load(Path("params.yaml"))
         tile_set, scale = params.tiles[tiles], params.chosen.tiles[tiles]
+        check_splits_agree(Path("data/frames"), params.tiles.sets)
         built = build_tile_set(Path("data/frames"), folder, tiles, tile_set, scale, params.tiles.scheduler)
     except KeyError:
         sys.exit(f"tiles {tiles}: params.yaml has no such set under tiles")

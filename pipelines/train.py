@@ -14,7 +14,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from skygen import tracking
 from skygen.files import replace_folder, sha256_folder, write_json
@@ -120,7 +122,8 @@ def _train(training: Training) -> None:
             train(*arguments, None, team)
             return
         with training.run(first) as log:
-            state = train(*arguments, log, team)
+            kept = _Kept(log)
+            state = train(*arguments, kept, team)
             for name in (first, *others):
                 _write(training.output(name), state, _card(training, name, _best(state)))
             _report(log, training.output(first), state)
@@ -128,8 +131,23 @@ def _train(training: Training) -> None:
                 with training.run(name) as another:
                     for row in state.history:
                         another.metrics({key: row[key] for key in row if key != "images_seen"}, int(row["images_seen"]))
+                    if kept.last is not None:
+                        another.samples(*kept.last)
                     _report(another, training.output(name), state)
             remove(training.checkpoint)  # before the run ends, which may wait for a server: finished is finished
+
+
+class _Kept:
+    """A training's log, of which the last samples are kept."""
+
+    def __init__(self, log: tracking.TrainingRun) -> None:
+        self.metrics, self.tag, self._log = log.metrics, log.tag, log
+        self.last: tuple[NDArray[np.float32], int] | None = None
+
+    def samples(self, flux_nmgy: NDArray[np.float32], images_seen: int) -> None:
+        """Log tiles [N, bands, H, W], and keep them."""
+        self.last = flux_nmgy, images_seen
+        self._log.samples(flux_nmgy, images_seen)
 
 
 def _report(log: tracking.TrainingRun, output: Path, state: State) -> None:

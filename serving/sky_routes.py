@@ -16,7 +16,7 @@ from skygen.formats.catalogue import CATALOGUE_TYPES
 from skygen.formats.origin import Origin, Truth
 
 router = APIRouter()
-TYPES: dict[CatalogueChoice, str] = {**CATALOGUE_TYPES, "json": "application/json"}
+TYPES = {str(name): of for name, of in CATALOGUE_TYPES.items()} | {"json": "application/json"}
 
 
 @router.post("/v1/catalogue", responses=catalogues() | ERRORS, response_class=Response)

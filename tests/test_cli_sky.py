@@ -43,7 +43,8 @@ def cut(folder: Path, *arguments: str | Path | float) -> Result:
 
 
 def test_tiles_have_the_density_asked_for(folder: Path, loaded: Bundle, tmp_path: Path) -> None:
-    output, density = tmp_path / "tiles.npy", ["--density-stars", 0.5, "--density-galaxies", 2]
+    output = tmp_path / "tiles.npy"
+    density = ["--density-stars", "0.5", "--density-galaxies", "2"]
     run = generate(folder, "--n", 3, "--seed", 7, *density, "--output", output)
     assert run.exit_code == 0, run.output
     assert np.load(output).tobytes() == loaded.generate(7, 3, density=Factors(0.5, 2)).tobytes()
@@ -76,7 +77,7 @@ def test_fits_may_hold_the_truth_of_each_tile(folder: Path, loaded: Bundle, tmp_
 
 def test_a_rectangle_of_the_sky_is_the_bundle_s(folder: Path, loaded: Bundle, tmp_path: Path) -> None:
     expected = loaded.sky(Rectangle(3, -20, 40, 150, 90, noise=0.05, density=Factors(0.5, 1)))
-    place = ["--seed", 3, "--x", -20, "--y", 40, "--noise", 0.05, "--density-stars", 0.5]
+    place = ["--seed", "3", "--x", "-20", "--y", "40", "--noise", "0.05", "--density-stars", "0.5"]
     for name in ("npy", "fits", "png"):
         run = cut(folder, *place, "--output", tmp_path / f"sky.{name}", "--catalogue", tmp_path / "objects.ecsv")
         assert run.exit_code == 0, run.output

@@ -168,16 +168,42 @@ def test_a_missing_key_is_named(key):
         ("tiles.r64.limit_nmgy", 0.2, "limit_nmgy must exceed softening_nmgy; got 0.2 and 0.2"),
         ("compared", ["gan", "wgan"], "compared names ['wgan'], but recipes holds ['gan', 'improved', 'scene']"),
         ("scales.laptop", LEAVE_OUT, "scale is 'laptop', but scales holds ['paper', 'workstation']"),
-        ("scales.paper.tiles.r64", LEAVE_OUT, "scales.paper names ['gri128'], but tiles holds ['gri128', 'r64']"),
-        ("scales.laptop.training.gri128", LEAVE_OUT, "scales.laptop names ['r64'], but tiles holds"),
-        ("encoder.sets.r64", LEAVE_OUT, "encoder.sets names ['gri128'], but tiles holds ['gri128', 'r64']"),
+        (
+            "scales.paper.tiles.r64",
+            LEAVE_OUT,
+            "paper names ['gri128', 'sky'], but tiles holds ['gri128', 'r64', 'sky']",
+        ),
+        ("scales.laptop.training.gri128", LEAVE_OUT, "scales.laptop names ['r64', 'sky'], but tiles holds"),
+        ("encoder.sets", {}, "at least 1 item"),
+        ("tiles.sky.seed", 1, "tiles.sky.seed is 1, but tiles.gri128.seed 0, so that a model could be trained on one"),
+        ("tiles.gri128.test", 0.1, "tiles.gri128.test is 0.1, but tiles.r64.test 0.2"),
+        (
+            "tiles.sky.hold_out",
+            {"validation": ["94-1-12"], "test": ["94-1-13"]},
+            "tiles.sky.hold_out is {'validation': ['94-1-12'], 'test': ['94-1-13']}, but tiles.gri128.hold_out None",
+        ),
         ("frames.seed", 1, "encoder.seed and frames.seed are both 1, so that encoders would be trained on held-out"),
         ("tiles.r64.drop", ["cloud"], "'trail', 'halo', 'saturated' or 'masked'"),
-        ("tiles.gri128", LEAVE_OUT, "names ['gri128', 'r64'], but tiles holds ['r64']"),
+        ("tiles.gri128", LEAVE_OUT, "names ['gri128', 'r64', 'sky'], but tiles holds ['r64', 'sky']"),
     ],
 )
 def test_values_that_disagree_are_named(key, value, words):
     assert words in refusal(changed(key, value))
+
+
+def test_an_encoder_of_a_tile_set_that_there_is_not_is_named():
+    sets = RAW["encoder"]["sets"]
+
+    assert "encoder.sets names ['r65'], but tiles holds" in refusal(
+        changed("encoder.sets", {**sets, "r65": sets["r64"]})
+    )
+
+
+def test_the_tile_sets_with_an_encoder_are_judged():
+    params = load(SHIPPED)
+
+    assert list(params.tiles.sets) == ["r64", "gri128", "sky"]
+    assert params.judged == {name: params.tiles[name] for name in ("r64", "gri128")}
 
 
 def test_every_wrong_value_has_its_line():

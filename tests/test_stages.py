@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
+from skygen.params import load
 from tools import stages
 
 STAGES = YAML(typ="safe").load(stages.LISTS)["stages"]
@@ -16,6 +17,18 @@ def test_a_stage_depends_on_the_code_that_it_imports_and_on_no_other(stage: str)
         stages.script_of(stage),
         *stages.code_of(stage),
     ], "run make stages"
+
+
+def test_tiles_are_cut_of_every_set_and_models_compared_on_those_with_an_encoder() -> None:
+    params = load(stages.ROOT / "params.yaml")
+
+    assert STAGES["tiles"]["matrix"]["set"] == list(params.tiles.sets)
+    for name in ("train", "controls", "evaluate"):
+        assert STAGES[name]["matrix"]["set"] == list(params.judged)
+    assert {path for path in STAGES["frames"]["params"] if path.endswith(".bands")} == {
+        f"tiles.{name}.bands" for name in params.tiles.sets
+    }
+    assert {f"data/tiles/{name}" for name in params.judged} <= set(STAGES["compare"]["deps"])
 
 
 def reruns(path: str) -> set[str]:

@@ -24,11 +24,11 @@ _SHARE, _HELD_OUT = 0.05, 8  # of the fields in each split that a store needs be
 def main(*names: str) -> None:
     """Train the encoders of these tile sets, or of all: each takes its place whole, or what was there stays."""
     params = load_or_end()
-    unknown = sorted(set(names) - set(params.tiles.sets))
+    unknown = sorted(set(names) - set(params.judged))
     if unknown:
-        sys.exit(f"encoders: params.yaml has no tile set {', '.join(unknown)}; it has {', '.join(params.tiles.sets)}")
+        sys.exit(f"encoders: params.yaml has no encoder of {', '.join(unknown)}; it has {', '.join(params.judged)}")
     try:
-        train(params, names or list(params.tiles.sets))
+        train(params, names or list(params.judged))
     except (ValueError, OSError) as error:
         sys.exit(f"encoders: {error}")
 
@@ -54,7 +54,7 @@ def train(params: Params, names: Sequence[str]) -> None:
 def survey_of(params: Params) -> Params:
     """The parameters of the simulated survey: in all bands, so that it is the same whichever sets are cut from it."""
     changes = {"source": "simulated", "seed": params.encoder.seed, "min_fields": 3, "scheduler": None}
-    any_set = next(iter(params.tiles.sets.values())).model_dump()
+    any_set = next(iter(params.judged.values())).model_dump()
     tiles = TilesParams.model_validate({"scheduler": None, "all": {**any_set, "bands": list(BANDS)}})
     scale = params.chosen.model_copy(update={"frames": FramesScale(fields=params.encoder.fields)})
     frames = params.frames.model_copy(update=changes)

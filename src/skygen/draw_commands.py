@@ -51,7 +51,10 @@ _OF_EVERY_DRAWING = [
 ]
 _ENGINE = [
     option(
-        "--engine", click.Choice(["auto", "eager", "onnx"]), "What computes networks that paint: last bits are an engine's own.", "auto"
+        "--engine",
+        click.Choice(["auto", "eager", "onnx"]),
+        "What computes a painter: last bits are its own.",
+        "auto",
     ),
 ]
 _OF_A_PROCESS = [

@@ -309,10 +309,11 @@ class Params(Section):
     def _tile_sets_hold_out_the_same_fields(self) -> Self:
         for (first, wanted), (name, tile_set) in pairwise(self.tiles.sets.items()):
             for key in ("validation", "test", "hold_out", "seed"):
-                if getattr(tile_set, key) != getattr(wanted, key):
+                value, other = tile_set.model_dump()[key], wanted.model_dump()[key]
+                if value != other:
                     raise ValueError(
-                        f"tiles.{name}.{key} is {_shown(tile_set, key)}, but tiles.{first}.{key} {_shown(wanted, key)}, so "
-                        "that a model could be trained on one set's sky and tested there by another; give all the same"
+                        f"tiles.{name}.{key} is {value!r}, but tiles.{first}.{key} {other!r}, so that a model could be "
+                        "trained on one set's sky and tested there by another; give all sets the same"
                     )
         return self
 
@@ -326,10 +327,6 @@ class Params(Section):
                 "held-out fields; give frames.seed another value"
             )
         return self
-
-
-def _shown(tile_set: TileSetParams, key: str) -> str:
-    return repr(tile_set.model_dump()[key])
 
 
 def load(path: Path) -> Params:

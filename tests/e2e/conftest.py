@@ -86,7 +86,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     laptop = ("scales", "laptop")
     project.set_param(3, *laptop, "frames", "fields")
     project.set_param(10, *laptop, "evaluation", "halvings")
-    for tiles in ("r64", "gri128"):
+    for tiles in ("r64", "gri128", "sky"):
         project.set_param(60, *laptop, "tiles", tiles, "train_a_field")
         project.set_param(16, *laptop, "tiles", tiles, "held_out_a_field")
         for key, value in {"iterations": 2, "batch": 4, "width": 2, "measurements": 1}.items():

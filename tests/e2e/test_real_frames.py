@@ -31,7 +31,7 @@ def frames(tmp_path_factory: pytest.TempPathFactory, params: Params) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("name", ["r64", "gri128"])
+@pytest.mark.parametrize("name", ["r64", "gri128", "sky"])
 def test_real_fields_fill_a_tile_set_without_a_leak(frames: Path, tmp_path: Path, params: Params, name: str) -> None:
     tile_set, scale = params.tiles[name], params.chosen.tiles[name]
     card = build_tile_set(frames, tmp_path / name, name, tile_set, scale).card

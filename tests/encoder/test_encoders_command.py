@@ -36,7 +36,7 @@ def test_every_tile_set_gets_an_encoder_of_simulated_sky(project, capsys):
     encoders.main()
 
     params, said = load(project / "params.yaml"), capsys.readouterr().out
-    for name, tile_set in params.tiles.sets.items():
+    for name, tile_set in params.judged.items():
         folder = project / "encoders" / name
         assert {path.name for path in folder.iterdir()} == {WEIGHTS, CARD, HISTORY}
         encoder = Encoder.load(folder)
@@ -70,7 +70,7 @@ def test_a_training_that_fails_leaves_the_encoder_that_was_there(project, no_sky
 
 
 def test_an_unknown_set_is_named_with_those_there_are(project):
-    with pytest.raises(SystemExit, match=r"params\.yaml has no tile set r65; it has r64, gri128"):
+    with pytest.raises(SystemExit, match=r"params\.yaml has no encoder of r65; it has r64, gri128"):
         encoders.main("r65")
 
 

@@ -50,6 +50,8 @@ def lay_out(folder):
     clone = Clone(folder)
     laptop = ("scales", "laptop")
     clone.set_param(["gan"], "compared")
+    clone.set_param(["gan"], "painters")
+    clone.set_param([], "processes")
     clone.set_param("local", "frames", "source")
     clone.set_param(10, *laptop, "evaluation", "halvings")
     for key in ("train_a_field", "held_out_a_field"):

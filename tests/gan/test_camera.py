@@ -128,5 +128,3 @@ def test_conditions_are_those_of_the_fields_in_their_order():
     assert torch.allclose(taken.psf_fwhm_px, numbers[[2, 0, 0]])
     assert taken.density[:, 0].tolist() == [3.0, 1.0, 1.0]
     assert taken.to(torch.device("cpu")).sky_noise_nmgy.tolist() == taken.sky_noise_nmgy.tolist()
-
-

@@ -84,7 +84,7 @@ def test_the_latents_of_a_seed_are_for_ever():
 def test_each_use_of_chance_has_a_stream_of_its_own():
     drawn = {stream: tile_rng(3, 4, stream).integers(0, 2**63, 1000) for stream in Stream}
 
-    assert [int(stream) for stream in Stream] == [0, 1, 2]  # a new number for a use would change every tile
+    assert [int(stream) for stream in Stream] == [0, 1, 2, 3]  # another number for a use would change every tile
     for one, other in combinations(Stream, 2):
         assert not set(drawn[one].tolist()) & set(drawn[other].tolist())
     # A stream is 2^192 draws of a counter away from the next: its highest word alone differs.

@@ -15,9 +15,10 @@ WIDE = galsim.GSParams(folding_threshold=0.01, maximum_fft_size=8192)
 
 def objects(x, y, flux_nmgy, radius_px=0.0, axis_ratio=1.0, bulge_share=0.0, angle=0.0, dtype=torch.float64):
     """Stars where the radius is 0, galaxies elsewhere; numbers or lists, fluxes a band for all."""
-    values = np.broadcast_arrays(x, y, radius_px, axis_ratio, bulge_share, angle)
+    flux_nmgy = np.atleast_2d(flux_nmgy)
+    values = np.broadcast_arrays(x, y, radius_px, axis_ratio, bulge_share, angle, flux_nmgy[:, 0])[:-1]
     x, y, radius, ratio, bulge, turn = (torch.tensor(np.atleast_1d(value).copy(), dtype=dtype) for value in values)
-    flux = torch.tensor(np.broadcast_to(flux_nmgy, (len(x), np.shape(flux_nmgy)[-1])).copy(), dtype=dtype)
+    flux = torch.tensor(np.broadcast_to(flux_nmgy, (len(x), flux_nmgy.shape[1])).copy(), dtype=dtype)
     return Objects(radius > 0, x, y, flux, radius, ratio, bulge, turn)
 
 

@@ -16,6 +16,7 @@ class Conditions(NamedTuple):
     nmgy_per_electron: torch.Tensor
     psf_fwhm_px: torch.Tensor
     density: torch.Tensor | None
+    offset_px: torch.Tensor | None = None
 
 
 def conditions(n=1, bands=3, density=(1.5, 1.2)):

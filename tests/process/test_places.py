@@ -90,13 +90,17 @@ def test_the_expected_signal_is_that_of_an_aperture_on_the_drawn_light(view):
     core = core_px(torch.full((n,), 3.4, dtype=torch.float64)).numpy()
     offset = torch.from_numpy(np.random.default_rng(2).uniform(-0.5, 0.5, (2, n)))
     moved = some._replace(objects=some.objects._replace(x=32 + offset[0], y=32 + offset[1]))
-    drawn = view.drawn(moved, np.arange(n), np.full((n, 3), 3.4, np.float32), Canvas(n, 3, 65, 65))[:, 1]
+    drawn = view.drawn(moved, np.arange(n), _of_seeing(n, 3.4), Canvas(n, 3, 65, 65))[:, 1]
     seen = np.array(
         [_aperture(image, 32 + float(x), 32 + float(y)) for image, x, y in zip(drawn, *offset, strict=True)]
     )
     ratio = seen / (10 ** (-0.4 * (some.magnitude - 22.5)) * enclosed(some, core))
     assert abs(np.median(ratio) - 1) < 0.01
     assert np.abs(ratio - 1).max() < 0.12
+
+
+def _of_seeing(n, fwhm_px):
+    return Under.of(conditions(n)._replace(psf_fwhm_px=torch.full((n, 3), fwhm_px)))
 
 
 def _aperture(image, x, y, fine=9):

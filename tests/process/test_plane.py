@@ -12,6 +12,7 @@ import torch
 
 from skygen.process import view as views
 from skygen.process.plane import Plane
+from skygen.process.truth import SATURATED
 from skygen.process.view import BLOCK_PX, Under, View, variance
 from tests.process.rectangles import plane, rectangles
 from tests.process.skies import boxes, conditions, process
@@ -140,3 +141,22 @@ def test_bands_must_be_those_of_the_process():
 
 def test_blocks_of_noise_are_64_px_as_the_docs_say():
     assert BLOCK_PX == 64
+
+
+def test_the_saturated_core_of_a_star_is_the_same_in_every_rectangle(one_plane):
+    bright = one_plane.view.cells.catalogue(boxes(width=6000, height=6000, seed=7), margin=False, faintest=12.5)
+    sky = Plane(one_plane.view, (7, 0), conditions())
+    stars = np.flatnonzero(~bright.objects.is_galaxy.numpy())
+    x, y = (int(part[stars[0]]) for part in (bright.objects.x, bright.objects.y))
+    whole, truth = sky.observed(x - 100, y - 150, 200, 300)
+    for left, top, width, height in ((-3, -150, 103, 300), (-100, -2, 200, 5), (0, 0, 1, 1), (-100, 2, 120, 148)):
+        part = whole[:, 150 + top : 150 + top + height, 100 + left : 100 + left + width]
+        np.testing.assert_array_equal(sky.rectangle(x + left, y + top, width, height), part)
+    row = truth.rows[truth.rows["object_id"] == bright.id[stars[0]]]
+    assert row["flags"] & SATURATED == SATURATED
+    box = sky.box(x - 100, y - 150, 200, 300)
+    light = sky.view.light(sky.view.cells.catalogue(box), box, sky.under)[0]
+    assert light[1].max() > 2 * sky.view.full_well_nmgy[1]
+    inside = sum(truth.rows[f"flux_inside_{band}_nmgy"].sum() for band in "gri") + truth.left_out_nmgy.sum()
+    scene = sky.scene(x - 100, y - 150, 200, 300).sum(dtype=np.float64) + 60_000 * truth.background_nmgy.sum()
+    assert inside == pytest.approx(scene, rel=1e-4)

@@ -9,7 +9,6 @@ from skygen.process.plane import Plane
 from skygen.process.truth import (
     BLENDED,
     CENTRE_OUTSIDE,
-    FULL_WELL_NMGY,
     SATURATED,
     STRUCTURED,
     TRUNCATED,
@@ -135,13 +134,14 @@ def test_flags_tell_of_edges(view):
 
 def test_a_star_that_fills_a_pixel_s_well_is_saturated(view):
     """45,000 counts of 0.0049 nmgy in r."""
-    assert FULL_WELL_NMGY["r"] == pytest.approx(45_000 * 0.004975)
+    well = view.full_well_nmgy[1]
+    assert well == pytest.approx(45_000 * 0.004975)
     found = _of_stars(view, [(32.0, 32.0), (10.0, 10.0)])
-    peak = view.drawn(found, np.arange(2), np.full((2, 3), 3.4, np.float32), Canvas(2, 3, 64, 64))[:, 1].max((1, 2))
-    flux = torch.tensor([1.01, 0.99])[:, None] * 20 * FULL_WELL_NMGY["r"] / torch.from_numpy(peak)[:, None]
+    same_seeing = Under.of(conditions()._replace(psf_fwhm_px=torch.full((1, 3), 3.4)))
+    peak = view.drawn(found, np.arange(2), same_seeing.take([0, 0]), Canvas(2, 3, 64, 64))[:, 1].max((1, 2))
+    flux = torch.tensor([1.01, 0.99])[:, None] * 20 * well / torch.from_numpy(peak)[:, None]
     fluxes = torch.cat([0 * flux + 1, flux, 0 * flux + 1], 1).double()
     stars = found._replace(objects=found.objects._replace(flux_nmgy=fluxes))
-    same_seeing = Under.of(conditions()._replace(psf_fwhm_px=torch.full((1, 3), 3.4)))
     rows = truth_of(_Planted(view, stars), boxes(), same_seeing)[0].rows
     np.testing.assert_array_equal(rows["flags"] & SATURATED, [SATURATED, 0])
 

@@ -68,7 +68,7 @@ def content(run: Run) -> dict[str, Any]:
 @pytest.fixture
 def reports(tmp_path: Path) -> Path:
     """The metrics of every run that params.yaml names."""
-    for tiles in PARAMS.tiles.sets:
+    for tiles in PARAMS.judged:
         for times, recipe in enumerate(RECIPES, 1):
             write_json(tmp_path / tiles / recipe / "0" / "metrics.json", content(run(recipe, times, tiles=tiles)))
     return tmp_path
@@ -266,7 +266,7 @@ def test_runs_with_other_metrics_are_refused() -> None:
 def test_reports_are_read_for_every_run_that_the_parameters_name(reports: Path) -> None:
     runs = read_runs(reports, PARAMS)
 
-    assert [run.name for run in runs] == [f"{tiles}-{recipe}-0" for tiles in PARAMS.tiles.sets for recipe in RECIPES]
+    assert [run.name for run in runs] == [f"{tiles}-{recipe}-0" for tiles in PARAMS.judged for recipe in RECIPES]
     assert [run.validation["kernel"]["value"] for run in runs] == [1, 2, 3, 1, 2, 3]
     assert runs[0].measured["bundle"] == "bundle of r64-gan-0"
     assert "sources.number" in runs[0].test

@@ -119,7 +119,9 @@ def test_an_error_is_its_requests_alone_and_the_threads_go_on(batcher: Batcher, 
 def test_pieces_of_work_are_done_beside_tiles_and_given_in_their_order(batcher: Batcher, gan: Bundle) -> None:
     async def both() -> tuple[list[int], NDArray[np.float32]]:
         pieces = [lambda place=place: place * 10 for place in range(7)]
-        return await asyncio.gather(batcher.run(gan, pieces, 3, list), batcher.draw(gan, row(1, 20), as_it_is))
+        beside = asyncio.ensure_future(batcher.draw(gan, row(1, 20), as_it_is))
+        found: list[int] = await batcher.run(gan, pieces, 3, list)
+        return found, await beside
 
     found, flux = asyncio.run(both())
     assert found == [0, 10, 20, 30, 40, 50, 60]

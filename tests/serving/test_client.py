@@ -19,8 +19,9 @@ from astropy.io import fits
 from serving.http.auth import ApiKeys, Keyring
 from serving.measurements import measure_tile
 from skygen.bundle.bundle import Bundle
-from skygen.bundle.tile import Tile, walk
+from skygen.bundle.tile import Factors, Rectangle, Tile, row, walk
 from skygen.client import Client, SkygenError
+from skygen.formats.catalogue import read_truth
 from tests.serving.answering import MODELS, answering, error
 from tests.serving.local import echo, listening
 
@@ -74,9 +75,33 @@ def test_fits_holds_the_same_tiles(sky: Client) -> None:
 
 
 def test_walk_is_the_bundles(sky: Client, bundles: Path) -> None:
-    expected = Bundle.load(bundles / "gri128/scene").draw_all(walk(Tile(7, 4, noise="none"), 8, 3))
-    served = sky.interpolate("gri128", 7, 8, steps=3, model="scene", noise="none", index=4)
+    expected = Bundle.load(bundles / "gri128/gan").draw_all(walk(Tile(7, 4), 8, 3))
+    served = sky.interpolate("gri128", 7, 8, steps=3, model="gan", index=4)
     assert served.flux.tobytes() == expected.tobytes()
+
+
+def test_densities_catalogues_and_skies_are_the_bundle_s(sky: Client, bundles: Path) -> None:
+    bundle, factors = Bundle.load(bundles / "gri128/scene"), Factors(0.5, 2)
+    asked: dict[str, Any] = {"model": "scene", "density": {"stars": 0.5, "galaxies": 2}}
+    served = sky.generate("gri128", n=2, seed=7, **asked)
+    assert served.flux.tobytes() == bundle.generate(7, 2, density=factors).tobytes()
+    assert sky.tile("gri128", 7, 1, **asked).flux.tobytes() == served.flux[1:].tobytes()
+    expected = [one for truth in bundle.truth(row(7, 2, density=factors), 5) for one in truth.rows["object_id"]]
+    assert list(sky.catalogue("gri128", n=2, seed=7, min_snr=5, **asked)["object_id"]) == expected
+    assert len(read_truth(sky.fits("gri128", n=2, seed=7, truth=True, **asked))) == 2
+    rectangle = Rectangle(3, -20, 40, 90, 70, density=factors)
+    place = {"seed": 3, "x": -20, "y": 40, "width": 90, "height": 70}
+    cut = sky.sky("gri128", **place, **asked)
+    assert (cut.flux.shape, cut.bands) == ((1, 3, 70, 90), ("g", "r", "i"))
+    assert cut.flux[0].tobytes() == bundle.sky(rectangle).tobytes()
+    found = sky.sky_catalogue("gri128", **place, **asked)
+    assert list(found["object_id"]) == list(bundle.sky_truth(rectangle).rows["object_id"])
+
+
+def test_without_astropy_a_catalogue_says_what_to_install(sky: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "astropy.table", None)
+    with pytest.raises(SkygenError, match="read by astropy, which is not installed: pip install astropy"):
+        sky.catalogue("gri128", model="scene")
 
 
 def test_what_is_measured_is_of_the_tile(sky: Client) -> None:

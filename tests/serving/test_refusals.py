@@ -113,7 +113,7 @@ def test_a_large_body_is_refused_declared_or_not(client: httpx.Client) -> None:
 def test_an_unknown_path_is_told_the_routes_and_leaves_no_trace_in_the_metrics(client: httpx.Client, path: str) -> None:
     response = client.get(path)
     assert response.status_code == 404
-    assert response.json()["error"].startswith("no such route; there is /v1/generate, /v1/interpolate, ")
+    assert response.json()["error"].startswith("no such route; there is /v1/catalogue, /v1/generate, /v1/interpolate, ")
     assert path not in client.get("/metrics").text
 
 

@@ -183,7 +183,8 @@ def test_models_are_their_cards(client: httpx.Client, bundles: Path) -> None:
     }
     for model in models:
         loaded = Bundle.load(bundles / model["tiles"] / model["recipe"])
-        more = {"sha256": loaded.sha256, "engine": "onnx", "champion": model["champion"]}
+        engine = "plane" if model["recipe"] == "scene" else "onnx"
+        more = {"sha256": loaded.sha256, "engine": engine, "champion": model["champion"], "takes": loaded.takes}
         assert model == loaded.card.model_dump(mode="json") | more
 
 
@@ -195,6 +196,7 @@ def test_what_else_answers(client: httpx.Client, path: str) -> None:
 def test_docs_name_every_field(client: httpx.Client) -> None:
     document = client.get("/docs.json").json()
     body = document["components"]["schemas"]["GenerateRequest"]
-    assert set(body["properties"]) == {"tiles", "n", "first", "seed", "format", "model", "noise", "seeing"}
+    of_painters = {"tiles", "n", "first", "seed", "format", "model", "noise", "seeing"}
+    assert set(body["properties"]) == of_painters | {"density", "truth"}
     assert all(field["description"] for field in body["properties"].values())
     assert "422" not in document["paths"]["/v1/generate"]["post"]["responses"]

@@ -130,7 +130,7 @@ def run_stage(project, min_fields, processes):
     text = yaml.load(ROOT / "params.yaml")
     text["frames"].update({"source": "local", "folder": "survey", "min_fields": min_fields})
     bands = sorted({parse_frame_name(path.name)[0] for path in (project / "survey").glob("frame-*")})
-    for tiles in ("r64", "gri128"):
+    for tiles in ("r64", "gri128", "sky"):
         text["tiles"][tiles]["bands"] = bands
     yaml.dump(text, project / "params.yaml")
     return subprocess.run(

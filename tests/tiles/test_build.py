@@ -19,7 +19,7 @@ from skygen.sky.manifest import Manifest, describe
 from skygen.sky.noise import sky_noise
 from skygen.sky.readout import HALVES
 from skygen.sky.simulation.simulate import View, simulate_views
-from skygen.tiles.build import build_tile_set
+from skygen.tiles.build import build_tile_set, check_splits_agree
 from skygen.tiles.manifest import read_manifest
 from skygen.tiles.store import SPLITS, TileStore
 
@@ -181,6 +181,30 @@ def test_the_card_has_the_densities_of_every_field(tmp_path, frames, build):
     card = build(frames(), tmp_path / "r64")
 
     assert card.densities == {str(field): Density(stars=1.2, galaxies=0.8) for field in FIELDS}
+
+
+def test_sets_of_other_bands_and_sizes_hold_out_the_same_fields(tmp_path, frames, build, tile_set):
+    folder = frames()
+    sets = {
+        "r64": {"bands": ["r"]},
+        "sky": {"bands": ["g", "r"], "require_source": False, "drop": ["trail", "masked"]},
+    }
+    check_splits_agree(folder, {name: tile_set(**changes) for name, changes in sets.items()})
+    first, second = (build(folder, tmp_path / name, **changes) for name, changes in sets.items())
+
+    assert first.fields == second.fields
+
+
+def test_sets_that_would_hold_out_other_fields_are_refused(frames, tile_set):
+    held_out = FieldId(94, 1, 13)  # tests, and in its place another would, which trains by the other set
+    folder = frames([(field, band) for field, band in ALL if (field, band) != (held_out, "g")])
+    sets = {"r64": tile_set(bands=["r"]), "sky": tile_set(bands=["g", "r"])}
+
+    with pytest.raises(
+        ValueError, match=r"field 94-1-14 is of test in tile set sky, but of train in r64: some fields lack"
+    ):
+        check_splits_agree(folder, sets)
+    check_splits_agree(folder, {"r64": sets["r64"], "u64": tile_set(bands=["u", "r"])})  # which cannot be built
 
 
 def test_a_tiles_place_on_the_sky_is_that_of_its_middle(tmp_path, frames, build):

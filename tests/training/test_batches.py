@@ -1,24 +1,24 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from pipelines import train
-from skygen.gan.camera import camera_of
 from skygen.gan.dropout import discard
 from skygen.sky.conditions import BandConditions
 from skygen.sky.readout import HALVES
 from skygen.tiles.store import TileSplit
 from skygen.training.batches import Batches, iteration_rng
 from skygen.training.distributed import ALONE, Team
+from skygen.training.state import new_state
 
 CPU = torch.device("cpu")
 
 
-@pytest.fixture(params=["gan", "scene", "scene with a gradient penalty"])
-def recipe(recipes, request):
-    name, *penalised = request.param.split(maxsplit=1)
-    changes = {"penalty": "gradient_penalty", "penalty_weight": 10.0} if penalised else {}
-    return recipes[name].model_copy(update=changes)
+@pytest.fixture(params=["gan", "scene", "relativistic with a gradient penalty"])
+def recipe(recipes, relativistic, request):
+    return recipes.get(request.param) or relativistic.model_copy(update={"penalty": "gradient_penalty"})
 
 
 @pytest.fixture
@@ -26,24 +26,29 @@ def drawn(noise_store):
     """A function: the draws of a batch of 12 for one process of a team."""
 
     def draw(recipe, team=ALONE, seed=1, real=True, store=noise_store, batch=12):
-        batches = Batches(recipe, store, camera_of(recipe, store.card.stretch), batch, CPU, team)
+        batches = Batches(
+            recipe, store, replace(new_state(recipe, store.card, 2, 0, CPU).players, team=team), batch, CPU
+        )
         return batches.draw(torch.Generator().manual_seed(seed), real)
 
     return draw
 
 
 def parts(draws):
-    """The tensors of draws, those of the sky among them."""
+    """The tensors of draws, those of the sky and of scattered objects among them, whose tiles count from 0."""
     sky = [] if draws.sky is None else [*draws.sky.conditions, draws.sky.draws]
-    return [part for part in (draws.real, draws.latents, draws.mix, *sky) if part is not None]
+    latents = [draws.latents] if draws.sky is None else [*draws.latents.stars[1:], *draws.latents.galaxies[1:]]
+    return [part for part in (draws.real, *latents, draws.mix, *sky) if part is not None]
 
 
 def test_the_draws_are_what_the_recipe_s_update_needs(recipes, drawn):
     gan, scene = drawn(recipes["gan"]), drawn(recipes["scene"], real=False)
 
-    assert (gan.real.shape, gan.latents.shape, gan.sky, gan.mix) == ((12, 1, 64, 64), (12, 100), None, None)
-    assert (scene.real, scene.sky.draws.shape, scene.mix) == (None, (12, 1, 64, 64), None)
-    assert [part.shape for part in scene.sky.conditions] == [(12, 1)] * 3
+    assert (gan.real.shape, gan.latents.shape, gan.sky, gan.mix) == ((12, 3, 64, 64), (12, 100), None, None)
+    assert (scene.real, scene.sky.draws.shape, scene.mix) == (None, (12, 3, 64, 64), None)
+    assert [part.shape for part in scene.sky.conditions] == [*[(12, 3)] * 3, (12, 2)]
+    assert torch.equal(scene.latents.psf_fwhm_px, scene.sky.conditions.psf_fwhm_px)
+    assert set(scene.latents.galaxies.tile.tolist()) == set(range(12))
 
 
 def test_the_real_tiles_are_the_store_s_as_the_stretch_shows_them(recipes, drawn, noise_store):
@@ -90,19 +95,19 @@ def test_conditions_are_those_of_training_tiles_as_often_as_their_readouts_have_
     recipes, drawn, tmp_path, write_fields
 ):
     tiles = {"train": {"94-1-1/left": 30, "94-1-1/right": 10}, "validation": {"94-1-3": 10}, "test": {"94-1-4": 10}}
-    flux = {split: {name: np.zeros((n, 1, 64, 64)) for name, n in of.items()} for split, of in tiles.items()}
+    flux = {split: {name: np.zeros((n, 2, 64, 64)) for name, n in of.items()} for split, of in tiles.items()}
     conditions = {
-        name: [BandConditions(sky_noise_nmgy=level, nmgy_per_electron=0.1 * level, psf_fwhm_arcsec=1.188)]
+        name: [BandConditions(sky_noise_nmgy=level, nmgy_per_electron=0.1 * level, psf_fwhm_arcsec=1.188)] * 2
         for level, name in enumerate(("94-1-1/left", "94-1-1/right", "94-1-3", "94-1-4"), 1)
     }
-    store = write_fields(tmp_path / "fields", "r", flux, conditions=conditions)
+    store = write_fields(tmp_path / "fields", "gr", flux, conditions=conditions)
     observed = drawn(recipes["scene"], store=store, batch=1200).sky.conditions
 
     assert set(observed.sky_noise_nmgy.flatten().tolist()) == {1.0, 2.0}
     # 900 of 1200 are expected of the first; the binomial's standard deviation is 15.
-    assert (observed.sky_noise_nmgy == 1).sum() == pytest.approx(900, abs=75)
+    assert (observed.sky_noise_nmgy[:, 0] == 1).sum() == pytest.approx(900, abs=75)
     torch.testing.assert_close(observed.nmgy_per_electron, 0.1 * observed.sky_noise_nmgy)
-    torch.testing.assert_close(observed.psf_fwhm_px, torch.full((1200, 1), 3.0))
+    torch.testing.assert_close(observed.psf_fwhm_px, torch.full((1200, 2), 3.0))
 
 
 def test_a_bundle_carries_the_conditions_of_both_halves_of_so_many_training_fields(tmp_path, write_fields, monkeypatch):
@@ -112,14 +117,13 @@ def test_a_bundle_carries_the_conditions_of_both_halves_of_so_many_training_fiel
     splits = {"train": dict.fromkeys(names, tile), "validation": {"94-2-1": tile}, "test": {"94-2-2": tile}}
     card = write_fields(tmp_path / "fields", "r", splits).card
 
-    of_some = [card.conditions[f"94-1-{number}/{half}"] for number in (0, 2, 4) for half in HALVES]
-    assert train._conditions(card) == of_some
+    assert train._readouts(card) == [f"94-1-{number}/{half}" for number in (0, 2, 4) for half in HALVES]
 
 
 def test_the_noise_is_standard_normal(recipes, drawn):
     noise = drawn(recipes["scene"]).sky.draws
 
-    # Of n = 49152 draws; five standard errors.
+    # Of n = 147456 draws; five standard errors.
     assert abs(float(noise.mean())) < 5 / noise.numel() ** 0.5
     assert abs(float(noise.var()) - 1) < 5 * (2 / noise.numel()) ** 0.5
 

@@ -36,7 +36,7 @@ def test_samples_are_flux_within_the_limit(run, recipes):
     _, log = run(recipes["gan"])
     seen, flux_nmgy = log.drawn[-1]
 
-    assert (seen, flux_nmgy.shape) == (16, (16, 1, 64, 64))  # of 17, half of the validation tiles
+    assert (seen, flux_nmgy.shape) == (16, (16, 3, 64, 64))  # of 17, half of the validation tiles
     assert abs(flux_nmgy).max() <= 100.001
 
 

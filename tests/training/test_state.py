@@ -12,6 +12,7 @@ from skygen.training.state import (
     not_finite,
     restore_state,
     save_state,
+    set_steps,
     weights_of,
 )
 from skygen.training.step import average_weights, update_discriminator, update_generator
@@ -26,7 +27,7 @@ def after_steps(noise_store):
 
     def make(recipe, seed=0):
         state = new_state(recipe, noise_store.card, 2, seed, CPU)
-        batches = Batches(recipe, noise_store, state.players.camera, 4, CPU)
+        batches = Batches(recipe, noise_store, state.players, 4, CPU)
         for _ in range(2):
             rng = iteration_rng(seed, state.images_seen)
             update_discriminator(state.players, recipe, batches.draw(rng, real=True), 0.0)
@@ -53,7 +54,8 @@ def test_a_state_comes_back_from_disk_bit_for_bit(tmp_path, recipes, noise_store
     assert same(content(restored), content(state))
     kinds = {key.split(".")[0] for key in content(state)}
     players = {"generator", "discriminator", "generator_optimiser", "discriminator_optimiser"}
-    assert kinds == {*players, "ema_generator", "state"}
+    steered = {"steering"} if name == "scene" else set()
+    assert kinds == {*players, *steered, "ema_generator", "state"}
 
 
 @pytest.mark.parametrize("optimiser", ["sgd", "rmsprop", "adam", "adamax", "adagrad"])
@@ -148,9 +150,10 @@ def test_a_number_that_is_not_finite_is_found_wherever_it_is(recipes, after_step
     assert not_finite(state) is None
     moments = state.players.discriminator_optimiser.state_dict()["state"]
     holders = {
-        "generator.layers.0.weight": state.players.generator.layers[0].weight,
-        "discriminator.last.bias": state.players.discriminator.last.bias,
-        "ema_generator.layers.0.weight": state.ema_generator.layers[0].weight,
+        "generator.marks.stars.0.weight": state.players.generator.marks.stars[0].weight,
+        "discriminator.stamps.last.bias": state.players.discriminator.stamps.last.bias,
+        "ema_generator.background_nmgy": state.ema_generator.background_nmgy,
+        "steering.counts": state.players.steering.counts,
         "discriminator_optimiser.state.1.exp_avg_sq": moments[1]["exp_avg_sq"],
     }
 
@@ -191,6 +194,19 @@ def test_optimisers_are_the_recipe_s(recipes, noise_store):
     assert players.generator_optimiser.defaults["lr"] == 3e-4
     assert players.discriminator_optimiser.defaults["lr"] == 1e-4
     assert players.discriminator_optimiser.defaults["betas"] == (0.1, 0.999)
+
+
+def test_steps_fall_geometrically_to_the_share_that_the_recipe_leaves(recipes, noise_store):
+    recipe = recipes["scene"].model_copy(update={"generator_lr": 4e-4, "discriminator_lr": 1e-3, "lr_decay": 0.01})
+    players = new_state(recipe, noise_store.card, 2, 0, CPU).players
+    found = []
+    for progress in (0.0, 0.5, 1.0):
+        set_steps(players, recipe, progress)
+        found.append(
+            [of.param_groups[0]["lr"] for of in (players.generator_optimiser, players.discriminator_optimiser)]
+        )
+
+    assert found == [pytest.approx(both) for both in ([4e-4, 1e-3], [4e-5, 1e-4], [4e-6, 1e-5])]
 
 
 def test_without_averaging_the_generator_that_plays_is_the_one_that_is_kept(recipes, noise_store):

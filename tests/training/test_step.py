@@ -3,6 +3,7 @@ import torch
 from torch import nn
 
 from skygen.gan.losses import discriminator_loss
+from skygen.gan.networks import Judge
 from skygen.training.batches import Batches
 from skygen.training.state import make_optimiser, new_state
 from skygen.training.step import Players, average_weights, ema_decay, update_discriminator, update_generator
@@ -10,9 +11,15 @@ from skygen.training.step import Players, average_weights, ema_decay, update_dis
 CPU = torch.device("cpu")
 
 
-@pytest.fixture(params=["gan", "improved", "scene"])
-def recipe(recipes, request):
-    return recipes[request.param]
+@pytest.fixture(params=["gan", "improved", "scene", "relativistic"])
+def recipe(recipes, relativistic, request):
+    return recipes.get(request.param) or relativistic
+
+
+@pytest.fixture(params=["gan", "improved", "relativistic"])
+def painter(recipes, relativistic, request):
+    """A recipe of a convolutional generator."""
+    return recipes.get(request.param) or relativistic
 
 
 @pytest.fixture
@@ -26,7 +33,7 @@ def draws(noise_store, players):
     """A function: the draws of an update of either network, real tiles among them."""
 
     def draw(recipe, seed=1):
-        batches = Batches(recipe, noise_store, players(recipe).camera, 6, CPU)
+        batches = Batches(recipe, noise_store, players(recipe), 6, CPU)
         return batches.draw(torch.Generator().manual_seed(seed), real=True)
 
     return draw
@@ -37,7 +44,8 @@ class Linear(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.weights = nn.Parameter(torch.randn(64 * 64, generator=torch.Generator().manual_seed(3)) / 50)
+        self.judges = (Judge(self.forward),)
+        self.weights = nn.Parameter(torch.randn(3 * 64 * 64, generator=torch.Generator().manual_seed(3)) / 50)
 
     def forward(self, images, dropout):
         return images.flatten(1) @ self.weights
@@ -51,14 +59,18 @@ def moved(network, before):
     return {name for name, weight in network.named_parameters() if not torch.equal(weight, before[name])}
 
 
+def all_that_tells(pair):
+    """The discriminator's weights but those that add the same to all logits, which cancels in differences."""
+    return {name for name, _ in pair.discriminator.named_parameters() if not name.endswith("last.bias")}
+
+
 def test_the_discriminator_s_step_moves_all_its_weights_and_none_of_the_generator_s(recipe, players, draws):
     pair = players(recipe)
     generator, discriminator = weights(pair.generator), weights(pair.discriminator)
     update_discriminator(pair, recipe, draws(recipe), 0.0)
 
     assert moved(pair.generator, generator) == set()
-    # What adds the same to all logits cancels in a difference of two means, and in one of pairs.
-    assert moved(pair.discriminator, discriminator) >= set(discriminator) - {"last.bias"}
+    assert moved(pair.discriminator, discriminator) >= all_that_tells(pair)
     assert all(weight.grad is None for weight in pair.generator.parameters())
 
 
@@ -80,7 +92,7 @@ def test_every_optimiser_moves_both_networks(recipes, players, draws, optimiser)
     update_discriminator(pair, recipe, draws(recipe), 0.0)
     update_generator(pair, recipe, draws(recipe), 0.0)
 
-    assert moved(pair.discriminator, discriminator) >= set(discriminator) - {"last.bias"}
+    assert moved(pair.discriminator, discriminator) >= all_that_tells(pair)
     assert moved(pair.generator, generator) == set(generator)
 
 
@@ -99,7 +111,8 @@ def test_a_step_depends_on_its_weights_and_its_draws_alone(recipe, players, draw
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
-def test_the_loss_is_that_of_the_weights_before_the_step_without_the_penalty(recipe, players, draws):
+def test_the_loss_is_that_of_the_weights_before_the_step_without_the_penalty(painter, players, draws):
+    recipe = painter
     before, pair, given = players(recipe), players(recipe), draws(recipe)
     fake = before.camera.stretched(before.generator(given.latents), given.sky)
     expected = discriminator_loss(recipe, before.discriminator(given.real, 0.0), before.discriminator(fake, 0.0))
@@ -120,9 +133,9 @@ def test_steps_lower_the_loss_of_the_one_that_makes_them(recipe, players, draws)
 
 
 @pytest.mark.parametrize("penalty", ["r1_r2", "gradient_penalty"])
-def test_the_penalty_moves_a_linear_discriminator_as_its_closed_form_says(recipes, players, draws, penalty):
+def test_the_penalty_moves_a_linear_discriminator_as_its_closed_form_says(relativistic, players, draws, penalty):
     """R1 + R2 are ‖w‖² times the weight, the gradient penalty (‖w‖ - 1)²: a step of SGD adds their gradients."""
-    scene = recipes["scene"].model_copy(update={"optimiser": "sgd", "beta1": 0.0})
+    plain_sgd = relativistic.model_copy(update={"optimiser": "sgd", "beta1": 0.0})
 
     def step(recipe):
         pair, linear = players(recipe), Linear()
@@ -131,33 +144,62 @@ def test_the_penalty_moves_a_linear_discriminator_as_its_closed_form_says(recipe
         update_discriminator(Players(pair.generator, linear, None, optimiser, pair.camera), recipe, given, 0.0)
         return linear.weights.detach()
 
-    plain = step(scene.model_copy(update={"penalty": "none", "penalty_weight": None}))
-    penalised = step(scene.model_copy(update={"penalty": penalty, "penalty_weight": 3.0}))
+    plain = step(plain_sgd.model_copy(update={"penalty": "none", "penalty_weight": None}))
+    penalised = step(plain_sgd.model_copy(update={"penalty": penalty, "penalty_weight": 3.0}))
     w = Linear().weights.detach()
     expected = 3.0 * 2 * (w if penalty == "r1_r2" else w - w / w.norm())
 
     torch.testing.assert_close(plain - penalised, expected, atol=1e-5, rtol=1e-4)
 
 
-def test_scenes_are_judged_after_the_psf_and_with_their_noise(recipes, players, draws):
+def test_scenes_are_judged_with_their_noise(recipes, players, draws):
     recipe = recipes["scene"]
     pair, given = players(recipe), draws(recipe)
     seen = []
-    pair.discriminator.register_forward_hook(lambda _, inputs, __: seen.append(inputs[0].detach()))
+    pair.discriminator.patches.register_forward_hook(lambda _, inputs, __: seen.append(inputs[0].detach()))
     update_discriminator(pair, recipe, given, 0.0)
-    update_generator(pair, recipe, given, 0.0)
     with torch.no_grad():
         expected = pair.camera.stretched(players(recipe).generator(given.latents), given.sky)
 
-    assert [tuple(images.shape) for images in seen] == [(6, 1, 64, 64)] * 4
-    torch.testing.assert_close(seen[1], expected, atol=1e-6, rtol=0)
-    # An untrained generator's scene is dark and flat: the discriminator sees the conditions' noise, tile by tile.
-    noise = pair.camera.stretch.unstretch(seen[1]).std((1, 2, 3)) / given.sky.conditions.sky_noise_nmgy[:, 0]
-    assert noise.min() > 0.9
+    assert [tuple(images.shape) for images in seen] == [(6, 3, 64, 64)] * 2
+    torch.testing.assert_close(seen[1], pair.discriminator.judges[0].look(expected), atol=1e-5, rtol=0)
+    noise = pair.camera.stretch.unstretch(expected).flatten(2)
+    spread = noise.quantile(0.5, -1) - noise.quantile(0.1587, -1)
+    torch.testing.assert_close(spread, given.sky.conditions.sky_noise_nmgy, atol=0, rtol=0.25)
 
 
-def test_real_tiles_are_asked_for_where_the_loss_compares(recipes, players, draws):
+def test_two_networks_have_a_loss_and_a_penalty_each(recipes, players, draws):
     recipe = recipes["scene"]
+    pair, given = players(recipe), draws(recipe)
+    fake = pair.camera.stretched(pair.generator(given.latents), given.sky)
+    expected = 0.0
+    for judge in pair.discriminator.judges:
+        real, generated = (judge.network(judge.look(tiles), 0.0) for tiles in (given.real, fake))
+        pairs = real[:, None], generated[None]
+        expected += float(discriminator_loss(recipe, *(pairs if judge.most_a_tile else (real, generated))).detach())
+
+    assert float(update_discriminator(pair, recipe, given, 0.0)) == pytest.approx(expected, rel=1e-5)
+    for key, weights_of in (("penalty_weight", "patches"), ("stamp_penalty_weight", "stamps")):
+        one, other = players(recipe), players(recipe)
+        update_discriminator(one, recipe.model_copy(update={"optimiser": "sgd"}), given, 0.0)
+        update_discriminator(other, recipe.model_copy(update={key: 50.0}), given, 0.0)
+        differ = {name.split(".")[0] for name in moved(one.discriminator, weights(other.discriminator))}
+        assert differ == {weights_of}
+
+
+def test_tiles_without_a_peak_are_no_trouble(recipes, players, draws):
+    recipe = recipes["scene"]
+    pair, given = players(recipe), draws(recipe)
+    given = given._replace(real=torch.zeros_like(given.real))
+    losses = [update(pair, recipe, given, 0.0) for update in (update_discriminator, update_generator)]
+
+    assert len(pair.discriminator.judges[1].look(given.real)) == 0
+    assert all(torch.isfinite(loss) for loss in losses)
+    assert all(weight.isfinite().all() for weight in pair.discriminator.state_dict().values())
+
+
+def test_real_tiles_are_asked_for_where_the_loss_compares(relativistic, players, draws):
+    recipe = relativistic
     without = draws(recipe)._replace(real=None)
 
     with pytest.raises(ValueError, match="needs real tiles"):
@@ -201,7 +243,9 @@ def test_the_original_s_discriminator_is_not_clipped(recipes, players, draws):
     assert float(pair.discriminator.last.weight.detach().abs().max()) > 0.02
 
 
-def test_dropout_changes_the_discriminator_s_step(recipe, players, draws):
+def test_dropout_changes_the_discriminator_s_step(painter, players, draws):
+    recipe = painter
+
     def loss(rate):
         torch.manual_seed(0)
         return float(update_discriminator(players(recipe), recipe, draws(recipe), rate))

@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 import torch
 
+from skygen.training import validation as module
 from skygen.training.state import new_state
-from skygen.training.validation import Validation
+from skygen.training.validation import Drawn, Validation
 from tests.training.tiny import CPU
 
 
@@ -24,25 +25,34 @@ def test_the_same_generator_draws_the_same_tiles_whatever_chance_stands_at(valid
     first = validation.draw(generator)
     torch.manual_seed(99)
 
-    assert np.array_equal(validation.draw(generator), first)
-    assert validation.measure(first) == validation.measure(first.copy())
+    assert np.array_equal(validation.draw(generator).flux, first.flux)
+    assert validation.measure(first) == validation.measure(Drawn(first.flux.copy(), first.scenes))
     assert generator.training
-    assert first.shape == (17, 1, 64, 64)
+    assert first.flux.shape == (17, 3, 64, 64)
 
 
 def test_clean_scenes_are_watched_where_there_is_a_noise_model(validated):
     validation, generator = validated("scene")
-    watched = validation.watch(generator)
+    drawn = validation.draw(generator)
+    same = Drawn(drawn.flux, np.zeros_like(drawn.scenes))
 
-    assert set(watched) == {"validation_scene_diversity"}
-    for weight in generator.parameters():  # the same scene whatever the latents
-        torch.nn.init.zeros_(weight)
-    assert validation.watch(generator) == {"validation_scene_diversity": 0}
-    assert validation.measure(validation.draw(generator))["validation_diversity"] > 0.1
-    assert watched["validation_scene_diversity"] > 0
+    assert validation.measure(drawn)["validation_scene_diversity"] > 0
+    assert validation.measure(same)["validation_scene_diversity"] == 0
+    assert validation.measure(same)["validation_diversity"] > 0.1  # fresh noise hides it
+    noise = (drawn.flux - drawn.scenes).std((2, 3))
+    assert 0.01 < noise.min() < noise.max() < 1
 
 
 def test_tiles_painted_with_their_noise_are_watched_as_they_are(validated):
     validation, generator = validated("gan")
+    drawn = validation.draw(generator)
 
-    assert validation.watch(generator) == {}
+    assert drawn.scenes is None
+    assert "validation_scene_diversity" not in validation.measure(drawn)
+
+
+def test_of_many_tiles_a_process_is_measured_on_some(validated, monkeypatch):
+    monkeypatch.setattr(module, "MOST", 5)
+
+    assert len(validated("scene")[0].draw(validated("scene")[1]).flux) == 5
+    assert len(validated("gan")[0].draw(validated("gan")[1]).flux) == 17

@@ -94,16 +94,18 @@ def _flat(entries: Mapping[tuple[str, ...], yaml_comments.Entry]) -> Iterator[tu
 
 def recipes() -> str:
     """Every field of a recipe: legal values, its value in each row of params.yaml, and what it means."""
-    from skygen.gan.recipes import Recipe
+    from skygen.gan.recipes import ConvolutionalRecipe, ProcessRecipe, Recipe
 
-    schema, (_, entries) = Recipe.model_json_schema(), _params()
+    _, entries = _params()
     names = [path[1] for path in entries if len(path) == 2 and path[0] == "recipes"]
-    meanings = _attribute_docstrings(ROOT / "src/skygen/gan/recipes.py", "Recipe")
-    rows = [
-        [code(field), *(code(entries[("recipes", name, field)].value) for name in names), kind(its, schema)]
-        for field, its in schema["properties"].items()
-    ]
-    prose = [f"`{field}`\n: {meanings[field]}" for field in schema["properties"]]
+    rows, prose = list[list[str]](), list[str]()
+    for model in (Recipe, ConvolutionalRecipe, ProcessRecipe):
+        schema = model.model_json_schema()
+        for field, meaning in _attribute_docstrings(ROOT / "src/skygen/gan/recipes.py", model.__name__).items():
+            values = [entries.get(("recipes", name, field)) for name in names]
+            shown = [code(value.value) if value else "" for value in values]
+            rows.append([code(field), *shown, kind(schema["properties"][field], schema)])
+            prose.append(f"`{field}`\n: {meaning}")
     return "\n\n".join([table(["field", *names, "legal values"], rows), "## What the fields mean", *prose])
 
 

@@ -140,11 +140,12 @@ class Bundle:
         """
         drawer, conditions = self.scatter(), self._observed(rectangle)
         with one_thread(), torch.inference_mode():
-            return drawer.draw(drawer.box(rectangle, conditions), conditions)[0]
+            (flux,) = drawer.draw(drawer.box(rectangle, conditions), conditions)
+        return np.asarray(flux)
 
     def sky_truth(self, rectangle: Rectangle, min_snr: float = 0.0) -> Truth:
         """What lies in a rectangle of a seed's sky; see `truth`. Raises as `sky`."""
-        drawer, conditions = self.scatter(), _known(self.conditions_of([rectangle.observed().with_noise()]))
+        drawer, conditions = self.scatter(), self._observed(rectangle, with_noise=True)
         with one_thread(), torch.inference_mode():
             return drawer.truth(drawer.box(rectangle, conditions), conditions, min_snr)[0]
 
@@ -188,7 +189,8 @@ class Bundle:
                 (of.stars * tile.density.stars, of.galaxies * tile.density.galaxies)
                 for of, tile in zip(own, tiles, strict=True)
             ]
-            found = found._replace(density=torch.tensor(factors, dtype=torch.float32))
+            offsets = torch.stack([_registration(tile, card.bands) for tile in tiles])
+            found = found._replace(density=torch.tensor(factors, dtype=torch.float32), offset_px=offsets)
         if any(tile.noise != SURVEY for tile in tiles):
             in_r = found.sky_noise_nmgy[:, card.bands.index("r")]
             found = found.exposed(torch.stack([_factor(tile, level) for tile, level in zip(tiles, in_r, strict=True)]))
@@ -242,8 +244,10 @@ class Bundle:
             density=tile.density if self.takes["density"] else None,
         )
 
-    def _observed(self, rectangle: Rectangle) -> Conditions:
-        return _known(self.conditions_of([rectangle.observed()]))
+    def _observed(self, rectangle: Rectangle, with_noise: bool = False) -> Conditions:
+        """The conditions of a rectangle, whose bands are aligned."""
+        tile = rectangle.observed()
+        return _known(self.conditions_of([tile.with_noise() if with_noise else tile]))._replace(offset_px=None)
 
     def _boxes(self, drawer: Scatter, tiles: Sequence[Tile]) -> Boxes:
         survey = self.conditions_of([tile.as_survey() for tile in tiles])
@@ -267,6 +271,13 @@ def _factor(tile: Tile, sky_noise_nmgy: torch.Tensor) -> torch.Tensor:
 def _choose(count: int, tile: Tile) -> int:
     """Under which of `count` fields' conditions a tile is observed."""
     return int(tile_rng(tile.seed, tile.index, Stream.CONDITIONS).integers(count))
+
+
+def _registration(tile: Tile, bands: Sequence[str]) -> torch.Tensor:
+    """What whole-pixel registration on r leaves of a tile's other bands [bands, 2], in px: even over a pixel."""
+    even = tile_rng(tile.seed, tile.index, Stream.REGISTRATION).uniform(-0.5, 0.5, (len(bands), 2))
+    even[[band == "r" for band in bands]] = 0
+    return torch.from_numpy(even.astype(np.float32))
 
 
 def _known(conditions: Conditions | None) -> Conditions:

@@ -45,8 +45,8 @@ def _degraded(
 ) -> NDArray[np.float32]:
     parts = []
     for places in torch.split(torch.arange(len(rows)), _SLICE):
-        noise, electron, fwhm = (part[places][:, :, None, None] for part in worse)
-        own_noise, own_electron, _ = (part[places][:, :, None, None] for part in own)
+        noise, electron, fwhm = (part[places][:, :, None, None] for part in worse[:3])
+        own_noise, own_electron, _ = (part[places][:, :, None, None] for part in own[:3])
         sample = sample_of(split.batch(rows[places.numpy()]), own.psf_fwhm_px[places].numpy())
         parts.append(degraded(sample, fwhm, noise, electron, own_noise, own_electron, rng).numpy())
     return np.concatenate(parts)

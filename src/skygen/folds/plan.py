@@ -8,7 +8,7 @@ from typing import Any
 
 from skygen.bundle.bundle import Bundle
 from skygen.files import replace_folder
-from skygen.folds.workplace import OF_TRAININGS, Fold, folds_of, stages_of
+from skygen.folds.workplace import Fold, folds_of, stages_of
 from skygen.params import Params
 from skygen.sky.manifest import Manifest
 
@@ -79,34 +79,52 @@ class Plan:
             if sets or recipes or seeds:
                 raise ValueError("a bundle says itself of which set, recipe and seed it is: give none of them with it")
             finished = Finished.find(bundle)
-            known("set of the bundle", [finished.tiles], list(params.tiles.sets))
+            known("set of the bundle", [finished.tiles], list(params.judged))
             return cls(params, chosen, [finished.tiles], [finished.recipe], [finished.seed], finished)
         named = list(recipes) or params.compared
         return cls(
             params,
             chosen,
-            known("tile set", sets, list(params.tiles.sets)),
+            known("tile set", sets, list(params.judged)),
             known("recipe", named, list(params.recipes)),
             list(dict.fromkeys(seeds)) or params.seeds,
         )
 
     def stages(self) -> dict[str, Any]:
         """The stages of the folds' dvc.yaml."""
-        matrix = {"set": self.sets, "recipe": self.recipes, "seed": self.seeds}
-        return stages_of(matrix, without=["train"] if self.finished else [])
+        sets, seeds, finished = {"set": self.sets}, {"seed": self.seeds}, self.finished is not None
+        processes = [name for name in self.recipes if name in self.params.processes]
+        painters = [name for name in self.recipes if name not in processes]
+        matrices = {
+            "tiles": {"set": list(self.params.tiles.sets)} if processes else sets,
+            "controls": sets,
+            "train": {**sets, "recipe": [] if finished else painters, **seeds},
+            "train_process": {"recipe": [] if finished else processes, **seeds},
+            "evaluate": {**sets, "recipe": self.recipes, **seeds},
+        }
+        return stages_of(matrices)
+
+    def of_set(self, tiles: str, recipe: str) -> list[str]:
+        """What is run before any training of a recipe on a tile set: a process needs all sets' tiles."""
+        sets = self.params.tiles.sets if recipe in self.params.processes and not self.finished else [tiles]
+        return [*(f"tiles@{name}" for name in sets), f"controls@{tiles}"]
+
+    def of_training(self, tiles: str, recipe: str, seed: int) -> list[str]:
+        """What is run for one training, and its evaluation on a tile set."""
+        process = recipe in self.params.processes
+        train = f"train_process@{recipe}-{seed}" if process else f"train@{tiles}-{recipe}-{seed}"
+        return [*([] if self.finished else [train]), f"evaluate@{tiles}-{recipe}-{seed}"]
 
     def describe(self) -> Iterator[str]:
         """What would be run, a line a fold and one for its stages."""
         for fold in self.folds:
             yield f"{fold.test} tests, {fold.validation} chooses, the other fields train"
-        stages, of_set = self.stages(), list[str]()
+        run = list[str]()
         for tiles in self.sets:
-            of_set += [f"{name}@{tiles}" for name in stages if name not in OF_TRAININGS]
             for recipe in self.recipes:
-                of_set += [
-                    f"{name}@{tiles}-{recipe}-{seed}" for seed in self.seeds for name in stages if name in OF_TRAININGS
-                ]
-        yield f"in each fold: {', '.join(of_set)}"
+                run += self.of_set(tiles, recipe)
+                run += [stage for seed in self.seeds for stage in self.of_training(tiles, recipe, seed)]
+        yield f"in each fold: {', '.join(dict.fromkeys(run))}"
 
 
 def known(what: str, named: Sequence[str], there_are: Sequence[str]) -> list[str]:

@@ -15,7 +15,7 @@ from skygen.files import read_json, sha256_file, sha256_folder
 from skygen.folds.plan import Plan
 from skygen.folds.stages import cache_folder, run_stage
 from skygen.folds.summary import Numbers, earlier, logged, numbers, over_fields, write_summary
-from skygen.folds.workplace import OF_TRAININGS, Fold, sources_of
+from skygen.folds.workplace import Fold, sources_of
 from skygen.locks import alone
 from skygen.sky.manifest import FRAMES
 
@@ -80,11 +80,15 @@ class _Series:
     def identity(self) -> str:
         """The hash of what decides the results, as far as it is known before: another makes another run in MLflow."""
         params, scale = self.plan.params, self.plan.params.chosen
-        finished = self.plan.finished
+        finished, process = self.plan.finished, self.recipe in params.processes
+        trained_on = params.tiles.sets.keys() - params.judged.keys() if process else {self.tiles}
         content = {
             "of": [self.tiles, self.recipe, params.scale, params.evaluation.seed],
             "tiles": [params.tiles[self.tiles].model_dump(), scale.tiles[self.tiles].model_dump()],
-            "training": [params.recipes.get(self.recipe), scale.training[self.tiles].model_dump()],
+            "training": [
+                params.recipes.get(self.recipe),
+                *(scale.training[name].model_dump() for name in sorted(trained_on)),
+            ],
             "evaluation": scale.evaluation.model_dump(),
             "frames": sha256_file(Path("data/frames") / FRAMES),
             "code": [
@@ -101,17 +105,15 @@ class _Series:
         if self.plan.finished:
             self.plan.finished.lay_into(fold)
         of_fold = tracking.Fold(self.identity, fold.test)
-        for stage in self.stages:
-            if stage not in OF_TRAININGS:
-                self._stage(fold, f"{stage}@{self.tiles}", of_fold)
+        for stage in self.plan.of_set(self.tiles, self.recipe):
+            self._stage(fold, stage, of_fold)
         return numbers([self._evaluated(fold, seed, of_fold)["test"] for seed in self.plan.seeds])
 
     def _evaluated(self, fold: Fold, seed: int, of_fold: tracking.Fold) -> dict[str, Any]:
         """What metrics.json holds of a training in a fold."""
         ran = False
-        for stage in self.stages:
-            if stage in OF_TRAININGS:
-                ran = self._stage(fold, f"{stage}@{self.tiles}-{self.recipe}-{seed}", of_fold)
+        for stage in self.plan.of_training(self.tiles, self.recipe, seed):
+            ran = self._stage(fold, stage, of_fold)
         path = fold.folder / "reports" / self.tiles / self.recipe / str(seed) / "metrics.json"
         content: dict[str, Any] = read_json(path)
         if not ran:  # it was evaluated before, maybe in another run of folds or with another store

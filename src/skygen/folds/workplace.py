@@ -6,7 +6,7 @@ other, so that DVC says there what is out of date, and neither frames nor the co
 
 import os
 import shutil
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,7 @@ from skygen.sky.field import FieldId
 from skygen.sky.footprint import near_any
 from skygen.tracking import FOLDS
 
-STAGES = ("tiles", "controls", "train", "evaluate")  # in their order
-OF_TRAININGS = ("train", "evaluate")  # stages of a training; the others are of a tile set
+STAGES = ("tiles", "controls", "train", "train_process", "evaluate")  # in their order
 MADE = ("data", "models", "reports")  # what stages write: folders of the fold's own
 _CONFIG = """\
 [core]
@@ -86,13 +85,16 @@ def folds_of(places: Mapping[FieldId, tuple[float, float]]) -> list[Fold]:
     return folds
 
 
-def stages_of(matrix: Mapping[str, Sequence[Any]], without: Collection[str] = ()) -> dict[str, Any]:
-    """The stages of the clone's dvc.yaml that a fold runs, in their order, each for all of `matrix` that it is of."""
+def stages_of(matrices: Mapping[str, Mapping[str, Sequence[Any]]]) -> dict[str, Any]:
+    """The stages of the clone's dvc.yaml that a fold runs, in their order, each for all of its matrix.
+
+    Those that are of nothing are left out.
+    """
     stages = YAML(typ="safe").load(Path("dvc.yaml"))["stages"]
     return {
-        name: stages[name] | {"matrix": {key: list(matrix[key]) for key in stages[name]["matrix"]}}
+        name: stages[name] | {"matrix": {key: list(matrices[name][key]) for key in stages[name]["matrix"]}}
         for name in STAGES
-        if name in stages and name not in without
+        if name in stages and name in matrices and all(matrices[name].values())
     }
 
 

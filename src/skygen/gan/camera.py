@@ -23,6 +23,7 @@ class Conditions(NamedTuple):
     nmgy_per_electron: torch.Tensor
     psf_fwhm_px: torch.Tensor
     density: torch.Tensor | None = None
+    offset_px: torch.Tensor | None = None  # [N, bands, 2] in x and y, of each band's light; None: bands are aligned
 
     @classmethod
     def of_fields(
@@ -52,9 +53,9 @@ class Conditions(NamedTuple):
         return self._each(lambda part: part.to(device))
 
     def _each(self, change: Callable[[torch.Tensor], torch.Tensor]) -> Self:
-        density = None if self.density is None else change(self.density)
+        density, offset = (None if part is None else change(part) for part in self[3:])
         noise, electron, fwhm = (change(part) for part in self[:3])
-        return type(self)(noise, electron, fwhm, density)
+        return type(self)(noise, electron, fwhm, density, offset)
 
 
 class Sky(NamedTuple):

@@ -13,6 +13,7 @@ from skygen.gan.networks import Discriminator, Judge
 from skygen.gan.peaks import STAMP_PX, cut_stamps, heights, highest
 from skygen.sky.stretch import Stretch
 
+COLOUR_GAIN = 4.0  # differences of bands, beside what they have in common: colours are learned in a fifth of the steps
 PATCH_PX = 32  # a network for tiles of this side, laid on all places of larger ones: its logits have 46 px in view
 
 
@@ -28,12 +29,18 @@ class Judges(nn.Module):
     @property
     def judges(self) -> Sequence[Judge]:
         """The network for patches, and that for stamps."""
-        return Judge(self.patches), Judge(self.stamps, self._cut, self._most)
+        return Judge(self.patches, self._coloured), Judge(self.stamps, self._cut, self._most)
 
     def heights(self, tiles: torch.Tensor) -> torch.Tensor:
         """The peaks' heights [N, H, W] in stretched tiles [N, bands, H, W]."""
         with torch.no_grad():
             return heights(self._stretch.unstretch(tiles[:, self._reference]))
 
+    def _coloured(self, tiles: torch.Tensor) -> torch.Tensor:
+        """The reference band, and by how much each other band differs from it."""
+        common = tiles[:, self._reference, None]
+        others = [band for band in range(tiles.shape[1]) if band != self._reference]
+        return torch.cat([common, COLOUR_GAIN * (tiles[:, others] - common)], 1)
+
     def _cut(self, tiles: torch.Tensor) -> torch.Tensor:
-        return cut_stamps(tiles, highest(self.heights(tiles), self._most))
+        return self._coloured(cut_stamps(tiles, highest(self.heights(tiles), self._most)))

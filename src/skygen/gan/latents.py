@@ -15,6 +15,7 @@ class Stream(IntEnum):
     LATENTS = 0
     NOISE = 1
     CONDITIONS = 2
+    REGISTRATION = 3
 
 
 def tile_rng(seed: int, index: int, stream: Stream) -> np.random.Generator:

@@ -93,7 +93,7 @@ class Generator(nn.Module):
             layers += [nn.ConvTranspose2d(wide, narrow, 4, 2, 1, bias=offsets)]
         layers += [_norm(shape.norm, channels[-1]), nn.ReLU(inplace=True)]
         layers += [nn.ConvTranspose2d(channels[-1], shape.bands, 4, 2, 1)]
-        self.layers, self.last = nn.Sequential(*layers), LAST[shape.last]
+        self.shape, self.layers, self.last = shape, nn.Sequential(*layers), LAST[shape.last]
 
     def forward(self, latents: torch.Tensor) -> torch.Tensor:
         """The images of the latents."""

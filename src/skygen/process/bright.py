@@ -38,9 +38,7 @@ def halo_at(dx: torch.Tensor, dy: torch.Tensor, core: torch.Tensor, halo: Halo) 
         along = (dx * cos)[:, None, :] + (dy * sin)[:, :, None]
         across = (dy * cos)[:, :, None] - (dx * sin)[:, None, :]
         fading = (-along.abs() / SPIKE_SCALE_PX)[:, None]
-        light = (
-            light + SPIKE_SHARE * (fading - (across[:, None] / core[..., None, None]) ** 2 / 2).clamp(min=-80.0).exp()
-        )
+        light = light + SPIKE_SHARE * (fading - (across[:, None] / core[..., None, None]) ** 2 / 2).exp()
     return light
 
 

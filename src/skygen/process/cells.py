@@ -41,8 +41,8 @@ LEVELS = (
 # whatever its other marks, up to a seeing of 3 arcsec: stars, galaxies.
 MAGNITUDES = (BRIGHT_MAG, 12.0, 14.0, 15.5, 17.0, 18.0, 19.0, 20.0, 21.0, 22.0, 22.5, 23.0)
 REACH_PX = (
-    (512, 256, 192, 128, 96, 64, 48, 24, 24, 16, 16, 16),
-    (768, 768, 512, 256, 192, 128, 96, 64, 48, 32, 24, 16),
+    (512, 384, 192, 128, 96, 64, 48, 24, 24, 16, 16, 16),
+    (768, 768, 512, 384, 192, 128, 96, 64, 48, 32, 24, 24),
 )
 MOST_PX = 2**30 - 4096  # of a corner of what is asked for, from the plane's origin
 STEPS_A_PX = 2**13  # places lie on a grid, so that they are exact in float32 too, within 2048 px of a canvas' corner

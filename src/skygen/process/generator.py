@@ -21,7 +21,9 @@ from skygen.process.objects import ARCMIN2_A_PX, BRIGHT_MAG, FAINT_MAG, Objects,
 # From which magnitude to which in r, and how far outside a tile objects are: bright ones reach in from farther.
 LEVELS = ((BRIGHT_MAG, 17.0, 96), (17.0, FAINT_MAG, 20))
 LEAST_NMGY = 0.002  # light a pixel that may be left out: under a tenth of the survey's noise
-REFERENCE = "r"
+BANDS, REFERENCE = ("g", "r", "i"), "r"
+_SEEN_NMGY = 0.5  # of an object no wider than the PSF that a discriminator can see: three times the noise
+_SEEING_PX2 = 2.5  # square of the half-light radius of a star
 
 
 class ProcessShape(Section):
@@ -57,11 +59,13 @@ class Scatter(NamedTuple):
     stars: Points
     galaxies: Points
     psf_fwhm_px: torch.Tensor
+    offset_px: torch.Tensor  # [tiles, bands, 2] of each band's light, as whole-pixel registration leaves it
     side: int
 
     def to(self, device: torch.device) -> Self:
         """The same on `device`."""
-        return type(self)(self.stars.to(device), self.galaxies.to(device), self.psf_fwhm_px.to(device), self.side)
+        psf, offset = self.psf_fwhm_px.to(device), self.offset_px.to(device)
+        return type(self)(self.stars.to(device), self.galaxies.to(device), psf, offset, self.side)
 
 
 class Process(nn.Module):
@@ -80,7 +84,9 @@ class Process(nn.Module):
 
     @classmethod
     def of(cls, shape: ProcessShape) -> Self:
-        """The process of `shape`."""
+        """The process of `shape`; raises `ValueError` for bands whose colours it does not know."""
+        if list(shape.bands) not in ([REFERENCE], list(BANDS)):
+            raise ValueError(f"bands = {shape.bands}: a process knows the colours of g, r, i, or r alone")
         return cls(len(shape.bands), shape.bands.index(REFERENCE))
 
     def in_bands(self, indices: Sequence[int]) -> Self:
@@ -105,14 +111,15 @@ class Process(nn.Module):
         """
         share = slice(0, len(density)) if share is None else share
         stars, galaxies = (self._points(kind, density[:, kind], side, rng).of_tiles(share) for kind in (STAR, GALAXY))
-        return Scatter(stars, galaxies, psf_fwhm_px[share], side)
+        return Scatter(stars, galaxies, psf_fwhm_px[share], self._offsets(psf_fwhm_px.shape, rng)[share], side)
 
     def forward(self, scatter: Scatter) -> torch.Tensor:
         """Scenes [tiles, bands, side, side] in nmgy, without noise."""
         objects = self.objects(scatter)
         tile = torch.cat([scatter.stars.tile, scatter.galaxies.tile])
         canvas = Canvas(len(scatter.psf_fwhm_px), self.bands, scatter.side, scatter.side)
-        return draw(objects, tile, scatter.psf_fwhm_px, canvas, LEAST_NMGY) - self.background_nmgy[:, None, None]
+        light = draw(_learning(objects), tile, scatter.psf_fwhm_px, canvas, LEAST_NMGY, None, scatter.offset_px)
+        return light - self.background_nmgy[:, None, None]
 
     def objects(self, scatter: Scatter) -> Objects:
         """The objects, stars first."""
@@ -133,6 +140,12 @@ class Process(nn.Module):
             angle=torch.cat([stars.angle, galaxies.angle]),
         )
 
+    def _offsets(self, shape: torch.Size, rng: torch.Generator) -> torch.Tensor:
+        """What whole-pixel registration on r leaves of the other bands' offsets: even over a pixel."""
+        offset = torch.rand(*shape, 2, generator=rng) - 0.5
+        offset[:, self.marks.reference] = 0
+        return offset
+
     def _magnitudes(self, rank: torch.Tensor, kind: int) -> torch.Tensor:
         """Magnitudes in r by ranks: they move with the law where this gets steeper, and stay where it only goes on."""
         whole = self.law.number(FAINT_MAG)[kind]
@@ -140,7 +153,9 @@ class Process(nn.Module):
 
     def _points(self, kind: int, density: torch.Tensor, side: int, rng: torch.Generator) -> Points:
         parts = [self._level(kind, density, side, *level, rng) for level in LEVELS]
-        return Points(*(torch.cat(both) for both in zip(*parts, strict=True)))
+        points = Points(*(torch.cat(both) for both in zip(*parts, strict=True)))
+        in_turn = points.tile.argsort(stable=True)  # so that a share's order, and its bits, are those of the whole
+        return Points(*(part[in_turn] for part in points))
 
     def _level(
         self,
@@ -160,3 +175,18 @@ class Process(nn.Module):
         x, y = uniform[:2] * width - margin - 0.5
         normals = torch.randn(len(tile), (STAR_NORMALS, GALAXY_NORMALS)[kind], generator=rng)
         return Points(tile, x, y, least + uniform[2] * (most - least), uniform[3] * torch.pi, normals)
+
+
+def _learning(objects: Objects) -> Objects:
+    """The same objects; of those too faint to be seen as such no mark is learned.
+
+    Together they are a texture under the noise, which a discriminator hardly sees: their radii grew without end, and
+    those of all others with them.
+    """
+    wide = (1 + objects.radius_px**2 / _SEEING_PX2).sqrt()
+    seen = (objects.flux_nmgy.amax(-1) / wide).detach() > _SEEN_NMGY
+
+    def held(mark: torch.Tensor) -> torch.Tensor:
+        return torch.where(seen.view(-1, *(1,) * (mark.dim() - 1)), mark, mark.detach())
+
+    return Objects(objects.is_galaxy, *(held(mark) for mark in objects[1:]))

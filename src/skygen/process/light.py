@@ -28,8 +28,7 @@ _WIDEST = 0.6  # times a stamp's side: PSF's Gaussians of more widths of the cor
 _AT_ONCE = 2**18  # numbers, so that they stay in a core's cache
 _STAR, _BRIGHT_STAR, _GALAXY = 0, 1, 2  # kinds: of galaxies there is one for each interval of SIZES
 _KINDS = _GALAXY + len(SIZES) + 1
-_REACH_TABLE = 1  # the size of galaxy by whose Gaussians a stamp's side is found
-_LEAST_EXPONENT = -80.0  # below it exp of float32 leaves its vectors, ten times slower
+_LEAST_EXPONENT = -80.0  # no light at all; beyond it a float32 becomes too small to be computed quickly
 
 
 class Canvas(NamedTuple):
@@ -39,6 +38,16 @@ class Canvas(NamedTuple):
     bands: int
     height: int
     width: int
+
+
+class _Placed(NamedTuple):
+    """Objects [n], and what each is drawn under."""
+
+    objects: Objects
+    tile: torch.Tensor  # [n]
+    core: torch.Tensor  # [n, bands] px
+    side: torch.Tensor  # [n], an index of SIDES_PX
+    offset: torch.Tensor  # [n, bands, 2] px
 
 
 class _Window(NamedTuple):
@@ -59,23 +68,28 @@ def draw(
     canvas: Canvas,
     faint_nmgy: float | torch.Tensor,
     halo: Halo | None = None,
+    offset_px: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """The light [tiles, bands, H, W] in nmgy of `objects` [n], each on its canvas `tile` [n].
 
     `psf_fwhm_px` [tiles, bands] is the FWHM that `measure_psf` finds. What is left out of an object adds less than
     `faint_nmgy` (one for all, or of each band) to any pixel. Objects are added by kind and side of stamp, and then in
     their order. With a `halo` bright stars have glow and spikes beside the light of their PSF, which is their flux.
+    In each band the light lies `offset_px` [tiles, bands, 2] in x and y off the objects' places, at most half a pixel.
     """
     with one_thread():
         core = core_px(psf_fwhm_px)[tile].to(objects.flux_nmgy)  # [n, bands]
-        kind, side = _kinds(objects, core, faint_nmgy, halo), _sides(objects, core, faint_nmgy, halo)
+        kind = _kinds(objects, core, faint_nmgy, halo)
+        side = _sides(objects, kind, core, faint_nmgy, halo)
         group = _groups(objects, kind, side, canvas)
         high, wide = _padded(canvas.height), _padded(canvas.width)
         image = objects.flux_nmgy.new_zeros(canvas.tiles * canvas.bands * high * wide)
-        for code in group.unique().tolist():
+        offset = torch.zeros_like(core)[..., None].expand(-1, -1, 2) if offset_px is None else offset_px[tile].to(core)
+        for code in sorted(set(group.tolist())):
             if code >= 0:
-                for chosen in (group == code).nonzero().flatten().split(_chunk(code, canvas)):
-                    _add(image, code, objects.take(chosen), tile[chosen], core[chosen], side[chosen], canvas, halo)
+                for chosen in torch.split((group == code).nonzero().flatten(), _chunk(code, canvas)):
+                    placed = _Placed(objects.take(chosen), tile[chosen], core[chosen], side[chosen], offset[chosen])
+                    _add(image, code, placed, canvas, halo)
         return image.view(canvas.tiles, canvas.bands, high, wide)[..., : canvas.height, : canvas.width]
 
 
@@ -89,7 +103,7 @@ def reach_px(
     with one_thread():
         core = core_px(psf_fwhm_px).to(objects.flux_nmgy).expand_as(objects.flux_nmgy)
         sides = torch.tensor((0, *SIDES_PX), dtype=core.dtype, device=core.device)
-        return sides[_sides(objects, core, faint_nmgy, halo) + 1] / 2
+        return sides[_sides(objects, _kinds(objects, core, faint_nmgy, halo), core, faint_nmgy, halo) + 1] / 2
 
 
 def _padded(size: int) -> int:
@@ -107,27 +121,28 @@ def _kinds(objects: Objects, core: torch.Tensor, faint: float | torch.Tensor, ha
 
 
 @torch.no_grad()
-def _sides(objects: Objects, core: torch.Tensor, faint: float | torch.Tensor, halo: Halo | None) -> torch.Tensor:
+def _sides(
+    objects: Objects, kind: torch.Tensor, core: torch.Tensor, faint: float | torch.Tensor, halo: Halo | None
+) -> torch.Tensor:
     """The least side of a stamp [n], an index of SIDES_PX, that leaves out less than `faint` a pixel; -1 for none."""
     flux = (objects.flux_nmgy / faint).amax(-1)  # that of the brightest band, in the widest PSF
     radius = flux.new_zeros(ROW)
     radius[1 : 1 + len(SIDES_PX)] = torch.tensor(SIDES_PX).to(flux) / 2
     found = torch.full(flux.shape, -1, device=flux.device)
-    for galaxies in (False, True):
-        chosen = (objects.is_galaxy == galaxies).nonzero().flatten()
-        for some in chosen.split(_AT_ONCE // 1024):
-            light = _profile(objects.take(some), core[some].amax(-1), radius, galaxies) * flux[some][:, None]
-            if halo is not None and not galaxies:
+    for code in range(_KINDS):
+        for some in torch.split((kind == code).nonzero().flatten(), _AT_ONCE // 1024):
+            light = _profile(objects.take(some), code, core[some].amax(-1), radius) * flux[some][:, None]
+            if halo is not None and code == _BRIGHT_STAR:
                 light = light + (objects.flux_nmgy[some] / faint)[..., None].mul(halo_ring(radius, halo)).amax(1)
             found[some] = (light[:, : 1 + len(SIDES_PX)] >= 1).sum(-1).clamp(max=len(SIDES_PX)) - 1
     return found
 
 
-def _profile(objects: Objects, core: torch.Tensor, radius: torch.Tensor, galaxies: bool) -> torch.Tensor:
+def _profile(objects: Objects, kind: int, core: torch.Tensor, radius: torch.Tensor) -> torch.Tensor:
     """Light a pixel [n, r] of objects of flux 1, [r] px along the major axis, and what a stamp so wide lacks."""
     widest = _WIDEST * 2 * radius.clamp(min=SIDES_PX[0] / 2)
-    if galaxies:
-        radial, blur, disc, bulge = (_row(part, core) for part in galaxy_gaussians(_REACH_TABLE, torch.inf))
+    if kind >= _GALAXY:
+        radial, blur, disc, bulge = (_row(part, core) for part in galaxy_gaussians(kind - _GALAXY, torch.inf))
         share = disc + objects.bulge_share[:, None] * (bulge - disc)  # [n, g]
         psf = galaxy_psf()
     else:
@@ -150,7 +165,7 @@ def _row(values: tuple[float, ...], like: torch.Tensor) -> torch.Tensor:
 
 
 def _groups(objects: Objects, kind: torch.Tensor, side: torch.Tensor, canvas: Canvas) -> torch.Tensor:
-    """What [n] is drawn together, by side and kind; -1 for what is unseen. Beyond the canvas all sides are one."""
+    """What [n] is drawn together, by side and kind; -1 for what is unseen."""
     across = torch.tensor(SIDES_PX, device=side.device)[side]
     seen = side >= 0
     for centre, size in ((objects.x, canvas.width), (objects.y, canvas.height)):
@@ -186,28 +201,20 @@ def _window(objects: Objects, side: torch.Tensor, computed: int, canvas: Canvas)
     return _Window(row, column, dy, dx, rows, columns)
 
 
-def _add(
-    image: torch.Tensor,
-    code: int,
-    objects: Objects,
-    tile: torch.Tensor,
-    core: torch.Tensor,
-    side: torch.Tensor,
-    canvas: Canvas,
-    halo: Halo | None,
-) -> None:
+def _add(image: torch.Tensor, code: int, placed: _Placed, canvas: Canvas, halo: Halo | None) -> None:
     """Add the light of objects of the group `code` to `image` [all its pixels, with the canvas' padding]."""
+    objects, tile, core, side, offset = placed
     computed, kind = SIDES_PX[code // _KINDS], code % _KINDS
     window = _window(objects, torch.tensor(SIDES_PX, device=side.device)[side], computed, canvas)
     if kind < _GALAXY:
-        light = _stars(objects, core, window, _WIDEST * computed)
+        light = _stars(objects, core, window, offset, _WIDEST * computed)
         if kind == _BRIGHT_STAR and halo is not None:
             inside = window.rows[:, :, None] & window.columns[:, None]
             light = light + halo_at(window.dx, window.dy, core, halo) * (
                 objects.flux_nmgy[..., None, None] * inside[:, None]
             )
     else:
-        light = _galaxies(objects, core, window, kind - _GALAXY, _WIDEST * computed)
+        light = _galaxies(objects, core, window, offset, kind - _GALAXY, _WIDEST * computed)
     high, wide = _padded(canvas.height), _padded(canvas.width)
     plane = tile[:, None] * canvas.bands + torch.arange(canvas.bands, device=tile.device)
     base = plane * (high * wide) + (window.row * wide + window.column)[:, None]  # [n, bands]
@@ -215,18 +222,20 @@ def _add(
     image.index_add_(0, (base[..., None, None] + (rows[:, None] * wide + columns)).flatten(), light.flatten())
 
 
-def _stars(objects: Objects, core: torch.Tensor, window: _Window, widest: float) -> torch.Tensor:
+def _stars(objects: Objects, core: torch.Tensor, window: _Window, offset: torch.Tensor, widest: float) -> torch.Tensor:
     """Light [n, bands, h, w] of point sources: round Gaussians integrated over pixels by error functions."""
     psf = psf_gaussians(widest)
     scale = 1 / (2**0.5 * core[..., None] * torch.tensor(psf.widths).to(core))  # [n, bands, g]
 
-    def along(distance: torch.Tensor, inside: torch.Tensor) -> torch.Tensor:
+    def along(distance: torch.Tensor, off: torch.Tensor, inside: torch.Tensor) -> torch.Tensor:
         size = distance.shape[1]
-        edges = distance[:, :1] - 0.5 + torch.arange(size + ROW, device=core.device)  # one is needed beyond the last
-        step = (edges[:, None, None] * scale[..., None]).erf().diff()[..., :size] / 2
+        number = torch.arange(size + ROW, device=core.device)  # one is needed beyond the last
+        edges = (distance[:, :1] - 0.5 - off)[..., None] + number  # [n, bands, size + ROW]
+        step = (edges[:, :, None] * scale[..., None]).erf().diff()[..., :size] / 2
         return step * inside[:, None, None]  # [n, bands, g, size]
 
-    x, y = along(window.dx, window.columns), along(window.dy, window.rows)
+    x = along(window.dx, offset[..., 0], window.columns)
+    y = along(window.dy, offset[..., 1], window.rows)
     y = y * (torch.tensor(psf.shares).to(core) * objects.flux_nmgy[..., None])[..., None]
     light = y[:, :, 0, :, None] * x[:, :, 0, None]
     for g in range(1, len(psf.shares)):
@@ -234,7 +243,9 @@ def _stars(objects: Objects, core: torch.Tensor, window: _Window, widest: float)
     return light
 
 
-def _galaxies(objects: Objects, core: torch.Tensor, window: _Window, size: int, widest: float) -> torch.Tensor:
+def _galaxies(
+    objects: Objects, core: torch.Tensor, window: _Window, offset: torch.Tensor, size: int, widest: float
+) -> torch.Tensor:
     """Light [n, bands, h, w] of galaxies: elliptical Gaussians, with the variance of a pixel added.
 
     Along a row each of them is a Gaussian of one width, whose centre moves and whose peak falls from row to row.
@@ -251,11 +262,11 @@ def _galaxies(objects: Objects, core: torch.Tensor, window: _Window, size: int, 
     peak = objects.flux_nmgy[..., None] * share[:, None] / (2 * torch.pi * product.sqrt())
     slope = (major - minor) * sin * cos / in_y
     scale = (in_y / (2 * product)).sqrt()  # of distances along a row
-    column = window.dx[:, None, None]  # [n, 1, 1, w]
-    row = window.dy[:, None, None]  # [n, 1, 1, h]
+    column = (window.dx[:, None] - offset[..., 0, None])[:, :, None]  # [n, bands, 1, w]
+    row = (window.dy[:, None] - offset[..., 1, None])[:, :, None]  # [n, bands, 1, h]
     middle = (scale * slope)[..., None] * row
     fall = -(row**2) / (2 * in_y[..., None])
     across = scale[..., None, None] * column[..., None, :] - middle[..., None]
-    light = (fall[..., None] - across**2).clamp(min=_LEAST_EXPONENT).exp() * peak[..., None, None]
+    exponent = torch.addcmul(fall[..., None], across, across, value=-1).clamp(min=_LEAST_EXPONENT)
     inside = window.rows[:, :, None] & window.columns[:, None]
-    return light.sum(2) * inside[:, None]
+    return (exponent.exp() * peak[..., None, None]).sum(2) * inside[:, None]

@@ -1,7 +1,8 @@
 """The shapes of light as sums of Gaussians: the survey's PSF, and galaxies seen through it.
 
 The PSF is that of `skygen.sky.spread`: its power-law wing is a ladder of Gaussians, each twice as wide as the one
-before, within 4 % of it from the centre to 100 widths of the wing. Galaxies are sums in the manner of Hogg & Lang
+before, within 4 % of it from the centre to 50 of its widths (220 px at 1.4 arcsec); the 0.1 % of the flux beyond lies
+within them. Galaxies are sums in the manner of Hogg & Lang
 (2013, doi:10.1086/671228), but exponential and de Vaucouleurs profiles share their variances, so that bulge and disc
 cost no more than one of them, and a table serves a range of sizes against the PSF: details much finer than the PSF
 need no Gaussians. Shares add up to 1, so that the light beyond about 8 half-light radii, 6 % of a de Vaucouleurs
@@ -17,11 +18,11 @@ from skygen.sky.spread import CORE_SHARE, SHOULDER_SHARE, SHOULDER_WIDTH, WING_S
 
 PIXEL_VARIANCE = 1 / 12
 # FWHM² = 5.768 core² + 0.475 px²: what a Moffat profile fitted to pixels gives, within 0.2 % from 0.75 arcsec.
-_FWHM2_A_CORE2, _FWHM2_OF_PIXELS = 5.76792197, 0.47470174
+_FWHM2_A_CORE2, _FWHM2_OF_PIXELS = 6.00150, 0.47769
 _LEAST_CORE_PX = 0.3
 # The Moffat profile of power 1.5 and scale 1: widths, each twice the one before, and shares.
-_WING_WIDTHS = tuple(0.335 * 2.0**step for step in range(9))
-_WING_SHARES = (0.02267, 0.26664, 0.31408, 0.1918, 0.10191, 0.05077, 0.02655, 0.01168, 0.00896)
+_WING_WIDTHS = tuple(0.335 * 2.0**step for step in range(8))
+_WING_SHARES = (0.02269, 0.26671, 0.31405, 0.19177, 0.10189, 0.05077, 0.02627, 0.0149)
 # The wing's narrowest Gaussians, which a galaxy's light counts to the shoulder.
 _IN_SHOULDER = 2
 
@@ -59,7 +60,7 @@ PSF = _psf()
 TABLES = (
     _Table((1.5097,), (1.0,), (1.0,)),  # 0.3
     _Table((24.058, 0.80298), (0.027085, 0.97292), (0.19629, 0.80371)),  # 0.6
-    _Table((18.985, 1.2685, 0.082576), (0.0086453, 0.74139, 0.24997), (0.23837, 0.39329, 0.36835)),
+    _Table((25.8579, 2.41609, 0.6885, 0.05249), (0.0, 0.2575, 0.62543, 0.11707), (0.18104, 0.30369, 0.16134, 0.35392)),
     _Table(
         (29.45, 4.3183, 1.3037, 0.35325, 0.032675),
         (0.0, 0.063265, 0.51547, 0.37785, 0.043415),

@@ -9,20 +9,14 @@ from numpy.typing import NDArray
 
 from skygen.process.cells import Boxes, Catalogue
 from skygen.process.light import Canvas
-from skygen.process.objects import PIXEL_SCALE_ARCSEC, ZERO_POINT_MAG
+from skygen.process.objects import PIXEL_SCALE_ARCSEC, ZERO_POINT_MAG, Objects
 from skygen.process.view import Under, View, on_cores, variance
-from skygen.sky.spread import CALIBRATION_NMGY_PER_COUNT, FULL_WELL_COUNTS
 
 CENTRE_OUTSIDE, TRUNCATED, SATURATED, BLENDED, STRUCTURED = 1, 2, 4, 8, 16  # flags
 LEAST_SIGMA = 0.01  # in some pixel inside: what shows less has no row
 BLEND_SHARE = 0.1  # of neighbours' light from which an object is flagged as blended
 CUT_SHARE = 0.01  # of the flux outside from which an object is flagged as truncated by the edge
 STRUCTURE_PX = 10.0  # of half-light radius from which real galaxies show arms and clumps that the model has not
-# Light in a pixel of which a CCD of the survey saturates: the middle of what its CCDs hold, and of its calibrations.
-FULL_WELL_NMGY = {
-    band: sum(FULL_WELL_COUNTS) / 2 * sum(calibration) / 2 for band, calibration in CALIBRATION_NMGY_PER_COUNT.items()
-}
-_MORE_PX = 16  # on a canvas than an object's stamp has
 _LEAST_VARIANCE_NMGY2 = 1e-16  # of a pixel, where there is no noise at all
 _PIXELS_A_PASS = 2**18  # of stamps that are measured at once
 
@@ -34,7 +28,9 @@ class Truth(NamedTuple):
     """
 
     rows: NDArray[np.void]  # [n] of `columns`
-    left_out_nmgy: NDArray[np.float64]  # [bands] of objects without a row
+    left_out_nmgy: NDArray[
+        np.float64
+    ]  # [bands] of objects without a row, and what saturated cores have more than light
     background_nmgy: NDArray[np.float64]  # [bands] a pixel, taken from the scene
 
 
@@ -75,11 +71,15 @@ def truth_of(
         scenes = view.scenes(boxes, under)
     measured = _measure(catalogue, _Sky(view, under, scenes))
     kept = (measured.peak_sigma > LEAST_SIGMA).any(1) & (measured.snr >= min_snr).any(1)
-    rows = _rows(catalogue, measured, boxes, view.bands)
+    rows = _rows(catalogue, measured, boxes, view)
+    saturated = {box for box, _ in view.cores(catalogue, under, boxes)}
     found = []
     for box in range(len(boxes.key)):
         own = catalogue.box == box
         left_out = measured.inside[own & ~kept].sum(0)
+        if box in saturated:  # what the survey fills in is not the light that was there
+            clean = scenes[box].sum((1, 2), dtype=np.float64) + view.background_nmgy * scenes[box, 0].size
+            left_out += clean - measured.inside[own].sum(0)
         found.append(Truth(rows[own & kept], left_out, view.background_nmgy.astype(np.float64)))
     return found
 
@@ -116,7 +116,8 @@ class _Sky(NamedTuple):
 def _measure(catalogue: Catalogue, sky: _Sky) -> _Measured:
     """Draw every object alone, on a canvas that holds all of its light or on its whole box, and measure it there."""
     n, bands = len(catalogue.box), len(sky.view.bands)
-    measured = _Measured(*np.zeros((5, n, bands)), blend=np.zeros(n))
+    inside, outside, snr, peak_sigma, peak_nmgy = np.zeros((5, n, bands))
+    measured = _Measured(inside, outside, snr, peak_sigma, peak_nmgy, np.zeros(n))
 
     def fill(part: tuple[NDArray[np.int64], int]) -> None:
         some, reach = part
@@ -125,8 +126,15 @@ def _measure(catalogue: Catalogue, sky: _Sky) -> _Measured:
             column[some] = value
 
     reach = sky.view.reach_px(catalogue, sky.under)
+    reach[~_touches(catalogue.objects, reach, sky.scenes.shape)] = 0
     on_cores(fill, list(_together(reach, sky.scenes.shape)), sky.view.device)
     return measured
+
+
+def _touches(objects: Objects, reach: NDArray[np.int64], shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    """Whether objects that reach so far [n] may touch boxes of `shape` [.., H, W]."""
+    (x, y), (height, width) = (part.numpy() for part in (objects.x, objects.y)), shape[2:]
+    return np.asarray((x > -1 - reach) & (x < width + reach) & (y > -1 - reach) & (y < height + reach))
 
 
 def _together(reach: NDArray[np.int64], shape: tuple[int, ...]) -> Iterator[tuple[NDArray[np.int64], int]]:
@@ -143,7 +151,7 @@ def _split(chosen: NDArray[np.int64], several: int) -> list[NDArray[np.int64]]:
 
 def _canvas(reach: int, shape: tuple[int, ...]) -> tuple[int, int]:
     """Height and width of the canvas of an object alone: that of the box [.., H, W] where it would be larger."""
-    side = 2 * reach + _MORE_PX
+    side = 2 * reach + 1  # a stamp's corner is rounded
     return (shape[2], shape[3]) if side > min(shape[2:]) else (side, side)
 
 
@@ -163,7 +171,7 @@ def _stamps(of: Catalogue, corner: NDArray[np.int64], sky: _Sky, height: int, wi
     left, top = map(torch.from_numpy, corner)
     moved = of._replace(objects=of.objects._replace(x=of.objects.x - left, y=of.objects.y - top))
     canvas = Canvas(len(of.box), len(sky.view.bands), height, width)
-    return sky.view.drawn(moved, np.arange(canvas.tiles), sky.under.psf_fwhm_px[of.box], canvas)
+    return sky.view.drawn(moved, np.arange(canvas.tiles), sky.under.take(of.box), canvas)
 
 
 def _measured(stamps: NDArray[np.float32], of: Catalogue, corner: NDArray[np.int64], sky: _Sky) -> _Measured:
@@ -187,12 +195,12 @@ def _measured(stamps: NDArray[np.float32], of: Catalogue, corner: NDArray[np.int
     )
 
 
-def _rows(catalogue: Catalogue, measured: _Measured, boxes: Boxes, bands: Sequence[str]) -> NDArray[np.void]:
+def _rows(catalogue: Catalogue, measured: _Measured, boxes: Boxes, view: View) -> NDArray[np.void]:
     """The rows of all objects of a catalogue."""
-    objects, rows = catalogue.objects, np.zeros(len(catalogue.box), columns(bands))
+    objects, rows = catalogue.objects, np.zeros(len(catalogue.box), columns(view.bands))
     rows["object_id"], rows["class"] = catalogue.id, np.where(objects.is_galaxy.numpy(), b"galaxy", b"star")
     rows["x"], rows["y"] = objects.x.numpy(), objects.y.numpy()
-    for place, band in enumerate(bands):
+    for place, band in enumerate(view.bands):
         flux = objects.flux_nmgy[:, place].numpy()
         rows[f"flux_{band}_nmgy"], rows[f"mag_{band}"] = flux, ZERO_POINT_MAG - 2.5 * np.log10(flux)
         rows[f"flux_inside_{band}_nmgy"] = measured.inside[:, place]
@@ -201,16 +209,16 @@ def _rows(catalogue: Catalogue, measured: _Measured, boxes: Boxes, bands: Sequen
     rows["axis_ratio"], rows["bulge_share"] = objects.axis_ratio.numpy(), objects.bulge_share.numpy()
     rows["angle_deg"] = np.degrees(objects.angle.numpy()) * objects.is_galaxy.numpy()
     rows["blend"] = measured.blend
-    rows["flags"] = _flags(catalogue, measured, boxes, bands)
+    rows["flags"] = _flags(catalogue, measured, boxes, view)
     return rows
 
 
-def _flags(catalogue: Catalogue, measured: _Measured, boxes: Boxes, bands: Sequence[str]) -> NDArray[np.int32]:
+def _flags(catalogue: Catalogue, measured: _Measured, boxes: Boxes, view: View) -> NDArray[np.int32]:
     objects = catalogue.objects
     x, y = objects.x.numpy(), objects.y.numpy()
     outside = (x < -0.5) | (x >= boxes.width - 0.5) | (y < -0.5) | (y >= boxes.height - 0.5)
     cut = (measured.outside > CUT_SHARE * (measured.inside + measured.outside)).any(1)
     structured = objects.radius_px.numpy() > STRUCTURE_PX
-    full = (measured.peak_nmgy >= np.array([FULL_WELL_NMGY[band] for band in bands])).any(1)
+    full = (measured.peak_nmgy >= np.array(view.full_well_nmgy)).any(1)
     flags = CENTRE_OUTSIDE * outside + TRUNCATED * cut + SATURATED * full + BLENDED * (measured.blend > BLEND_SHARE)
     return np.asarray(flags + STRUCTURED * structured, np.int32)

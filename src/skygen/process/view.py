@@ -18,6 +18,8 @@ from skygen.process.cells import Boxes, Catalogue, Cells
 from skygen.process.generator import Process
 from skygen.process.light import Canvas, draw, reach_px
 from skygen.process.objects import Objects
+from skygen.process.profiles import core_px
+from skygen.process.saturation import Core, full_well_nmgy, saturate, saturated_core
 
 SPIKE_ANGLE = 0.0  # of one arm of bright stars' cross, rad from x towards y
 BLOCK_PX = 64  # side of a block of noise
@@ -26,6 +28,7 @@ FAINT_NMGY = 0.002  # a pixel: light below it at the edge of a stamp is left out
 MOST_FWHM_PX = 7.6  # of a PSF: 3 arcsec, for which the reach of objects holds (skygen.process.cells)
 MOST_DENSITY_FACTOR = 4.0
 _PIXELS_A_PASS = 2**19  # of small boxes that are drawn at once on a core: fewer make calls, not pixels, cost time
+_MOST_AT_PEAK = 0.92 / (2 * np.pi)  # of a star's flux in a pixel, where its PSF's core is 1 px wide
 _FEWEST_PIXELS = 2**17  # that are shared out among cores: fewer are drawn on the calling thread
 Part = TypeVar("Part")
 _NOISE = 0x6E6F697365  # the second half of the key of noise: its numbers are no others'
@@ -47,6 +50,10 @@ class Seen(Protocol):
         """[n, bands]."""
 
     @property
+    def offset_px(self) -> torch.Tensor | None:
+        """[n, bands, 2] in x and y, of each band's light from where objects are; None where the bands are aligned."""
+
+    @property
     def density(self) -> torch.Tensor | None:
         """[n, 2] stars and galaxies per arcmin² brighter than r = 20.5."""
 
@@ -57,11 +64,14 @@ class Under(NamedTuple):
     sky_noise_nmgy: NDArray[np.float32]  # [n, bands]
     nmgy_per_electron: NDArray[np.float32]  # [n, bands]
     psf_fwhm_px: NDArray[np.float32]  # [n, bands]
+    offset_px: NDArray[np.float32]  # [n, bands, 2]
 
     @classmethod
     def of(cls, conditions: Seen) -> Self:
         """The conditions without densities."""
-        parts = (conditions.sky_noise_nmgy, conditions.nmgy_per_electron, conditions.psf_fwhm_px)
+        aligned = torch.zeros(*conditions.psf_fwhm_px.shape, 2)
+        offset = aligned if conditions.offset_px is None else conditions.offset_px
+        parts = (conditions.sky_noise_nmgy, conditions.nmgy_per_electron, conditions.psf_fwhm_px, offset)
         if float(conditions.psf_fwhm_px.max()) > MOST_FWHM_PX:
             raise ValueError(
                 f"a PSF of {float(conditions.psf_fwhm_px.max()):.3g} px; at most {MOST_FWHM_PX} px (3 arcsec)"
@@ -87,7 +97,7 @@ class View:
         if len(bands) != process.bands:
             raise ValueError(f"bands are {', '.join(bands)}; the process has {process.bands}: give one name for each")
         self.cells, self.bands, self.device = Cells(process), tuple(bands), torch.device(device)
-        self.halo = halo_of(self.bands, SPIKE_ANGLE)
+        self.halo, self.full_well_nmgy = halo_of(self.bands, SPIKE_ANGLE), full_well_nmgy(self.bands)
         self.background_nmgy = process.background_nmgy.detach().cpu().float().numpy()  # [bands]
 
     def scenes(self, boxes: Boxes, under: Under) -> NDArray[np.float32]:
@@ -108,16 +118,16 @@ class View:
     def light(self, catalogue: Catalogue, boxes: Boxes, under: Under) -> NDArray[np.float32]:
         """The light [n, bands, H, W] of a catalogue."""
         canvas = Canvas(len(boxes.key), len(self.bands), boxes.height, boxes.width)
-        return self.drawn(catalogue, catalogue.box, under.psf_fwhm_px, canvas)
+        return self.drawn(catalogue, catalogue.box, under, canvas)
 
-    def drawn(
-        self, catalogue: Catalogue, tile: NDArray[np.int64], fwhm_px: NDArray[np.float32], canvas: Canvas
-    ) -> NDArray[np.float32]:
-        """The light of objects, each on canvas `tile` [n] of those whose PSFs are `fwhm_px` [tiles, bands]."""
+    def drawn(self, catalogue: Catalogue, tile: NDArray[np.int64], under: Under, canvas: Canvas) -> NDArray[np.float32]:
+        """The light of objects, each on canvas `tile` [n] of those that are seen `under` [tiles]."""
         objects = on(catalogue.objects, self.device)
-        places, psf = torch.from_numpy(tile).to(self.device), torch.from_numpy(fwhm_px).to(self.device)
+        places, psf, offset = (
+            torch.from_numpy(part).to(self.device) for part in (tile, under.psf_fwhm_px, under.offset_px)
+        )
         with one_thread(), torch.inference_mode():
-            return np.asarray(draw(objects, places, psf, canvas, FAINT_NMGY, self.halo).cpu().numpy())
+            return np.asarray(draw(objects, places, psf, canvas, FAINT_NMGY, self.halo, offset).cpu().numpy())
 
     def reach_px(self, catalogue: Catalogue, under: Under) -> NDArray[np.int64]:
         """How far [n] from their centres objects are drawn; 0 for those that are too faint to be."""
@@ -126,8 +136,27 @@ class View:
         return np.asarray(found.long().numpy())
 
     def _scenes(self, boxes: Boxes, under: Under) -> NDArray[np.float32]:
-        scenes = self.light(self.cells.catalogue(boxes), boxes, under)
+        catalogue = self.cells.catalogue(boxes)
+        scenes = self.light(catalogue, boxes, under)
+        for box, core in self.cores(catalogue, under, boxes):
+            saturate(scenes[box], core)
         return np.asarray(scenes - self.background_nmgy[:, None, None])
+
+    def cores(self, catalogue: Catalogue, under: Under, boxes: Boxes) -> Iterator[tuple[int, Core]]:
+        """The saturated cores of stars that may touch boxes, by ascending id, and the box of each."""
+        objects, core = catalogue.objects, core_px(torch.from_numpy(under.psf_fwhm_px))[torch.from_numpy(catalogue.box)]
+        flux, (x, y) = objects.flux_nmgy, (objects.x, objects.y)
+        peak = flux * _MOST_AT_PEAK / core**2
+        full = (peak > torch.tensor(self.full_well_nmgy)).any(1) & ~objects.is_galaxy
+        across, along = core_reach_px(flux, self.full_well_nmgy)
+        near = (x > -across) & (x < boxes.width + across) & (y > -along) & (y < boxes.height + along)
+        for place in (full & near).nonzero().flatten().tolist():
+            box = int(catalogue.box[place])
+            psf, offset = torch.from_numpy(under.psf_fwhm_px[box]), torch.from_numpy(under.offset_px[box])
+            star = objects.take(torch.tensor([place]))
+            found = saturated_core(star, psf, self.full_well_nmgy, self.halo, offset)
+            if found is not None:
+                yield box, found
 
     def _all(self, boxes: Boxes, under: Under, compute: _Compute) -> NDArray[np.float32]:
         """What `compute` makes of the parts of boxes, put together."""
@@ -148,6 +177,15 @@ class View:
 
         on_cores(fill, parts, self.device)
         return image
+
+
+def core_reach_px(flux_nmgy: torch.Tensor, full_well_nmgy: Sequence[float]) -> tuple[torch.Tensor, torch.Tensor]:
+    """How far from stars of `flux_nmgy` [n, bands] their saturated cores reach at most, along rows and along columns.
+
+    Farther than they do: charge runs along columns, so that this grows with the flux.
+    """
+    wells = (flux_nmgy / flux_nmgy.new_tensor(full_well_nmgy)).amax(-1)
+    return 12 + wells.sqrt() / 2, (12 + wells / 3).clamp(max=160)
 
 
 def densities(conditions: Seen, factors: tuple[float, float] = (1.0, 1.0)) -> NDArray[np.float64]:

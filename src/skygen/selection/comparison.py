@@ -79,7 +79,7 @@ def read_runs(reports: Path, params: Params) -> list[Run]:
 
     Raises `FileNotFoundError` where one was not evaluated, `ValueError` where a file lacks something.
     """
-    names = product(params.tiles.sets, params.compared, params.seeds)
+    names = product(params.judged, params.compared, params.seeds)
     return [_read(reports, tiles, recipe, seed) for tiles, recipe, seed in names]
 
 

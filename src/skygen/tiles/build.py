@@ -60,9 +60,7 @@ def build_tile_set(
     there are too few fields, one to be held out is not there, a split gets no tile, or a frame is damaged: a store that
     was in `folder` then stays.
     """
-    known = _by_field(Manifest.read(frames).frames, tile_set.bands)
-    whole = {field: of_bands for field, of_bands in known.items() if len(of_bands) == len(tile_set.bands)}
-    splits = _split(tile_set, known, whole)
+    known, whole, splits = _fields(Manifest.read(frames), tile_set)
     jobs = _jobs(splits, whole, tile_set, scale)
     with resume_folder(folder.resolve(), _key(frames, tile_set, scale, jobs)) as building:
         work = partial(make_shard, frames.resolve(), building, tile_set)
@@ -79,6 +77,43 @@ def build_tile_set(
         for field in report.fields
     ]
     return Built(card, sorted(summary, key=lambda row: (SPLITS.index(row.split), row.reference.field_id)))
+
+
+def check_splits_agree(frames: Path, sets: Mapping[str, TileSetParams]) -> None:
+    """Raise `ValueError` where tile sets cut from the folder `frames` would not hold out the same fields.
+
+    What a model was trained on by one set, it would be tested on by another. Splits depend on shares and seeds, which
+    agree in params.yaml, and on which fields are complete in a set's bands. A set that cannot be split is passed over:
+    its own build says why.
+    """
+    manifest, dealt = Manifest.read(frames), dict[FieldId, tuple[Split, str]]()
+    for name, tile_set in sets.items():
+        try:
+            splits = _fields(manifest, tile_set).splits.fields
+        except ValueError:
+            continue
+        for split, fields in splits.items():
+            for field in fields:
+                before, other = dealt.setdefault(field, (split, name))
+                if split != before:
+                    raise ValueError(
+                        f"field {field} is of {split} in tile set {name}, but of {before} in {other}: some fields lack "
+                        "a band that one set has and the other has not; supply it, or name fields in hold_out"
+                    )
+
+
+class _Fields(NamedTuple):
+    """The frames in a tile set's bands, those of the fields that are complete in them, and the splits of these."""
+
+    known: Known
+    whole: Known
+    splits: Splits
+
+
+def _fields(manifest: Manifest, tile_set: TileSetParams) -> _Fields:
+    known = _by_field(manifest.frames, tile_set.bands)
+    whole = {field: of_bands for field, of_bands in known.items() if len(of_bands) == len(tile_set.bands)}
+    return _Fields(known, whole, _split(tile_set, known, whole))
 
 
 def _by_field(rows: Iterable[FrameRow], bands: Sequence[str]) -> Known:

@@ -24,7 +24,7 @@ from skygen.training.distributed import Team
 BINS_SIGMA = (4.0, 7.0, 14.0, 28.0)
 # Which counts move which knots of the law (fainter than its density's magnitude, here 22, 23.5 and 25.5): the last one
 # goes with the one before, since none of its objects makes a peak. The brightest bin is the field's own density's.
-PULLS = ((0.0, 0.5, 0.5, 0.0), (1.0, 0.0, 0.0, 0.0), (1.0, 0.0, 0.0, 0.0))
+PULLS = ((0.0, 1.0, 0.0, 0.0), (1.0, 0.0, 0.0, 0.0), (1.0, 0.0, 0.0, 0.0))
 MEMORY = 32  # iterations over which counts are averaged
 COUNTS_STEP = 0.01  # of a knot at each iteration, as share of the difference in dex
 LIGHT_STEP = 0.05  # of the light at each iteration, as share of the difference of medians

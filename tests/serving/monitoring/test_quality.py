@@ -30,10 +30,10 @@ def test_bad_pixels_are_counted_by_kind_and_their_tiles_named(
     flux = noise_tiles(4, 0.03)
     record(flux, bundle, tiles_of_seed(4))
     flux = flux.copy()
-    flux[0, 0, 0, :5] = 100
+    flux[0, 0, 0, :5] = 2e6
     flux[1, 0, 3, 3] = np.nan
     flux[3, 0, :2, 0] = np.inf
-    flux[3, 0, 5, 5] = -100
+    flux[3, 0, 5, 5] = -2e6
     quality._reported.clear()
     with caplog.at_level(logging.ERROR, "serving.monitoring.quality"):
         assert record(flux, bundle, tiles_of_seed(4)) == [1, 3]
@@ -45,9 +45,21 @@ def test_bad_pixels_are_counted_by_kind_and_their_tiles_named(
     ]
 
 
+def test_a_star_is_no_bad_pixel_of_a_process_and_is_at_the_limit_of_a_painter(
+    bundle: Bundle, bundles: Path, added: Added
+) -> None:
+    flux, painter = noise_tiles(1, 0.03), Bundle.load(bundles / "r64/gan")
+    flux[0, 0, 5, 5] = 100  # where the card of both has the limit of the stretch
+    for of in (bundle, painter):
+        assert record(flux, of, tiles_of_seed(1)) == []
+        assert added("skygen_sample_bad_pixels_total", tiles="r64", recipe=of.card.recipe, kind="saturated") == (
+            of is painter
+        )
+
+
 def test_threads_count_together(bundle: Bundle, added: Added) -> None:
     flux = noise_tiles(3, 0.03, size=8)
-    flux[0, 0, 0, 0] = 100
+    flux[0, 0, 0, 0] = 2e6
     record(flux, bundle, tiles_of_seed(3))
     with ThreadPoolExecutor(8) as pool:
         assert list(pool.map(lambda _: record(flux, bundle, tiles_of_seed(3)), range(400))) == [[]] * 400

@@ -77,7 +77,7 @@ def test_bits_that_change_are_counted_and_logged(
     watch._drawn -= watching.CANARY_SECONDS
     watch.test_device()
     assert added("skygen_canary_mismatches_total", **R64) == 0
-    mutable._engine = bundle._engine  # as a fault of the memory or another library would have it: other numbers
+    mutable._drawer = bundle._drawer  # as a fault of the memory or another library would have it: other numbers
     with caplog.at_level(logging.ERROR, "serving.monitoring.watch"):
         watch.test_device()  # not due
         assert added("skygen_canary_mismatches_total", **R64) == 0
@@ -102,7 +102,7 @@ def test_the_watch_outlives_what_goes_wrong_in_it(
     assert not another.is_alive()
 
 
-def _fail(_: object) -> None:
+def _fail(*_: object) -> None:
     raise RuntimeError("CUDA error: an illegal memory access was encountered")
 
 
@@ -120,7 +120,7 @@ def test_a_device_that_fails_is_found_without_traffic_and_recovers(
         monkeypatch.context() as broken,
     ):
         assert [client.get(path).status_code for path in health.PATHS] == [200, 200, 200]
-        broken.setattr(bundle, "_engine", _fail)
+        broken.setattr(bundle._drawer, "draw", _fail)
         watch._drawn -= watching.CANARY_SECONDS  # the first is due; the next follow at once, since it failed
         for times in range(1, FAILURES + 1):
             watch.test_device()

@@ -99,9 +99,9 @@ def test_copying_the_curl_line(visit: Visit) -> None:
             {"tiles": "gri128", "model": "scene", "seed": BEYOND_DOUBLES, "n": 4, "noise": "none", "seeing": 2.0},
         ),
         (
-            "view=walk&tiles=gri128&model=scene&seed=1&to=2&steps=9&noise=0.01",
+            "view=walk&tiles=gri128&model=gan&seed=1&to=2&steps=9",
             "/v1/interpolate",
-            {"tiles": "gri128", "model": "scene", "seed": 1, "to": 2, "steps": 9, "noise": 0.01},
+            {"tiles": "gri128", "model": "gan", "seed": 1, "to": 2, "steps": 9},
         ),
     ],
 )
@@ -110,7 +110,8 @@ def test_the_python_lines_give_what_is_shown(
 ) -> None:
     lines = visit(state).locator("#python").inner_text()
     # By way of memory: numpy writes an array to a pipe as it would to a file, and asks for its place there.
-    save = "import io, sys, numpy\nnumpy.save(held := io.BytesIO(), scene)\nsys.stdout.buffer.write(held.getvalue())"
+    name = request_["model"]
+    save = f"import io, sys, numpy\nnumpy.save(held := io.BytesIO(), {name})\nsys.stdout.buffer.write(held.getvalue())"
     run = subprocess.run([sys.executable, "-c", f"{lines}\n{save}"], capture_output=True, check=True)
     wanted = client.post(path, json=request_ | {"format": "npy"}).content
     np.testing.assert_array_equal(np.load(io.BytesIO(run.stdout)), np.load(io.BytesIO(wanted)))

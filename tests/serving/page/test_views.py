@@ -89,6 +89,17 @@ def test_a_walk_is_slow_for_who_asks_for_less_motion(visit: Visit, motion: str, 
         assert page.locator("#walk-place").inner_text() == place
 
 
+def test_a_recipe_without_walks_says_why_and_another_walks(visit: Visit) -> None:
+    page = visit("view=walk&tiles=gri128&model=scene&seed=1&to=2&steps=9")
+    expect(page.locator("#walk-note")).to_contain_text("Recipe scene has no walk: between the skies of two seeds")
+    for hidden in ("#walk-tile", "#walk-play", "#walk-strip", "#take"):
+        assert page.locator(hidden).is_hidden()
+    page.locator("#model").select_option("gan")
+    settle(page)
+    expect(page.locator("#walk-place")).to_have_text("1 / 9")
+    assert page.locator("#take").is_visible()
+
+
 def test_a_walk_stops_where_another_view_opens(visit: Visit) -> None:
     page = visit("view=walk&tiles=r64&seed=1&to=2&steps=9")
     page.locator("#walk-play").click()

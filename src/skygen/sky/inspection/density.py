@@ -46,8 +46,8 @@ def count_sources(frame: Frame, noise: float, stars: NDArray[np.void], defects: 
     counted = np.zeros(len(found), COUNTED)
     counted["x"], counted["y"], counted["is_galaxy"] = found["x"], found["y"], is_galaxy
     counted["mag"] = 22.5 - 2.5 * np.log10(np.maximum(whole, 1e-9))
-    counted["share_seen"] = np.where(peaked, 1.0, _seen(defects, x, y).mean())
-    return counted[(counted["mag"] < FAINTEST_MAG) & (peaked | _seen(defects, found["x"], found["y"]))]
+    counted["share_seen"] = np.where(peaked, 1.0, seen(defects, x, y).mean())
+    return counted[(counted["mag"] < FAINTEST_MAG) & (peaked | seen(defects, found["x"], found["y"]))]
 
 
 def density(counted: NDArray[np.void], shape: tuple[int, ...]) -> Density:
@@ -70,7 +70,7 @@ def _of_stars(pixels: NDArray[np.float64], stars: NDArray[np.void]) -> tuple[flo
     return float(np.median(inner / outer)), float(np.median(outer / total))
 
 
-def _seen(defects: NDArray[np.void], x: NDArray[np.floating], y: NDArray[np.floating]) -> NDArray[np.bool_]:
+def seen(defects: NDArray[np.void], x: NDArray[np.floating], y: NDArray[np.floating]) -> NDArray[np.bool_]:
     """At which places [n] no halo of another star, no trail and no lack of a measurement hides what is there."""
     touched = touching(defects, np.rint(x).astype(int), np.rint(y).astype(int), 1)
     return ~(touched["halo"] | touched["trail"] | touched["masked"])
