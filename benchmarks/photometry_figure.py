@@ -39,4 +39,6 @@ def draw(path: Path, of_skies: dict[str, list[Field]]) -> None:
 
 def _line(axes: Axes, values: Sequence[float] | np.ndarray, place: int, label: str) -> None:
     colour, line, marker = look(place)
-    axes.plot(MIDDLES_MAG, values, color=colour, linestyle=line, marker=marker, markersize=4, linewidth=1.4, label=label)
+    axes.plot(
+        MIDDLES_MAG, values, color=colour, linestyle=line, marker=marker, markersize=4, linewidth=1.4, label=label
+    )
