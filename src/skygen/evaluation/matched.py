@@ -31,7 +31,7 @@ def both_worse(
         (held_out, np.arange(len(held_out)), _conditions(store, held_out.readouts())),
         (train, chosen, _conditions(store, [readouts[index] for index in chosen])),
     ]
-    worse = [torch.maximum(*parts) for parts in zip(*(conditions for _, _, conditions in pairs), strict=True)]
+    worse = [torch.maximum(*parts) for parts in zip(*(conditions[:3] for _, _, conditions in pairs), strict=True)]
     real, other = (_degraded(split, rows, own, Conditions(*worse), rng) for split, rows, own in pairs)
     return real, other
 
