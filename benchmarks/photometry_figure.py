@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.axes import Axes
 
+from benchmarks.known_sky import Floats
 from benchmarks.measured_sky import TOOLS
 from benchmarks.photometry import BIN_MAG, EDGES_MAG, Field, completeness, purity, residuals
 from skygen.report.chart_style import INK, legend, look, panels, save_chart, styled
@@ -37,7 +38,7 @@ def draw(path: Path, of_skies: dict[str, list[Field]]) -> None:
     save_chart(figure, path)
 
 
-def _line(axes: Axes, values: Sequence[float] | np.ndarray, place: int, label: str) -> None:
+def _line(axes: Axes, values: Sequence[float] | Floats, place: int, label: str) -> None:
     colour, line, marker = look(place)
     axes.plot(
         MIDDLES_MAG, values, color=colour, linestyle=line, marker=marker, markersize=4, linewidth=1.4, label=label
