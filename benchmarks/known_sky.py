@@ -42,10 +42,12 @@ class Spread:
 
     def enclosed(self, radius_px: float) -> float:
         """The light of a star of flux 1 within a circle: the survey's PSF as pixels sample it, glow and spikes."""
-        square = radius_px**2
-        found = 0.0
+        square, found = radius_px**2, 0.0
+        pixels = (
+            2 * PIXEL_VARIANCE
+        )  # what a pixel takes in, and how a circle's edge shares pixels out
         for share, width in ((CORE_SHARE, 1.0), (SHOULDER_SHARE, SHOULDER_WIDTH)):
-            found -= share * np.expm1(-square / (2 * ((width * self.core_px) ** 2 + PIXEL_VARIANCE)))
+            found -= share * np.expm1(-square / (2 * ((width * self.core_px) ** 2 + pixels)))
         found += WING_SHARE * (1 - (1 + square / (WING_WIDTH * self.core_px) ** 2) ** -0.5)
         share, scale = self.glow
         found += share * (1 - (1 + radius_px / scale) * np.exp(-radius_px / scale))
@@ -80,6 +82,8 @@ def generated(folder: Path, number: int, shape: tuple[int, int] = SHAPE) -> Iter
     wanted = Rectangle(number, 0, 0, shape[1], shape[0])
     rows = bundle.sky_truth(wanted).rows
     conditions = bundle.conditions_of([wanted.observed()])
+    if conditions is None:
+        raise SystemExit(f"{folder}: no bundle of a process; give one")
     for place, (band, image) in enumerate(zip(bundle.card.bands, bundle.sky(wanted), strict=True)):
         noise, electron, fwhm = (float(part[0, place]) for part in conditions[:3])
         yield KnownSky(

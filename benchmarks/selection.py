@@ -24,6 +24,7 @@ from benchmarks.measured_sky import match
 from skygen.bundle.bundle import Bundle
 from skygen.bundle.tile import Tile
 from skygen.gan.card import load_generator
+from skygen.process.generator import Process
 from skygen.process.places import APERTURE_PX, enclosed
 from skygen.process.plane import Plane
 from skygen.process.profiles import core_px
@@ -78,7 +79,10 @@ def main() -> None:
 def sources(folder: Path, seed: int) -> Rectangle:
     """What lies in a rectangle of the sky of `seed` in r."""
     bundle, (card, process) = Bundle.load(folder), load_generator(folder)
-    plane = Plane(process, seed, bundle.conditions_of([Tile(seed)]), bands=card.bands)
+    conditions = bundle.conditions_of([Tile(seed)])
+    if not isinstance(process, Process) or conditions is None:
+        raise SystemExit(f"{folder}: no bundle of a process; give one")
+    plane = Plane(process, seed, conditions, bands=card.bands)
     place, side = card.bands.index("r"), SIDE_PX + 2 * MARGIN_PX
     area = (-MARGIN_PX, -MARGIN_PX, side, side)
     clean, seen = (image[place].astype(np.float64) for image in (plane.scene(*area), plane.rectangle(*area)))
