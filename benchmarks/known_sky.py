@@ -43,9 +43,7 @@ class Spread:
     def enclosed(self, radius_px: float) -> float:
         """The light of a star of flux 1 within a circle: the survey's PSF as pixels sample it, glow and spikes."""
         square, found = radius_px**2, 0.0
-        pixels = (
-            2 * PIXEL_VARIANCE
-        )  # what a pixel takes in, and how a circle's edge shares pixels out
+        pixels = 2 * PIXEL_VARIANCE  # what a pixel takes in, and how a circle's edge shares pixels out
         for share, width in ((CORE_SHARE, 1.0), (SHOULDER_SHARE, SHOULDER_WIDTH)):
             found -= share * np.expm1(-square / (2 * ((width * self.core_px) ** 2 + pixels)))
         found += WING_SHARE * (1 - (1 + square / (WING_WIDTH * self.core_px) ** 2) ** -0.5)
