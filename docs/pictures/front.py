@@ -1,4 +1,4 @@
-"""The README's picture: real sky, generated tiles as the survey would see them, and the same tiles without noise.
+"""The README's picture: real sky, generated sky as the survey would see it, and the same without noise.
 
     python docs/pictures/front.py FOLDER docs/pictures/front.jpg
 
@@ -14,22 +14,22 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from skygen.bundle.bundle import Bundle
-from skygen.bundle.tile import row
+from skygen.bundle.tile import Rectangle
 from skygen.sky.frame import read_frame
 from skygen.sky.registration import band_shift
 
-SIDE, TILES, SEED, GAP_PX = 128, 3, 42, 12
+SIDE, SEED, GAP_PX = 384, 42, 12
 CORNER = (900, 600)  # row and column of the real part
 BALANCE = (0.7, 1.0, 1.6)  # of i, r, g
 
 
 def main(folder: Path, target: Path) -> None:
-    """Write the picture of three squares of 3 x 3 tiles."""
+    """Write the picture of three squares of sky."""
     bundle = Bundle.load(Path("bundles/gri128/scene"))
-    seen = bundle.draw_all(row(SEED, TILES**2))
-    clean = bundle.draw_all(row(SEED, TILES**2, noise="none", seeing=0.8))
-    squares = [_colours(real(folder)), _colours(_joined(seen)), _colours(_joined(clean))]
-    gap = np.full((SIDE * TILES, GAP_PX, 3), 255, dtype=np.uint8)
+    seen = bundle.sky(Rectangle(SEED, 0, 0, SIDE, SIDE))
+    clean = bundle.sky(Rectangle(SEED, 0, 0, SIDE, SIDE, noise="none", seeing=0.8))
+    squares = [_colours(flux) for flux in (real(folder), seen, clean)]
+    gap = np.full((SIDE, GAP_PX, 3), 255, dtype=np.uint8)
     Image.fromarray(np.hstack([squares[0], gap, squares[1], gap, squares[2]])).save(target, quality=90)
 
 
@@ -37,18 +37,12 @@ def real(folder: Path) -> NDArray[np.float32]:
     """A square of the real field [3, H, W] in g, r, i, moved onto r by whole pixels."""
     frames = [read_frame(folder / f"frame-{band}-003918-3-0213.fits.bz2") for band in "gri"]
     y, x = CORNER
-    side = SIDE * TILES
     parts = []
     for frame in frames:
-        dx, dy = band_shift(frames[1].wcs, frame.wcs, np.array([x + side / 2]), np.array([y + side / 2]))
+        dx, dy = band_shift(frames[1].wcs, frame.wcs, np.array([x + SIDE / 2]), np.array([y + SIDE / 2]))
         top, left = y + round(float(dy[0])), x + round(float(dx[0]))
-        parts.append(frame.flux_nmgy[top : top + side, left : left + side])
+        parts.append(frame.flux_nmgy[top : top + SIDE, left : left + SIDE])
     return np.stack(parts)
-
-
-def _joined(tiles: NDArray[np.float32]) -> NDArray[np.float32]:
-    rows = [np.concatenate(list(tiles[start : start + TILES]), axis=2) for start in range(0, len(tiles), TILES)]
-    return np.concatenate(rows, axis=1)
 
 
 def _colours(flux: NDArray[np.float32]) -> NDArray[np.uint8]:

@@ -33,7 +33,7 @@ OWN: Final = Factors()
 class Tile:
     """Tile `index` of `seed`. Raises `ValueError` where `noise`, `seeing` or `density` is out of range.
 
-    Of a recipe that paints scenes it is observed under the conditions of one of the training fields, drawn by the seed,
+    Of a process it is observed under the conditions of one of the training fields, drawn by the seed,
     or under its own `field`. `noise` is the survey's, none at all, or a level in nmgy for r, the other bands in
     proportion: as a longer or shorter exposure would have it, sources included. `seeing` is the survey's, or the FWHM
     in arcsec of the PSF in every band. The scene is the same whatever they are. `towards` puts it on the walk to the

@@ -9,8 +9,8 @@ from skygen.process.objects import BRIGHT_MAG, DENSITY_MAG, FAINT_MAG
 
 KNOTS_MAG = (BRIGHT_MAG, 14.0, 17.0, 19.0, DENSITY_MAG, 22.0, 23.5, FAINT_MAG)
 # Logarithms of objects a magnitude at the knots, at the start: near the survey's counts at high latitude.
-STARS = (-0.54, 0.56, 1.01, 1.31, 1.54, 1.79, 2.0, 2.2)
-GALAXIES = (-2.77, -0.95, 0.42, 1.33, 1.95, 2.47, 3.0, 3.5)
+STARS = (-0.54, 0.56, 1.01, 1.31, 1.54, 1.82, 2.1, 2.3)
+GALAXIES = (-2.77, -0.95, 0.42, 1.33, 1.95, 2.53, 3.18, 3.75)
 STAR, GALAXY = 0, 1
 _LN10 = math.log(10)
 _LEAST_SLOPE = 1e-6

@@ -14,7 +14,7 @@ from skygen.process.objects import PIXEL_SCALE_ARCSEC
 STAR_NORMALS, GALAXY_NORMALS = 4, 8  # normal variates an object
 HIDDEN = 32
 
-STAR_SPAN_MAG, GALAXY_SPAN_MAG = (0.6, 0.4), (0.6, 0.35)  # most that the network adds to a colour
+STAR_SPAN_MAG, GALAXY_SPAN_MAG = (0.3, 0.2), (0.4, 0.15)  # most that the network adds to a colour
 # Magnitude in r, and the logarithm of the typical half-light radius in arcsec; straight between these.
 SIZES = ((14.0, 1.40), (17.5, 0.92), (19.5, 0.47), (20.5, 0.08), (25.5, -1.2))
 SIZE_SCATTER, SIZE_SPAN = 0.42, 0.7  # of that logarithm, and what the network adds at most
