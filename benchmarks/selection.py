@@ -93,7 +93,8 @@ def sources(folder: Path, seed: int) -> Rectangle:
     around = sep.sum_circle(clean, x, y, APERTURE_PX, subpix=0)[0] / rule.error_nmgy
     detected = Sources(found["x"] - MARGIN_PX, found["y"] - MARGIN_PX, found["snr"])
     changes = _changes(truth, flux, around, detected)
-    return Rectangle(*(one.take(one.inside()) for one in (truth, asked, detected)), changes=changes)
+    expected, wanted, seen_there = (one.take(one.inside()) for one in (truth, asked, detected))
+    return Rectangle(expected, wanted, seen_there, changes)
 
 
 def _changes(truth: Sources, flux: Floats, around: Floats, detected: Sources) -> dict[str, int]:
