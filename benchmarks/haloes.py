@@ -52,11 +52,12 @@ def main() -> None:
     heads = "".join(f" | {size} px: truth | inspection | both" for size in SIZES_PX)
     print(f"| seed{heads} |\n|---{'|---|---|---' * len(SIZES_PX)}|")
     bundle, (card, process) = Bundle.load(arguments.bundle), load_generator(arguments.bundle)
-    if not isinstance(process, Process):
-        raise SystemExit(f"{arguments.bundle} holds no process")
     frames = []
     for seed in range(arguments.frames):
-        plane = Plane(process, seed, bundle.conditions_of([Tile(seed)]), bands=card.bands)
+        conditions = bundle.conditions_of([Tile(seed)])
+        if not isinstance(process, Process) or conditions is None:
+            raise SystemExit(f"{arguments.bundle} holds no process")
+        plane = Plane(process, seed, conditions, bands=card.bands)
         frames.append(frame(plane))
         print(f"| {seed}{_row([frames[-1]])} |", flush=True)
     print(f"| all{_row(frames)} |")
@@ -105,7 +106,7 @@ def _places(size: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
 
 def _touched(defects: NDArray[np.void], x: NDArray[np.int64], y: NDArray[np.int64], size: int) -> Found:
     bands = [touching(defects[defects["band"] == band], x, y, size)["halo"] for band in np.unique(defects["band"])]
-    return np.logical_or.reduce([np.zeros(len(x), bool), *bands])
+    return np.asarray(np.logical_or.reduce([np.zeros(len(x), bool), *bands]))
 
 
 def _of_field(path: Path, bands: list[str], size: int) -> float:

@@ -23,6 +23,7 @@ from benchmarks.measured_sky import match
 from skygen.bundle.bundle import Bundle
 from skygen.bundle.tile import Tile
 from skygen.gan.card import load_generator
+from skygen.process.generator import Process
 from skygen.process.places import APERTURE_PX, EDGE_PX, Rule, expected_snr, luck
 from skygen.process.plane import Plane
 from skygen.sky.inspection.detection import detect
@@ -75,7 +76,10 @@ def main() -> None:
 def sources(folder: Path, seed: int) -> Rectangle:
     """What lies in a rectangle of the sky of `seed` in r."""
     bundle, (card, process) = Bundle.load(folder), load_generator(folder)
-    plane = Plane(process, seed, bundle.conditions_of([Tile(seed)]), bands=card.bands)
+    conditions = bundle.conditions_of([Tile(seed)])
+    if not isinstance(process, Process) or conditions is None:
+        raise SystemExit(f"{folder} holds no process")
+    plane = Plane(process, seed, conditions, bands=card.bands)
     place, side = card.bands.index("r"), SIDE_PX + 2 * MARGIN_PX
     area = (-MARGIN_PX, -MARGIN_PX, side, side)
     clean, seen = (image[place].astype(np.float64) for image in (plane.scene(*area), plane.rectangle(*area)))
@@ -88,8 +92,9 @@ def sources(folder: Path, seed: int) -> Rectangle:
     asked = truth._replace(snr=truth.snr + luck(catalogue, box.key))
     around = sep.sum_circle(clean, x, y, APERTURE_PX, subpix=0)[0] / rule.error_nmgy
     detected = Sources(found["x"] - MARGIN_PX, found["y"] - MARGIN_PX, found["snr"])
-    some = [one.take(one.inside()) for one in (truth, asked, detected)]
-    return Rectangle(*some, _changes(truth, flux, around, detected))
+    changes = _changes(truth, flux, around, detected)
+    expected, wanted, seen_there = (one.take(one.inside()) for one in (truth, asked, detected))
+    return Rectangle(expected, wanted, seen_there, changes)
 
 
 def _changes(truth: Sources, flux: Floats, around: Floats, detected: Sources) -> dict[str, int]:

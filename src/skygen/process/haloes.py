@@ -57,9 +57,10 @@ class _Bright(NamedTuple):
 
     @classmethod
     def of(cls, objects: Objects, sight: Sight) -> "_Bright":
-        square = objects.radius_px**2 * objects.axis_ratio
-        parts = (objects.flux_nmgy, objects.is_galaxy, square, objects.bulge_share)
-        return cls(*(part.numpy() for part in parts), sight)
+        """Objects, and the sight of each."""
+        square = (objects.radius_px**2 * objects.axis_ratio).numpy()
+        flux, galaxy, bulge = (part.numpy() for part in (objects.flux_nmgy, objects.is_galaxy, objects.bulge_share))
+        return cls(flux, galaxy, square, bulge, sight)
 
     def ring(self, distance: NDArray[np.float64]) -> NDArray[np.float64]:
         """Light a pixel [n, bands] at distances [n], off the arms of crosses."""
@@ -113,4 +114,4 @@ def spoilt(
 
 def _beside(at: NDArray[np.float64], first: NDArray[np.integer], size: int) -> NDArray[np.float64]:
     """How far in one direction a star lies beside the centres of the pixels from `first` on; 0 among them."""
-    return np.maximum(np.maximum(first - at, at - first - size + 1), 0.0)
+    return np.asarray(np.maximum(np.maximum(first - at, at - first - size + 1), 0.0))
