@@ -46,7 +46,12 @@ def _save_untrained(folder: Path, asked: Asked, tiles: str, name: str) -> None:
 
 
 def _card(
-    tiles: str, name: str, recipe: Recipe, shape: GeneratorShape | ProcessShape, store: TileStore, tile_set: TileSetParams
+    tiles: str,
+    name: str,
+    recipe: Recipe,
+    shape: GeneratorShape | ProcessShape,
+    store: TileStore,
+    tile_set: TileSetParams,
 ) -> Card:
     card, painted = store.card, isinstance(recipe, ConvolutionalRecipe)
     return Card(
