@@ -4,7 +4,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from skygen.files import write_atomically
@@ -33,12 +32,6 @@ class Found:
 
     measured: dict[str, float | int | str | bool | None]
     failures: list[str] = field(default_factory=list)
-
-
-def wait(device: str) -> None:
-    """Wait for what a GPU still has to do, so that a clock tells the truth."""
-    if device == "cuda":
-        torch.cuda.synchronize()
 
 
 def picture(path: Path, flux_nmgy: NDArray[np.float32], bands: list[str]) -> None:

@@ -8,7 +8,7 @@ from skygen.gan import card as cards
 from skygen.gan.card import BundleError, Card, load_generator
 from skygen.gan.networks import Generator, GeneratorShape, generator_shape, initialise
 from skygen.gan.recipes import ConvolutionalRecipe, Recipe, read_recipes
-from skygen.params import load
+from skygen.params import TileSetParams, load
 from skygen.process.generator import BANDS, Process, ProcessShape
 from skygen.sky.readout import field_of
 from skygen.tiles.store import TileStore
@@ -42,11 +42,16 @@ def _save_untrained(folder: Path, asked: Asked, tiles: str, name: str) -> None:
         generator.marks.initialise(rng)
     elif isinstance(generator, Generator):
         initialise(generator, "normal", None, rng)
-    cards.save(folder, generator.state_dict(), _card(tiles, name, recipe, shape, store, tile_set.source_snr))
+    cards.save(folder, generator.state_dict(), _card(tiles, name, recipe, shape, store, tile_set))
 
 
 def _card(
-    tiles: str, name: str, recipe: Recipe, shape: GeneratorShape | ProcessShape, store: TileStore, source_snr: float
+    tiles: str,
+    name: str,
+    recipe: Recipe,
+    shape: GeneratorShape | ProcessShape,
+    store: TileStore,
+    tile_set: TileSetParams,
 ) -> Card:
     card, painted = store.card, isinstance(recipe, ConvolutionalRecipe)
     return Card(
@@ -55,7 +60,7 @@ def _card(
         seed=0,
         scale="none",
         row=recipe.model_dump(),
-        size=card.size,
+        size=tile_set.size,
         bands=card.bands,
         softening_nmgy=recipe.softening_nmgy or card.softening_nmgy,
         limit_nmgy=card.limit_nmgy,
@@ -63,7 +68,7 @@ def _card(
         generator=shape,
         latents=recipe.latents if isinstance(recipe, ConvolutionalRecipe) else None,
         require_source=True,
-        source_snr=source_snr,
+        source_snr=tile_set.source_snr,
         conditions=None if painted else list(card.conditions.values()),
         densities=None if painted else [card.densities[field_of(readout)] for readout in card.conditions],
         iteration=0,

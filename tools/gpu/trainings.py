@@ -25,7 +25,7 @@ from skygen.training.state import (
     weights_of,
 )
 from skygen.training.validation import Validation
-from tools.gpu.asked import Asked, Found, picture, wait
+from tools.gpu.asked import Asked, Found, picture
 
 WARM = 5  # iterations that are not timed, at most a quarter of them
 RESUMED = 3  # iterations before and after a resume
@@ -73,10 +73,10 @@ def training(asked: Asked, tiles: str, name: str, seconds: str) -> Found:
     with exact_kernels():
         game = new_game(asked, tiles, name)
         warm = game.play(max(1, min(WARM, asked.iterations // 4)), until)
-        wait(asked.device)
+        _wait(asked.device)
         began = time.perf_counter()
         losses = game.play(max(1, asked.iterations - len(warm)), until)
-        wait(asked.device)
+        _wait(asked.device)
         each = (time.perf_counter() - began) / len(losses)
         measured: dict[str, float | int | str | bool | None] = {
             "width": game.scale.width,
@@ -116,6 +116,12 @@ def _resumed(asked: Asked, tiles: str, name: str) -> float:
     networks = ("generator", "discriminator")
     pairs = [[weights_of(getattr(game.state.players, network)) for game in (one, other)] for network in networks]
     return max(float((mine[key] - theirs[key]).abs().max()) for mine, theirs in pairs for key in mine)
+
+
+def _wait(device: str) -> None:
+    """Wait for what a GPU still has to do, so that a clock tells the truth."""
+    if device == "cuda":
+        torch.cuda.synchronize()
 
 
 def _peak_mib(device: str) -> int:
