@@ -7,6 +7,7 @@ any Poisson process in its own mean), and the law turns ranks into magnitudes.
 
 from collections.abc import Sequence
 from copy import deepcopy
+from itertools import pairwise
 from typing import Literal, NamedTuple, Self
 
 import torch
@@ -16,10 +17,10 @@ from skygen.params import Section
 from skygen.process.law import GALAXY, STAR, CountsLaw
 from skygen.process.light import Canvas, draw
 from skygen.process.marks import GALAXY_NORMALS, STAR_NORMALS, Marks
-from skygen.process.objects import ARCMIN2_A_PX, BRIGHT_MAG, FAINT_MAG, Objects, flux_nmgy
+from skygen.process.objects import ARCMIN2_A_PX, FAINT_MAG, Objects, flux_nmgy
 
-# From which magnitude to which in r, and how far outside a tile objects are: bright ones reach in from farther.
-LEVELS = ((BRIGHT_MAG, 17.0, 96), (17.0, FAINT_MAG, 20))
+BRIGHT_RANK = 0.5  # below which are all objects that reach into tiles from far outside: those brighter than r = 17, say
+BRIGHT_MARGIN_PX, MARGIN_PX = 96, 20  # how far outside a tile objects are: the bright ones, and all others
 LEAST_NMGY = 0.002  # light a pixel that may be left out: under a tenth of the survey's noise
 BANDS, REFERENCE = ("g", "r", "i"), "r"
 _SEEN_NMGY = 0.5  # of an object no wider than the PSF that a discriminator can see: three times the noise
@@ -152,29 +153,32 @@ class Process(nn.Module):
         return self.law.magnitudes(rank / whole, kind)
 
     def _points(self, kind: int, density: torch.Tensor, side: int, rng: torch.Generator) -> Points:
-        parts = [self._level(kind, density, side, *level, rng) for level in LEVELS]
+        """Points down to the law's faint limit: how many are drawn, and all their numbers, are no matter of the law.
+
+        Weights that differ by rounding, such as those of one process and of two, would else differ in the whole sky
+        once a count does. Ranks are drawn octave by octave, from a generator of the class's own, to beyond the limit.
+        """
+        own = torch.Generator().manual_seed(int(torch.randint(2**62, (), generator=rng)))
+        most, edges = float(self.law.number(FAINT_MAG)[kind].detach()), [0.0, BRIGHT_RANK]
+        while edges[-1] < most:
+            edges.append(2 * edges[-1])
+        parts = [_level(kind, density, side, *limits, own) for limits in pairwise(edges)]
         points = Points(*(torch.cat(both) for both in zip(*parts, strict=True)))
         in_turn = points.tile.argsort(stable=True)  # so that a share's order, and its bits, are those of the whole
+        in_turn = in_turn[points.rank[in_turn] < most]
         return Points(*(part[in_turn] for part in points))
 
-    def _level(
-        self,
-        kind: int,
-        density: torch.Tensor,
-        side: int,
-        bright: float,
-        faint: float,
-        margin: int,
-        rng: torch.Generator,
-    ) -> Points:
-        least, most = (self.law.number(limit)[kind].detach().cpu() for limit in (bright, faint))
-        width = side + 2 * margin
-        number = torch.poisson(density * (most - least) * width**2 * ARCMIN2_A_PX, generator=rng).long()
-        tile = torch.repeat_interleave(number)
-        uniform = torch.rand(4, len(tile), generator=rng)
-        x, y = uniform[:2] * width - margin - 0.5
-        normals = torch.randn(len(tile), (STAR_NORMALS, GALAXY_NORMALS)[kind], generator=rng)
-        return Points(tile, x, y, least + uniform[2] * (most - least), uniform[3] * torch.pi, normals)
+
+def _level(kind: int, density: torch.Tensor, side: int, least: float, most: float, rng: torch.Generator) -> Points:
+    """Points of one class with ranks between two limits, in and around tiles of densities [tiles, 2] an arcmin²."""
+    margin = BRIGHT_MARGIN_PX if most <= BRIGHT_RANK else MARGIN_PX
+    width = side + 2 * margin
+    number = torch.poisson(density * (most - least) * width**2 * ARCMIN2_A_PX, generator=rng).long()
+    tile = torch.repeat_interleave(number)
+    uniform = torch.rand(4, len(tile), generator=rng)
+    x, y = uniform[:2] * width - margin - 0.5
+    normals = torch.randn(len(tile), (STAR_NORMALS, GALAXY_NORMALS)[kind], generator=rng)
+    return Points(tile, x, y, least + uniform[2] * (most - least), uniform[3] * torch.pi, normals)
 
 
 def _learning(objects: Objects) -> Objects:

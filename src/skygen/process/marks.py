@@ -84,7 +84,7 @@ class Marks(nn.Module):
 
 def typical_size(magnitude: torch.Tensor) -> torch.Tensor:
     """The logarithm of the typical half-light radius in arcsec of galaxies of magnitudes [n] in r."""
-    at, value = magnitude.new_tensor(SIZES).T.contiguous()
+    at, value = magnitude.new_tensor(SIZES).T.contiguous().unbind()
     after = torch.searchsorted(at, magnitude.detach().contiguous()).clamp(1, len(at) - 1)
     slope = (value[after] - value[after - 1]) / (at[after] - at[after - 1])
     return value[after] + slope * (magnitude - at[after])
