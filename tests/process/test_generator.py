@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from skygen.process.generator import LEVELS, Process, ProcessShape
+from skygen.process.generator import BRIGHT_MARGIN_PX, BRIGHT_RANK, MARGIN_PX, Process, ProcessShape
 from skygen.process.law import GALAXY, STAR
 from skygen.process.objects import ARCMIN2_A_PX, FAINT_MAG
 
@@ -27,12 +27,33 @@ def scattered(process, tiles=8, density=(2.0, 3.0), seed=1, share=None):
 def test_as_many_objects_are_drawn_as_the_densities_say(process):
     scatter = scattered(process, tiles=300)
     for kind, points in ((STAR, scatter.stars), (GALAXY, scatter.galaxies)):
-        limits = [float(process.law.number(limit)[kind].detach()) for limit in (17.0, FAINT_MAG)]
-        expected = 300 * (2.0, 3.0)[kind] * (SIDE + 2 * LEVELS[1][2]) ** 2 * ARCMIN2_A_PX * (limits[1] - limits[0])
-        faint = int((points.rank > limits[0]).sum())
+        bright = points.rank < BRIGHT_RANK
+        whole = float(process.law.number(FAINT_MAG)[kind].detach())
+        for some, ranks, margin in ((bright, BRIGHT_RANK, BRIGHT_MARGIN_PX), (~bright, whole - BRIGHT_RANK, MARGIN_PX)):
+            expected = 300 * (2.0, 3.0)[kind] * (SIDE + 2 * margin) ** 2 * ARCMIN2_A_PX * ranks
+            places = torch.stack([points.x[some], points.y[some]])
 
-        assert faint == pytest.approx(expected, abs=5 * expected**0.5)  # Poisson
-        assert int((points.rank <= limits[0]).sum()) > 0
+            assert int(some.sum()) == pytest.approx(expected, abs=5 * expected**0.5)  # Poisson
+            assert -margin - 0.5 <= places.min() < places.max() <= SIDE + margin - 0.5
+
+
+def test_objects_whose_halo_reaches_far_are_among_those_drawn_far_outside(process):
+    assert float(process.law.number(17.0).detach().max()) < BRIGHT_RANK
+
+
+@pytest.mark.parametrize("change", [1e-6, -1e-6, 0.3])
+def test_the_numbers_that_are_drawn_are_no_matter_of_the_law(process, change):
+    """Of two processes that differ by rounding both see one sky, but for objects at the faint limit."""
+    before = scattered(process, tiles=50)
+    with torch.no_grad():
+        process.law.log_counts[:, -1] += change
+    after = scattered(process, tiles=50)
+
+    assert torch.equal(before.offset_px, after.offset_px)
+    for one, other in ((before.stars, after.stars), (before.galaxies, after.galaxies)):
+        most = min(one.rank.max(), other.rank.max())
+        for part, same in zip(one, other, strict=True):
+            assert torch.equal(part[one.rank <= most], same[other.rank <= most])
 
 
 def test_a_density_of_objects_brighter_than_20_5_is_what_is_scattered(process):

@@ -16,7 +16,7 @@ from skygen.training.distributed import join_team
 from skygen.training.loop import train
 from tests.training.tiny import CPU, Recorder, content, scale
 
-SIZES = scale(iterations=60, measurements=6)
+SIZES = scale(iterations=30, measurements=6)
 
 
 def main(recipe: str, store: str, folder: str) -> None:

@@ -3,6 +3,7 @@ import math
 import pytest
 import torch
 
+from skygen.sky.conditions import Density
 from skygen.training import loop
 from skygen.training.loop import TrainingError
 from skygen.training.state import new_state
@@ -67,31 +68,43 @@ def test_what_is_not_finite_at_once_leaves_no_checkpoint(run, recipes, monkeypat
     assert not list(tmp_path.glob("state*"))
 
 
-def one_tile(recipes, name, **changes):
-    """A recipe under which a training cannot move from the one tile, or scene, that its generator paints."""
-    return recipes[name].model_copy(update={"init_std": 1e-3, "generator_lr": 1e-12, "ema_half_life": None, **changes})
+@pytest.fixture
+def collapsed(recipes, noise_store):
+    """A function: a recipe under which a training shows one tile, or scene, and cannot move from it.
+
+    A painter's weights are next to nothing; a process's validation field is so empty that no scene has an object.
+    """
+
+    def plant(name, on_trouble):
+        changes = {"on_trouble": on_trouble, "generator_lr": 1e-12, "ema_half_life": None}
+        if name == "scene":
+            noise_store.card.densities["94-1-1"] = Density(stars=1e-9, galaxies=1e-9)
+        else:
+            changes |= {"init_std": 1e-3, "norm": "none"}  # batch norm would blow tiny weights up
+        return recipes[name].model_copy(update=changes)
+
+    return plant
 
 
 @pytest.mark.parametrize("name", ["gan", "scene"])
-def test_a_planted_collapse_is_found_reported_once_and_kept_in_the_history(run, recipes, name):
-    norm = {"norm": "none"}  # batch norm would blow tiny weights up
-    state, log = run(one_tile(recipes, name, on_trouble="warn", **norm), scale(5, 5))
+def test_a_planted_collapse_is_found_reported_once_and_kept_in_the_history(run, collapsed, name):
+    state, log = run(collapsed(name, "warn"), scale(5, 5))
 
     assert [row["collapsed"] for row in state.history] == [0, 0, 1, 1, 1]
     assert [tag for tag, _ in log.tags if tag == "collapsed"] == ["collapsed"]
     assert [values["collapsed"] for _, values in log.measured] == [0, 0, 1, 1, 1]
 
 
-def test_fresh_noise_hides_a_collapse_from_all_but_clean_scenes(run, recipes):
-    state, log = run(one_tile(recipes, "scene", on_trouble="warn"), scale(3, 3))
+def test_fresh_noise_hides_a_collapse_from_all_but_clean_scenes(run, collapsed):
+    state, log = run(collapsed("scene", "warn"), scale(3, 3))
 
     assert min(row["validation_diversity"] for row in state.history) > 0.3
     assert max(row["validation_scene_diversity"] for row in state.history) < 0.01
     assert log.tags[0][1].startswith("validation_scene_diversity is below 0.1")
 
 
-def test_a_collapse_stops_a_training_whose_recipe_says_so_again_and_again(run, recipes, made):
-    recipe = one_tile(recipes, "scene", on_trouble="stop")
+def test_a_collapse_stops_a_training_whose_recipe_says_so_again_and_again(run, collapsed, made):
+    recipe = collapsed("scene", "stop")
     with pytest.raises(TrainingError, match=r"^collapsed: validation_scene_diversity is below 0\.1: .* Checkpoints: "):
         run(recipe, scale(5, 5))
     assert made[0].iteration == 3
@@ -109,8 +122,8 @@ def test_a_divergence_is_reported_once(run, recipes, monkeypatch):
     assert state.best.iteration == 1
 
 
-def test_trouble_reported_before_a_resume_is_not_reported_again(run, recipes):
-    recipe = one_tile(recipes, "scene", on_trouble="warn")
+def test_trouble_reported_before_a_resume_is_not_reported_again(run, collapsed):
+    recipe = collapsed("scene", "warn")
     with pytest.raises(KilledError):
         run(recipe, scale(5, 5), log=Killer(at=5))
     state, log = run(recipe, scale(5, 5))
