@@ -14,7 +14,7 @@ export BENTOML_DO_NOT_TRACK := True
 export MLFLOW_DISABLE_TELEMETRY := true
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro test test-slow check serve ui bench encoders docs lock stages clean
+.PHONY: help setup repro test test-slow check serve ui bench gpu gpu-pack encoders docs lock stages clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -62,6 +62,12 @@ bench: $(INSTALLED) ## run the benchmarks; FRAMES=FOLDER takes real frames in g,
 	@set -e; for name in frames tiles simulation; do echo "# $$name"; $(BIN)/python -m benchmarks.$$name $(FRAMES); done; \
 	for name in engines training generation plane evaluation serving overload broken; do \
 		echo "# $$name"; $(BIN)/python -m benchmarks.$$name; done
+
+gpu: $(INSTALLED) ## check the project on a GPU, in at most five minutes; python -m tools.gpu --help has the options
+	$(BIN)/python -m tools.gpu
+
+gpu-pack: $(INSTALLED) ## write small parts of the tile sets to data/gpu, which make gpu trains on
+	$(BIN)/python -m tools.gpu.pack
 
 encoders: $(INSTALLED) ## train the encoders in encoders/ anew, on simulated sky; SETS='NAME ...' those alone
 	$(BIN)/python -m tools.encoders $(SETS)

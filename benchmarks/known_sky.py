@@ -19,6 +19,7 @@ from skygen.sky.simulation.exposure import BANDS, draw_exposures, draw_pointing,
 from skygen.sky.simulation.simulate import expose
 from skygen.sky.spread import (
     CORE_SHARE,
+    GLOW,
     SHOULDER_SHARE,
     SHOULDER_WIDTH,
     SPIKE_SCALE_PX,
@@ -34,23 +35,22 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Spread:
-    """How far the light of a star is spread: the width of its PSF's core, and whether it has glow and spikes."""
+    """How far the light of a star is spread: the width of its PSF's core, and its glow in the CCD."""
 
     core_px: float
-    glow: tuple[float, float] | None  # share of the flux and scale in px
+    glow: tuple[float, float]  # share of the flux beyond the PSF's, and scale in px
 
     def enclosed(self, radius_px: float) -> float:
-        """The share of a star's flux within a circle, by the survey's own form of the PSF, as pixels sample it."""
-        square = radius_px**2
-        found = 0.0
+        """The light of a star of flux 1 within a circle: the survey's PSF as pixels sample it, glow and spikes."""
+        square, found = radius_px**2, 0.0
+        pixels = 2 * PIXEL_VARIANCE  # what a pixel takes in, and how a circle's edge shares pixels out
         for share, width in ((CORE_SHARE, 1.0), (SHOULDER_SHARE, SHOULDER_WIDTH)):
-            found -= share * np.expm1(-square / (2 * ((width * self.core_px) ** 2 + PIXEL_VARIANCE)))
+            found -= share * np.expm1(-square / (2 * ((width * self.core_px) ** 2 + pixels)))
         found += WING_SHARE * (1 - (1 + square / (WING_WIDTH * self.core_px) ** 2) ** -0.5)
-        if self.glow is not None:
-            share, scale = self.glow
-            found += share * (1 - (1 + radius_px / scale) * np.exp(-radius_px / scale))
-            arm = (2 * np.pi) ** 0.5 * self.core_px * SPIKE_SCALE_PX * -np.expm1(-radius_px / SPIKE_SCALE_PX)
-            found += 4 * SPIKE_SHARE * arm
+        share, scale = self.glow
+        found += share * (1 - (1 + radius_px / scale) * np.exp(-radius_px / scale))
+        arm = (2 * np.pi) ** 0.5 * self.core_px * SPIKE_SCALE_PX * -np.expm1(-radius_px / SPIKE_SCALE_PX)
+        found += 4 * SPIKE_SHARE * arm
         return float(found)
 
 
@@ -80,6 +80,8 @@ def generated(folder: Path, number: int, shape: tuple[int, int] = SHAPE) -> Iter
     wanted = Rectangle(number, 0, 0, shape[1], shape[0])
     rows = bundle.sky_truth(wanted).rows
     conditions = bundle.conditions_of([wanted.observed()])
+    if conditions is None:
+        raise SystemExit(f"{folder}: no bundle of a process; give one")
     for place, (band, image) in enumerate(zip(bundle.card.bands, bundle.sky(wanted), strict=True)):
         noise, electron, fwhm = (float(part[0, place]) for part in conditions[:3])
         yield KnownSky(
@@ -87,7 +89,7 @@ def generated(folder: Path, number: int, shape: tuple[int, int] = SHAPE) -> Iter
             image=image.astype(np.float64),
             sky_noise_nmgy=noise,
             nmgy_per_electron=electron,
-            spread=Spread(float(core_px(torch.tensor(fwhm, dtype=torch.float64))), None),
+            spread=Spread(float(core_px(torch.tensor(fwhm, dtype=torch.float64))), GLOW[band]),
             x=rows["x"],
             y=rows["y"],
             flux_nmgy=rows[f"flux_{band}_nmgy"],

@@ -61,11 +61,11 @@ def main(bundle: str | None = None) -> None:
 
 def _tiles(process: Process, bands: list[str], size: int, number: int) -> None:
     view, seen = View(process, bands), _conditions(number, len(bands))
-    under, in_r = Under.of(seen), bands.index("r")
+    under = Under.of(seen)
     seeds, indices = np.full(number, 7, np.uint64), np.arange(number)
 
     def placed() -> Boxes:
-        rule = Rule(SNR, under.sky_noise_nmgy[:, in_r], under.psf_fwhm_px[:, in_r])
+        rule = Rule(bands, under.sky_noise_nmgy, under.psf_fwhm_px, SNR, ["halo"])
         return tiles(view.cells, seeds, indices, size, densities(seen), rule)
 
     def with_truth() -> None:

@@ -3,8 +3,8 @@
 python -m benchmarks.selection BUNDLE [--rectangles 32]
 
 The rule of a tile set asks for a source of S/N 10 in an aperture of 3.5 px. On a tile of real frames it is detected; on
-generated ones the truth is asked for the S/N that is expected. The table says how the two differ and why, and
-with which limit for the truth they agree.
+generated ones the truth is asked for the S/N that is expected, and for the same with a normal number of the object's
+own added, as noise would: the rule of places (skygen.process.places). The table says how they differ, and why.
 """
 
 import argparse
@@ -16,7 +16,6 @@ from typing import NamedTuple
 
 import numpy as np
 import sep
-import torch
 from numpy.typing import NDArray
 
 from benchmarks.known_sky import Floats
@@ -24,26 +23,25 @@ from benchmarks.measured_sky import match
 from skygen.bundle.bundle import Bundle
 from skygen.bundle.tile import Tile
 from skygen.gan.card import load_generator
-from skygen.process.places import APERTURE_PX, enclosed
+from skygen.process.generator import Process
+from skygen.process.places import APERTURE_PX, EDGE_PX, Rule, expected_snr, luck
 from skygen.process.plane import Plane
-from skygen.process.profiles import core_px
 from skygen.sky.inspection.detection import detect
 from skygen.sky.noise import pixel_noise
 from skygen.workers import processes
 
 SIDE_PX, MARGIN_PX = 1024, 64  # of a rectangle, and of what is drawn around it
 SIZES_PX = (64, 128)  # of the tiles into which rectangles are cut
-TILE_MARGIN_PX = 4  # a source nearer to a tile's edge does not count (skygen.tiles.cut)
 SNR = 10.0
 FAINTEST_MAG = 24.0  # S/N 2 or less
-LIMITS = np.arange(9.0, 11.01, 0.05)
-TRUTH, DETECTED = "by the truth, expected S/N", "detected"
+NAMES = {"truth": "by the truth, expected S/N", "asked": "by the rule of places", "detected": "detected"}
 
 
 class Rectangle(NamedTuple):
     """Objects and detections of a rectangle, and what becomes of sources between the two."""
 
     truth: "Sources"
+    asked: "Sources"
     detected: "Sources"
     changes: dict[str, int]
 
@@ -66,7 +64,7 @@ class Sources(NamedTuple):
 
 
 def main() -> None:
-    """Print both tables."""
+    """Print the table."""
     parser = argparse.ArgumentParser(description="Sources by truth and by detection on generated tiles.")
     parser.add_argument("bundle", type=Path, help="the folder of a process' bundle with the band r")
     parser.add_argument("--rectangles", type=int, default=32, help="of 1024 x 1024 px: 64 tiles of 128 px each (32)")
@@ -78,22 +76,25 @@ def main() -> None:
 def sources(folder: Path, seed: int) -> Rectangle:
     """What lies in a rectangle of the sky of `seed` in r."""
     bundle, (card, process) = Bundle.load(folder), load_generator(folder)
-    plane = Plane(process, seed, bundle.conditions_of([Tile(seed)]), bands=card.bands)
+    conditions = bundle.conditions_of([Tile(seed)])
+    if not isinstance(process, Process) or conditions is None:
+        raise SystemExit(f"{folder} holds no process")
+    plane = Plane(process, seed, conditions, bands=card.bands)
     place, side = card.bands.index("r"), SIDE_PX + 2 * MARGIN_PX
     area = (-MARGIN_PX, -MARGIN_PX, side, side)
     clean, seen = (image[place].astype(np.float64) for image in (plane.scene(*area), plane.rectangle(*area)))
-    catalogue = plane.view.cells.catalogue(plane.box(*area), margin=False, faintest=FAINTEST_MAG)
-    noise = float(plane.under.sky_noise_nmgy[0, place])
-    core = core_px(torch.from_numpy(plane.under.psf_fwhm_px[:1, place].astype(np.float64))).numpy()
+    box, in_r = plane.box(*area), slice(place, place + 1)
+    catalogue = plane.view.cells.catalogue(box, margin=0, faintest=FAINTEST_MAG)
+    rule = Rule(["r"], plane.under.sky_noise_nmgy[:, in_r], plane.under.psf_fwhm_px[:, in_r], SNR)
     x, y, flux = catalogue.objects.x.numpy(), catalogue.objects.y.numpy(), catalogue.objects.flux_nmgy[:, place].numpy()
-    error = noise * (np.pi * APERTURE_PX**2) ** 0.5
     found = detect(seen, pixel_noise(seen), 0.0)
-    truth = Sources(x - MARGIN_PX, y - MARGIN_PX, flux * enclosed(catalogue, np.repeat(core, len(x))) / error)
-    around = sep.sum_circle(clean, x, y, APERTURE_PX, subpix=0)[0] / error
+    truth = Sources(x - MARGIN_PX, y - MARGIN_PX, expected_snr(catalogue, rule, np.zeros(len(x), int)))
+    asked = truth._replace(snr=truth.snr + luck(catalogue, box.key))
+    around = sep.sum_circle(clean, x, y, APERTURE_PX, subpix=0)[0] / rule.error_nmgy
     detected = Sources(found["x"] - MARGIN_PX, found["y"] - MARGIN_PX, found["snr"])
-    return Rectangle(
-        truth.take(truth.inside()), detected.take(detected.inside()), _changes(truth, flux, around, detected)
-    )
+    changes = _changes(truth, flux, around, detected)
+    expected, wanted, seen_there = (one.take(one.inside()) for one in (truth, asked, detected))
+    return Rectangle(expected, wanted, seen_there, changes)
 
 
 def _changes(truth: Sources, flux: Floats, around: Floats, detected: Sources) -> dict[str, int]:
@@ -113,40 +114,34 @@ def _changes(truth: Sources, flux: Floats, around: Floats, detected: Sources) ->
     }
 
 
-def holding(one: Sources, size: int, limit: float) -> NDArray[np.bool_]:
-    """Which tiles [n, n] of a grid over a rectangle hold a source of S/N from `limit`."""
+def holding(one: Sources, size: int) -> NDArray[np.bool_]:
+    """Which tiles [n, n] of a grid over a rectangle hold a source."""
     several = SIDE_PX // size
-    bright = one.snr >= limit
+    bright = one.snr >= SNR
     column, row = (np.rint(of[bright]).astype(int) for of in (one.x, one.y))
-    within = [(of % size >= TILE_MARGIN_PX) & (of % size < size - TILE_MARGIN_PX) for of in (column, row)]
+    within = [(of % size >= EDGE_PX) & (of % size < size - EDGE_PX) for of in (column, row)]
     held, good = np.zeros((several, several), bool), within[0] & within[1]
     held[row[good] // size, column[good] // size] = True
     return held
 
 
 def report(rectangles: list[Rectangle]) -> None:
-    """Print counts, why they differ, and the limit for the truth at which it counts as many as are detected."""
-    truth, detected = [one.truth for one in rectangles], [one.detected for one in rectangles]
-    wanted = _number(detected, SNR)
+    """Print counts, and why they differ."""
     print(f"{len(rectangles)} rectangles of {SIDE_PX} px, sources of S/N {SNR:g} in r:\n")
     heads = " | ".join(f"tiles of {size} px that hold one" for size in SIZES_PX)
     print(f"| sources | number | against detected | {heads} |\n|---|---|---|" + "---|" * len(SIZES_PX))
-    limit = float(LIMITS[np.argmin([abs(_number(truth, limit) - wanted) for limit in LIMITS])])
-    for name, of, at in ((TRUTH, truth, SNR), (TRUTH, truth, limit), (DETECTED, detected, SNR)):
-        shares = [np.mean([holding(one, size, at) for one in of]) for size in SIZES_PX]
-        number = _number(of, at)
+    wanted = _number([one.detected for one in rectangles])
+    for kind, name in NAMES.items():
+        of = [getattr(one, kind) for one in rectangles]
+        shares = [np.mean([holding(one, size) for one in of]) for size in SIZES_PX]
         cells = " | ".join(f"{share:.1%}" for share in shares)
-        print(f"| {name} from {at:.4g} | {number} | {number / wanted - 1:+.1%} | {cells} |")
+        print(f"| {name} | {_number(of)} | {_number(of) / wanted - 1:+.1%} | {cells} |")
     for name in rectangles[0].changes:
         print(f"- {name}: {sum(one.changes[name] for one in rectangles)}")
-    for size in SIZES_PX:
-        both = [np.array([holding(one, size, at) for one in of]) for of, at in ((truth, SNR), (detected, SNR))]
-        only = [(one & ~other).mean() for one, other in (both, both[::-1])]
-        print(f"- tiles of {size} px: {only[0]:.1%} hold one by the truth alone, {only[1]:.1%} by detection alone")
 
 
-def _number(of: list[Sources], limit: float) -> int:
-    return sum(int((one.snr >= limit).sum()) for one in of)
+def _number(of: list[Sources]) -> int:
+    return sum(int((one.snr >= SNR).sum()) for one in of)
 
 
 if __name__ == "__main__":

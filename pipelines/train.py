@@ -200,6 +200,7 @@ def _card(training: Training, served: str, best: Checkpoint) -> cards.Card:
         latents=recipe.latents if isinstance(recipe, ConvolutionalRecipe) else None,
         require_source=training.params.tiles[served].require_source,
         source_snr=training.params.tiles[served].source_snr,
+        drop=training.params.tiles[served].drop,
         conditions=None if painted else [card.conditions[readout] for readout in readouts],
         densities=None if painted else [card.densities[field_of(readout)] for readout in readouts],
         iteration=best.iteration,

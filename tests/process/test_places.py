@@ -5,11 +5,14 @@ import pytest
 import torch
 
 from skygen.process.cells import Catalogue
+from skygen.process.haloes import spoilt
 from skygen.process.light import Canvas
-from skygen.process.places import APERTURE_PX, SPACING_PX, Rule, enclosed, tiles
+from skygen.process.places import APERTURE_PX, EDGE_PX, SPACING_PX, Rule, enclosed, expected_snr, luck, tiles
 from skygen.process.plane import Plane
 from skygen.process.profiles import core_px
 from skygen.process.view import Under, View
+from skygen.sky.inspection.detection import detect
+from skygen.sky.noise import pixel_noise
 from tests.process.skies import boxes, conditions, process
 
 SNR = 10.0
@@ -20,21 +23,28 @@ def view():
     return View(process(), "gri")
 
 
-def _tiles(view, n=200, size=64, which=None, snr=SNR, noise=0.028, density=(1.5, 1.2)):
+def _tiles(view, n=200, size=64, which=None, snr=SNR, noise=0.028, density=(1.5, 1.2), drop=()):
     """Tiles `which`, or the first n, of seed 7."""
     which = np.arange(n) if which is None else np.array(which)
-    rule = snr and Rule(snr, np.full(len(which), noise, np.float32), np.full(len(which), 3.4, np.float32))
+    rule = _rule(len(which), snr, noise, drop) if snr or drop else None
     seeds = np.full(len(which), 7, np.uint64)
     return tiles(view.cells, seeds, which, size, np.tile([density], (len(which), 1)), rule)
 
 
-def _expected_snr(view, at):
-    """The highest expected S/N of a source in each box, found in another way: from the whole catalogue."""
-    found = view.cells.catalogue(at, margin=False)
-    core = core_px(torch.full((len(found.box),), 3.4, dtype=torch.float64)).numpy()
-    snr = 10 ** (-0.4 * (found.magnitude - 22.5)) * enclosed(found, core) / (0.028 * APERTURE_PX * np.pi**0.5)
+def _rule(n, snr=SNR, noise=0.028, drop=()):
+    """What is asked of n places; g and i are seen as r is."""
+    noise = np.broadcast_to(np.asarray(noise, np.float32)[..., None], (n, 3))
+    return Rule("gri", noise, np.full((n, 3), 3.4, np.float32), snr, drop)
+
+
+def _best_snr(view, at):
+    """The highest S/N of a source in each box, found in another way: from the whole catalogue."""
+    found = view.cells.catalogue(at, margin=0)
+    snr = expected_snr(found, _rule(len(at.key)), found.box) + luck(found, at.key)
+    last = at.width - EDGE_PX - 0.5
+    inside = [(of.numpy() >= EDGE_PX - 0.5) & (of.numpy() < last) for of in (found.objects.x, found.objects.y)]
     best = np.zeros(len(at.key))
-    np.maximum.at(best, found.box, snr)
+    np.maximum.at(best, found.box, snr * (inside[0] & inside[1]))
     return best
 
 
@@ -45,12 +55,42 @@ def test_a_tile_lies_at_the_first_place_at_which_a_source_stands(view, size):
     assert (placed.x % SPACING_PX == 0).all()
     assert places.max() > 0
     for place in range(int(places.max()) + 1):
-        best = _expected_snr(view, placed._replace(x=np.full(200, place * SPACING_PX)))
+        best = _best_snr(view, placed._replace(x=np.full(200, place * SPACING_PX)))
         assert (best[places == place] >= SNR).all()
         assert (best[places > place] < SNR).all()
 
 
-def test_a_tile_lies_at_place_0_where_no_source_is_asked_for(view):
+@pytest.mark.parametrize(("size", "snr"), [(64, SNR), (128, None)])
+def test_no_tile_lies_in_the_halo_of_a_star_outside_where_its_set_drops_these(view, size, snr):
+    free, anywhere = (_tiles(view, 100, size, snr=snr, density=(8.0, 1.0), drop=drop) for drop in (["halo"], []))
+    assert not _in_halo(view, free).any()
+    assert _in_halo(view, anywhere).any()
+    assert ((free.x == anywhere.x) | _in_halo(view, anywhere)).all()
+
+
+def _in_halo(view, at):
+    """Which boxes are spoilt, found from the catalogue of all that may shine in."""
+    zero = np.zeros((len(at.key), 1), np.int64)
+    return spoilt(view.cells.catalogue(at), zero, zero, at.width, _rule(len(at.key), drop=["halo"]).sight)[:, 0]
+
+
+def test_as_many_sources_are_detected_as_the_rule_of_places_says(view):
+    """Within 2 % and the scatter of so few, while what is expected alone falls short of it."""
+    asked, expected, detected = 0, 0, 0
+    for seed in range(4):
+        plane = Plane(view, seed, conditions(density=(3.0, 2.4)))
+        at = plane.box(0, 0, 1000, 1000)
+        seen = plane.rectangle(0, 0, 1000, 1000)[1].astype(np.float64)
+        found = view.cells.catalogue(at, margin=0, faintest=24.0)
+        snr = expected_snr(found, _rule(1), np.zeros(len(found.box), int))
+        expected += (snr >= SNR).sum()
+        asked += (snr + luck(found, at.key) >= SNR).sum()
+        detected += len(detect(seen, pixel_noise(seen), SNR))
+    assert abs(asked / detected - 1) < 0.03
+    assert asked > expected
+
+
+def test_a_tile_lies_at_place_0_where_nothing_is_asked_for(view):
     assert (_tiles(view, snr=None).x == 0).all()
 
 

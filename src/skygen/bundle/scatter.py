@@ -30,12 +30,13 @@ class Scatter:
     def boxes(self, wanted: Sequence[Tile], survey: Conditions, conditions: Conditions) -> Boxes:
         """Where tiles lie, each on the plane of its seed and index, with the densities of `conditions` [n].
 
-        If the set asks for a source, there is one that the survey would have seen, by its conditions `survey` [n].
+        They are as the set's tiles are, by the conditions `survey` [n] under which the survey saw the field: with a
+        source where it asks for one, and without the halo of a star outside where it drops these.
         """
         card, rule = self.card, None
-        if card.require_source:
-            in_r = card.bands.index("r")
-            rule = Rule(card.source_snr, survey.sky_noise_nmgy[:, in_r].numpy(), survey.psf_fwhm_px[:, in_r].numpy())
+        if card.require_source or card.drop:
+            snr = card.source_snr if card.require_source else None
+            rule = Rule(card.bands, survey.sky_noise_nmgy.numpy(), survey.psf_fwhm_px.numpy(), snr, card.drop)
         seeds = np.array([tile.seed for tile in wanted], np.uint64)
         indices = np.array([tile.index for tile in wanted], np.int64)
         found = tiles(self._view.cells, seeds, indices, card.size, densities(survey), rule)

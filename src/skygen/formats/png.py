@@ -8,10 +8,13 @@ import math
 import struct
 import zlib
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 BLACK_NMGY = -0.1  # flux shown as black: three times the sky noise below the sky, so that noise is seen whole
 WHITE_NMGY = 20.0  # flux shown as white: a pixel in the core of a 17th magnitude star
@@ -49,8 +52,10 @@ def to_image8(tiles: NDArray[np.float32], bands: Sequence[str]) -> NDArray[np.ui
     return pictures
 
 
-def contact_sheet(tiles: NDArray[np.float32], bands: Sequence[str], columns: int | None = None) -> Image.Image:
+def contact_sheet(tiles: NDArray[np.float32], bands: Sequence[str], columns: int | None = None) -> "Image.Image":
     """One picture of all tiles `[N, bands, H, W]`, row by row, with seams of 2 px; as square as can be by default."""
+    from PIL import Image  # here alone: levels and PNG files do without
+
     return Image.fromarray(contact_levels(tiles, bands, columns))
 
 
@@ -68,7 +73,7 @@ def contact_levels(tiles: NDArray[np.float32], bands: Sequence[str], columns: in
     return sheet
 
 
-def encode_png(picture: Image.Image | NDArray[np.uint8]) -> bytes:
+def encode_png(picture: "Image.Image | NDArray[np.uint8]") -> bytes:
     """The bytes of a PNG file of a picture, or of levels [H, W] or [H, W, 3]; raises `ValueError` for another shape.
 
     Noise has no shapes to find: what compresses it is a Huffman code of the levels themselves, without a filter, and

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 import torch
 from pydantic import Discriminator as Discriminant
+from pydantic import Field
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from safetensors.torch import save as safetensors_of
@@ -14,7 +15,7 @@ from torch import nn
 from skygen.files import read_json, write_atomically, write_json
 from skygen.gan.networks import Discriminator, Generator, GeneratorShape
 from skygen.gan.recipes import ConvolutionalRecipe
-from skygen.params import Section, Size, validate
+from skygen.params import Flag, Section, Size, validate
 from skygen.process.generator import Process, ProcessShape
 from skygen.sky.conditions import BandConditions, Density
 from skygen.sky.stretch import Stretch
@@ -44,6 +45,7 @@ class Card(Section):
     latents: Literal["normal", "uniform"] | None  # null of a process
     require_source: bool  # whether a tile of a process is one at which a source stands out, as of its tile set
     source_snr: float  # by how much
+    drop: list[Flag] = Field(default_factory=list)  # what spoils its tiles; a process knows the haloes of stars outside
     conditions: list[list[BandConditions]] | None  # of fields by band, for scenes; null where noise is painted
     densities: list[Density] | None  # of a process: of the fields of `conditions`
     iteration: int

@@ -44,6 +44,7 @@ REACH_PX = (
     (512, 384, 192, 128, 96, 64, 48, 24, 24, 16, 16, 16),
     (768, 768, 512, 384, 192, 128, 96, 64, 48, 32, 24, 24),
 )
+MOST_REACH_PX = max(map(max, REACH_PX))
 MOST_PX = 2**30 - 4096  # of a corner of what is asked for, from the plane's origin
 STEPS_A_PX = 2**13  # places lie on a grid, so that they are exact in float32 too, within 2048 px of a canvas' corner
 _ROWS = 16  # of every matrix product: a row's bits do not depend on how many others there are
@@ -129,8 +130,8 @@ class Cells:
         self.share = np.diff(self._ends, axis=1)[:, 0]  # [levels, 2] objects where one is brighter than r = 20.5
         self._segments = [part.numpy() for part in (law.knots, *law.segments())]
 
-    def catalogue(self, boxes: Boxes, margin: bool = True, faintest: float = FAINT_MAG) -> Catalogue:
-        """The objects of `boxes`, with those around that may shine in, or those alone whose centres lie inside.
+    def catalogue(self, boxes: Boxes, margin: int = MOST_REACH_PX, faintest: float = FAINT_MAG) -> Catalogue:
+        """The objects of `boxes`, with those within `margin` px around that may shine in.
 
         `faintest` leaves fainter ones out, and the cost of finding them.
         """
@@ -156,7 +157,7 @@ class Cells:
             _check_number(numbers[:, these], level)
         return numbers
 
-    def _placed(self, boxes: Boxes, cells: _Addresses, numbers: NDArray[np.int64], margin: bool) -> _Placed:
+    def _placed(self, boxes: Boxes, cells: _Addresses, numbers: NDArray[np.int64], margin: int) -> _Placed:
         """The objects near boxes."""
         each = numbers.ravel()
         owner = np.repeat(np.arange(len(each)), each)
@@ -166,13 +167,13 @@ class Cells:
         words = _words(cell_of, number, _PLACE, kind, boxes.key[cell_of.box])
         x = _offset(words[0], cell_of.level) + (cell_of.column * _SIDES[cell_of.level] - boxes.x[cell_of.box])
         y = _offset(words[1], cell_of.level) + (cell_of.row * _SIDES[cell_of.level] - boxes.y[cell_of.box])
-        near = np.flatnonzero(_near(x, y, _REACH_OF_LEVEL[kind, cell_of.level] * margin, boxes))
+        near = np.flatnonzero(_near(x, y, np.minimum(_REACH_OF_LEVEL[kind, cell_of.level], margin), boxes))
         kind, cell_of = kind[near], cell_of.take(near)
         magnitude = self._magnitudes(uniform(words[2][near]), cell_of.level, kind)
         reach = _REACH[kind, np.searchsorted(MAGNITUDES, magnitude, side="right") - 1]
         angle = np.pi * uniform(words[3][near])
         placed = _Placed(cell_of, kind, number[near], x[near], y[near], magnitude, angle, reach)
-        return placed.take(np.flatnonzero(_near(placed.x, placed.y, reach * margin, boxes)))
+        return placed.take(np.flatnonzero(_near(placed.x, placed.y, np.minimum(reach, margin), boxes)))
 
     def _magnitudes(
         self, share: NDArray[np.float64], level: NDArray[np.int64], kind: NDArray[np.int64]
@@ -237,9 +238,9 @@ def _check_number(number: NDArray[np.int64], level: int) -> None:
         raise ValueError(f"{found} objects in a cell of {side} px, at most {most}; lower the density")
 
 
-def _cells(boxes: Boxes, place: int, margin: bool) -> _Addresses:
+def _cells(boxes: Boxes, place: int, margin: int) -> _Addresses:
     """The cells of a level in which there may be objects that shine into boxes, or lie inside."""
-    side, reach = LEVELS[place].cell_px, int(_REACH_OF_LEVEL[:, place].max()) * margin
+    side, reach = LEVELS[place].cell_px, min(int(_REACH_OF_LEVEL[:, place].max()), margin)
     rows, columns = (
         (first - reach) // side + np.arange(_most((first - reach) // side, (first + size + reach) // side))[:, None]
         for first, size in ((boxes.y, boxes.height), (boxes.x, boxes.width))

@@ -5,7 +5,7 @@ thread, and every array that goes through its vector loops has rows of a multipl
 last bits depend on what else is in the call.
 """
 
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import torch
 
@@ -26,6 +26,7 @@ SIDES_PX = (16, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048) 
 ROW = 16  # numbers that are computed together
 _WIDEST = 0.6  # times a stamp's side: PSF's Gaussians of more widths of the core are left out of it
 _AT_ONCE = 2**18  # numbers, so that they stay in a core's cache
+_AT_ONCE_ELSEWHERE = 2**24  # on a GPU, where a call's start costs more than its numbers
 _STAR, _BRIGHT_STAR, _GALAXY = 0, 1, 2  # kinds: of galaxies there is one for each interval of SIZES
 _KINDS = _GALAXY + len(SIZES) + 1
 _LEAST_EXPONENT = -80.0  # no light at all; beyond it a float32 becomes too small to be computed quickly
@@ -49,6 +50,15 @@ class _Placed(NamedTuple):
     side: torch.Tensor  # [n], an index of SIDES_PX
     offset: torch.Tensor  # [n, bands, 2] px
 
+    def to(self, device: torch.device) -> Self:
+        """The same on `device`."""
+        objects = Objects(*(part.to(device) for part in self.objects))
+        return type(self)(objects, *(part.to(device) for part in self[1:]))
+
+    def take(self, indices: torch.Tensor) -> Self:
+        """The objects at `indices` [m]."""
+        return type(self)(self.objects.take(indices), *(part[indices] for part in self[1:]))
+
 
 class _Window(NamedTuple):
     """Where stamps lie on their canvas: first row and column [n] of what is computed, and what of it is stamp."""
@@ -69,6 +79,7 @@ def draw(
     faint_nmgy: float | torch.Tensor,
     halo: Halo | None = None,
     offset_px: torch.Tensor | None = None,
+    device: torch.device | None = None,
 ) -> torch.Tensor:
     """The light [tiles, bands, H, W] in nmgy of `objects` [n], each on its canvas `tile` [n].
 
@@ -76,20 +87,22 @@ def draw(
     `faint_nmgy` (one for all, or of each band) to any pixel. Objects are added by kind and side of stamp, and then in
     their order. With a `halo` bright stars have glow and spikes beside the light of their PSF, which is their flux.
     In each band the light lies `offset_px` [tiles, bands, 2] in x and y off the objects' places, at most half a pixel.
+    Pixels are computed on `device`, that of the objects where none is given. What is drawn how is decided where the
+    objects are: a stamp one size smaller for a last bit would leave out `faint_nmgy`, and not the last bit.
     """
     with one_thread():
         core = core_px(psf_fwhm_px)[tile].to(objects.flux_nmgy)  # [n, bands]
         kind = _kinds(objects, core, faint_nmgy, halo)
         side = _sides(objects, kind, core, faint_nmgy, halo)
         group = _groups(objects, kind, side, canvas)
-        high, wide = _padded(canvas.height), _padded(canvas.width)
-        image = objects.flux_nmgy.new_zeros(canvas.tiles * canvas.bands * high * wide)
         offset = torch.zeros_like(core)[..., None].expand(-1, -1, 2) if offset_px is None else offset_px[tile].to(core)
+        high, wide = _padded(canvas.height), _padded(canvas.width)
+        all_of_them = _Placed(objects, tile, core, side, offset).to(objects.x.device if device is None else device)
+        image = all_of_them.core.new_zeros(canvas.tiles * canvas.bands * high * wide)
         for code in sorted(set(group.tolist())):
             if code >= 0:
-                for chosen in torch.split((group == code).nonzero().flatten(), _chunk(code, canvas)):
-                    placed = _Placed(objects.take(chosen), tile[chosen], core[chosen], side[chosen], offset[chosen])
-                    _add(image, code, placed, canvas, halo)
+                for chosen in torch.split((group == code).nonzero().flatten(), _chunk(code, canvas, image.device)):
+                    _add(image, code, all_of_them.take(chosen.to(image.device)), canvas, halo)
         return image.view(canvas.tiles, canvas.bands, high, wide)[..., : canvas.height, : canvas.width]
 
 
@@ -174,12 +187,12 @@ def _groups(objects: Objects, kind: torch.Tensor, side: torch.Tensor, canvas: Ca
     return torch.where(seen, side * _KINDS + kind, -1)
 
 
-def _chunk(code: int, canvas: Canvas) -> int:
-    """How many objects of a group are drawn at once."""
+def _chunk(code: int, canvas: Canvas, device: torch.device) -> int:
+    """How many objects of a group are drawn at once on a device."""
     side, kind = SIDES_PX[code // _KINDS], code % _KINDS
     gaussians = 1 if kind < _GALAXY else len(galaxy_gaussians(kind - _GALAXY, _WIDEST * side).radial)
     pixels = min(side, _padded(canvas.height)) * min(side, _padded(canvas.width))
-    return max(1, _AT_ONCE // (canvas.bands * gaussians * pixels))
+    return max(1, (_AT_ONCE if device.type == "cpu" else _AT_ONCE_ELSEWHERE) // (canvas.bands * gaussians * pixels))
 
 
 def _first(centre: torch.Tensor, side: torch.Tensor) -> torch.Tensor:
@@ -219,7 +232,18 @@ def _add(image: torch.Tensor, code: int, placed: _Placed, canvas: Canvas, halo: 
     plane = tile[:, None] * canvas.bands + torch.arange(canvas.bands, device=tile.device)
     base = plane * (high * wide) + (window.row * wide + window.column)[:, None]  # [n, bands]
     rows, columns = (torch.arange(size, device=tile.device) for size in light.shape[2:])
-    image.index_add_(0, (base[..., None, None] + (rows[:, None] * wide + columns)).flatten(), light.flatten())
+    add_at(image, (base[..., None, None] + (rows[:, None] * wide + columns)).flatten(), light.flatten())
+
+
+def add_at(image: torch.Tensor, index: torch.Tensor, light: torch.Tensor) -> None:
+    """Add `light` [n] to the numbers of `image` at `index` [n], one after the other where several meet.
+
+    A GPU's `index_add_` adds these in any order; what sorts them first repeats its bits.
+    """
+    if image.device.type == "cpu":
+        image.index_add_(0, index, light)
+    else:
+        image.index_put_((index,), light, accumulate=True)
 
 
 def _stars(objects: Objects, core: torch.Tensor, window: _Window, offset: torch.Tensor, widest: float) -> torch.Tensor:

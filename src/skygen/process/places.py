@@ -4,18 +4,24 @@ Tile (seed, index) has a plane of its own, whose key is made of both. The first 
 x = 128 k, y = 0. What stands there is known from the catalogue, so that nothing is drawn in vain.
 """
 
+from collections.abc import Collection, Sequence
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from skygen.process.cells import Boxes, Catalogue, Cells
+from skygen.process.haloes import FAINTEST_MAG, MARGIN_PX, Sight, spoilt
 from skygen.process.objects import FAINT_MAG, ZERO_POINT_MAG
-from skygen.process.philox import keys_of
+from skygen.process.philox import keys_of, normals, philox
 from skygen.process.profiles import PIXEL_VARIANCE, SIZES, core_px, galaxy_gaussians
 
 SPACING_PX = 128  # from place to place: the largest tile
 MOST_PLACES = 512  # searched; where none holds a source (as with densities of 0) the first is taken
 APERTURE_PX = 3.5  # radius in which the signal-to-noise ratio of a source is measured (sky.inspection.detection)
+EDGE_PX = 4  # a source nearer to a tile's edge does not count (tiles.cut)
+MOST_LUCK = 2.5  # standard deviations
+_LUCK = 15  # use of random numbers (process.cells)
 _FIRST_PLACES = 4  # searched at once; then twice as many
 
 
@@ -40,49 +46,101 @@ def tiles(
 
 
 class Rule:
-    """A source is wanted whose expected S/N in an aperture is `source_snr` or more, and whose centre is inside.
+    """What places must be like, as survey tiles are: hold a source in r, and lie outside haloes of stars around.
 
-    `sky_noise_nmgy` and `psf_fwhm_px` [n] are those in r under which the survey saw the field: a tile's place does not
-    depend on what else it is observed under.
+    `sky_noise_nmgy` and `psf_fwhm_px` [n, bands] are those under which the survey saw the field: a tile's place does
+    not depend on what else it is observed under. A source is one that is detected with a signal-to-noise ratio of
+    `source_snr` (None: no source is asked for), its centre at least `EDGE_PX` inside. With "halo" in `drop` the halo of
+    no star outside may reach the place, in any band.
     """
 
     def __init__(
-        self, source_snr: float, sky_noise_nmgy: NDArray[np.float32], psf_fwhm_px: NDArray[np.float32]
+        self,
+        bands: Sequence[str],
+        sky_noise_nmgy: NDArray[np.float32],
+        psf_fwhm_px: NDArray[np.float32],
+        source_snr: float | None,
+        drop: Collection[str] = (),
     ) -> None:
-        area = np.pi * APERTURE_PX**2
-        self.least_nmgy = source_snr * area**0.5 * sky_noise_nmgy.astype(np.float64)  # [n] in the aperture
-        self.core_px = core_px(torch.from_numpy(psf_fwhm_px.astype(np.float64))).numpy()
+        in_r = bands.index("r")
+        self.source_snr = source_snr
+        self.core_px = core_px(torch.from_numpy(psf_fwhm_px[:, in_r].astype(np.float64))).numpy()
+        self.error_nmgy = (np.pi * APERTURE_PX**2) ** 0.5 * sky_noise_nmgy[:, in_r].astype(np.float64)
+        self.sight = Sight.of(bands, sky_noise_nmgy, psf_fwhm_px) if "halo" in drop else None
 
-    def faintest(self) -> float:
-        """The magnitude in r of the faintest source that could do, anywhere."""
-        return float(min(FAINT_MAG, ZERO_POINT_MAG - 2.5 * np.log10(self.least_nmgy.min())))
+    def faintest(self, source_snr: float) -> float:
+        """The magnitude in r of the faintest source that could do, anywhere: a star, by the luck of its noise."""
+        least = (source_snr - MOST_LUCK) * self.error_nmgy.min() / of_a_star(float(self.core_px.min()))
+        return float(min(FAINT_MAG, ZERO_POINT_MAG - 2.5 * np.log10(least)))
 
 
 def first_places(cells: Cells, boxes: Boxes, rule: Rule) -> NDArray[np.int64]:
-    """The first places [n] at which a source stands as the rule asks, or 0 where there is none of it."""
+    """The first places [n] that are as the rule asks, or 0 where there is none of it."""
     found, waiting = np.zeros(len(boxes.key), np.int64), np.arange(len(boxes.key))
     start, number = 0, _FIRST_PLACES
     while len(waiting) and start < MOST_PLACES:
-        holds = _hold(cells, boxes.take(waiting), rule, waiting, start, number)
-        done = holds.any(1)
-        found[waiting[done]] = start + holds[done].argmax(1)
+        some = boxes.take(waiting)
+        good = hold(cells, some, rule, waiting, start, number) & ~in_halo(cells, some, rule, waiting, start, number)
+        done = good.any(1)
+        found[waiting[done]] = start + good[done].argmax(1)
         waiting, start, number = waiting[~done], start + number, number * 2
     return found
 
 
-def _hold(
-    cells: Cells, boxes: Boxes, rule: Rule, rows: NDArray[np.int64], start: int, number: int
-) -> NDArray[np.bool_]:
-    """Whether a source stands at places `start` on [n, number]; `rows` [n] says which of the rule's are meant."""
+def hold(cells: Cells, boxes: Boxes, rule: Rule, rows: NDArray[np.int64], start: int, number: int) -> NDArray[np.bool_]:
+    """Whether a source is detected at places `start` on [n, number]; `rows` [n] says which of the rule's are meant.
+
+    Noise moves a source across the limit, one way and the other: what is expected of an object is a normal number of
+    its own off, as its measurement would be. There are more faint sources than bright ones, so that this adds some.
+    """
     n = len(rows)
+    if rule.source_snr is None:
+        return np.ones((n, number), bool)
     each = np.repeat(np.arange(n), number)
     at = boxes.take(each)._replace(x=SPACING_PX * np.tile(np.arange(start, start + number), n))
-    catalogue = cells.catalogue(at, margin=False, faintest=rule.faintest())
+    catalogue = cells.catalogue(at, margin=0, faintest=rule.faintest(rule.source_snr))
     row = rows[each[catalogue.box]]
-    seen = 10 ** (-0.4 * (catalogue.magnitude - ZERO_POINT_MAG)) * enclosed(catalogue, rule.core_px[row])
+    snr = expected_snr(catalogue, rule, row) + luck(catalogue, at.key)
+    inside = np.ones(len(row), bool)
+    for place in (catalogue.objects.x.numpy(), catalogue.objects.y.numpy()):
+        inside &= (place >= EDGE_PX - 0.5) & (place < boxes.width - EDGE_PX - 0.5)
     holds = np.zeros(n * number, bool)
-    holds[catalogue.box[seen >= rule.least_nmgy[row]]] = True
+    holds[catalogue.box[inside & (snr >= rule.source_snr)]] = True
     return holds.reshape(n, number)
+
+
+def in_halo(
+    cells: Cells, boxes: Boxes, rule: Rule, rows: NDArray[np.int64], start: int, number: int
+) -> NDArray[np.bool_]:
+    """Whether the halo of a star outside reaches places `start` on [n, number]."""
+    if rule.sight is None:
+        return np.zeros((len(rows), number), bool)
+    size = boxes.width
+    row = boxes._replace(x=boxes.x + SPACING_PX * start, width=SPACING_PX * (number - 1) + size)
+    stars = cells.catalogue(row, margin=MARGIN_PX, faintest=FAINTEST_MAG)
+    x = np.broadcast_to(SPACING_PX * np.arange(number), (len(rows), number))
+    return spoilt(stars, x, np.zeros_like(x), size, rule.sight.take(rows))
+
+
+def expected_snr(catalogue: Catalogue, rule: Rule, row: NDArray[np.int64]) -> NDArray[np.float64]:
+    """The signal-to-noise ratios [n] in r expected of objects, each under the `row` [n] of a rule."""
+    flux = 10 ** (-0.4 * (catalogue.magnitude - ZERO_POINT_MAG))
+    return np.asarray(flux * enclosed(catalogue, rule.core_px[row]) / rule.error_nmgy[row])
+
+
+def luck(catalogue: Catalogue, key: NDArray[np.uint64]) -> NDArray[np.float64]:
+    """What noise adds to the signal-to-noise ratios of objects [n] of planes `key`: a normal number of each."""
+    high, low = catalogue.id >> 32, catalogue.id & 0xFFFFFFFF
+    words = philox((high, low, 0, _LUCK << 4), key[catalogue.box])
+    return np.asarray(normals(words[:2])[..., 0].clip(-MOST_LUCK, MOST_LUCK))
+
+
+def of_a_star(core: float) -> float:
+    """The share of a star's light in the aperture."""
+    parts = zip(*galaxy_gaussians(len(SIZES), np.inf), strict=True)
+    return float(
+        sum(disc * -np.expm1(-(APERTURE_PX**2) / (2 * (core**2 * blur + PIXEL_VARIANCE))) for _, blur, disc, _ in parts)
+    )
 
 
 def enclosed(catalogue: Catalogue, core_px: NDArray[np.float64]) -> NDArray[np.float64]:

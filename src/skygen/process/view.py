@@ -122,17 +122,16 @@ class View:
 
     def drawn(self, catalogue: Catalogue, tile: NDArray[np.int64], under: Under, canvas: Canvas) -> NDArray[np.float32]:
         """The light of objects, each on canvas `tile` [n] of those that are seen `under` [tiles]."""
-        objects = on(catalogue.objects, self.device)
-        places, psf, offset = (
-            torch.from_numpy(part).to(self.device) for part in (tile, under.psf_fwhm_px, under.offset_px)
-        )
+        objects = in_float32(catalogue.objects)
+        places, psf, offset = map(torch.from_numpy, (tile, under.psf_fwhm_px, under.offset_px))
         with one_thread(), torch.inference_mode():
-            return np.asarray(draw(objects, places, psf, canvas, FAINT_NMGY, self.halo, offset).cpu().numpy())
+            light = draw(objects, places, psf, canvas, FAINT_NMGY, self.halo, offset, self.device)
+            return np.asarray(light.cpu().numpy())
 
     def reach_px(self, catalogue: Catalogue, under: Under) -> NDArray[np.int64]:
         """How far [n] from their centres objects are drawn; 0 for those that are too faint to be."""
         psf = torch.from_numpy(under.psf_fwhm_px[catalogue.box])
-        found = reach_px(on(catalogue.objects, torch.device("cpu")), psf, FAINT_NMGY, self.halo)
+        found = reach_px(in_float32(catalogue.objects), psf, FAINT_NMGY, self.halo)
         return np.asarray(found.long().numpy())
 
     def _scenes(self, boxes: Boxes, under: Under) -> NDArray[np.float32]:
@@ -212,9 +211,9 @@ def variance(scenes: NDArray[np.float32], under: Under) -> NDArray[np.float32]:
     return np.asarray(sky**2 + np.maximum(scenes, 0) * electron, np.float32)
 
 
-def on(objects: Objects, device: torch.device) -> Objects:
-    """Objects in float32 on a device."""
-    return Objects(*(part.to(device, torch.bool if part.dtype == torch.bool else torch.float32) for part in objects))
+def in_float32(objects: Objects) -> Objects:
+    """The objects as they are drawn."""
+    return Objects(*(part if part.dtype == torch.bool else part.float() for part in objects))
 
 
 def on_cores(work: Callable[[Part], object], parts: Sequence[Part], device: torch.device) -> None:

@@ -2,6 +2,7 @@
 
 import logging
 import time
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -67,8 +68,15 @@ def train(
     restore_state(checkpoint, state, configuration)
     batches = Batches(recipe, store, state.players, scale.batch, device)
     measurements = Measurements(recipe, store, state, device, log) if team.writes and log else None
-    _Training(recipe, scale, seed, state, batches, measurements, checkpoint, configuration, team).run()
+    with exact_kernels():
+        _Training(recipe, scale, seed, state, batches, measurements, checkpoint, configuration, team).run()
     return state
+
+
+def exact_kernels() -> AbstractContextManager[None]:
+    """While it lasts, cuDNN takes kernels that repeat their bits: on a GPU, too, a resume is to go on as it was."""
+    found: AbstractContextManager[None] = torch.backends.cudnn.flags(enabled=True, deterministic=True)
+    return found
 
 
 def iterate(state: State, recipe: Recipe, batches: Batches, rng: torch.Generator, dropout: float) -> torch.Tensor:

@@ -31,11 +31,15 @@ class Log(Protocol):
 
 
 class Measurements:
-    """The measurements of one training: rows of its history, and its best checkpoint by the validation score."""
+    """The measurements of one training: rows of its history, and its best checkpoint by the validation score.
+
+    The last one counts as the best where the recipe's learning rates fall.
+    """
 
     def __init__(self, recipe: Recipe, store: TileStore, state: State, device: torch.device, log: Log) -> None:
         self.log = log
         self._state, self._least_diversity = state, recipe.least_diversity
+        self._keeps_last = recipe.lr_decay is not None  # where rates fall, what comes later is calmer
         self._validation = Validation(recipe, store, state.players.camera, device)
         self._began, self._seen_before = time.monotonic(), state.images_seen
 
@@ -59,7 +63,8 @@ class Measurements:
     def _keep_the_best(self) -> None:
         state, measured = self._state, {**self._state.history[-1]}
         images_seen, iteration = int(measured.pop("images_seen")), int(measured["iteration"])
-        if state.best is None or measured["validation_score"] < state.best.measured["validation_score"]:
+        best = state.best is None or measured["validation_score"] < state.best.measured["validation_score"]
+        if best or self._keeps_last:
             generator, discriminator = weights_of(state.ema_generator), weights_of(state.players.discriminator)
             state.best = Checkpoint(generator, discriminator, iteration, images_seen, measured)
 
