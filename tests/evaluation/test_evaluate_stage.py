@@ -89,7 +89,7 @@ def test_evaluate_writes_both_sections_with_their_origin_and_logs_the_same_value
     evaluate.main(tiles, recipe, "0")
 
     content = read_json(project / "reports" / tiles / recipe / "0/metrics.json")
-    without = "discriminator_accuracy" if recipe == "scene" else COLOURS
+    without = ("discriminator_accuracy",) if recipe == "scene" else COLOURS
     keys = [key for key in MEANINGS if key not in without]
     [(*name, sha256, values, artifacts)] = logged
     assert list(content) == ["encoder", "bundle", "data", "tiles", "fields", "validation", "test"]
