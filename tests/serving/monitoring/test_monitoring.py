@@ -128,6 +128,9 @@ def test_prometheus_scrapes_the_service_with_this_configuration(
     client.post("/v1/generate", json={"tiles": "r64", "n": 8}).raise_for_status()
     for seed in range(3):
         client.get(f"/v1/tile/r64/{seed}.fits").raise_for_status()
+    rectangle = {"tiles": "gri128", "model": "scene", "x": 0, "y": 0, "width": 64, "height": 64}
+    for path, name in (("sky", "npy"), ("sky/catalogue", "csv")):
+        client.post(f"/v1/{path}", json={**rectangle, "format": name}).raise_for_status()
     expected = _scraped_value(client, 'skygen_tiles_total{format="fits",recipe="improved",tiles="r64"}')
     with _prometheus(tmp_path) as prometheus:
         query = 'sum(skygen_tiles_total{format="fits", recipe="improved", tiles="r64"}) and on () sum(up) == 1'
