@@ -136,6 +136,7 @@ def test_two_processes_train_as_one_does_and_go_on_after_one_was_killed(start, t
     trained = {
         name: value for name, value in content(alone).items() if name.startswith(("generator.", "discriminator."))
     }
+    del trained["discriminator.stamps.last.bias"]  # no difference of logits knows of it: rounding alone moves it
     for name, weights in trained.items():
         torch.testing.assert_close(ends[0]["content"][name], weights, atol=1e-4, rtol=1e-3)
 
