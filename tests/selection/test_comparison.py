@@ -263,6 +263,16 @@ def test_runs_with_other_metrics_are_refused() -> None:
         compare([run("gan", 1.0), Run("r64", "scene", 0, less.measured, less.validation, without)], GATES)
 
 
+def test_a_process_is_compared_without_a_discriminator_of_its_own() -> None:
+    painter, process = run("gan", 0.4), run("scene", 0.1)
+    lacking = {key: metric for key, metric in process.test.items() if key != "discriminator_accuracy"}
+    found = compare([painter, replace(process, test=lacking)], GATES)
+
+    assert found["champions"]["r64"]["recipe"] == "scene"
+    assert "discriminator_accuracy" in found["sets"]["r64"]["gan"]["test"]
+    assert set(MEANINGS) - set(found["differences"]["r64"]["scene - gan"]) == {"discriminator_accuracy"}
+
+
 def test_reports_are_read_for_every_run_that_the_parameters_name(reports: Path) -> None:
     runs = read_runs(reports, PARAMS)
 

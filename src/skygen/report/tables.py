@@ -179,7 +179,8 @@ def _accuracy(test: Mapping[str, Metric]) -> str:
 def _parts(test: Mapping[str, Metric]) -> list[str]:
     over_real = [test[key]["mean"] / (test[key]["real_real"] or float("inf")) for key in PARTS]
     passing = [2 * (1 - test[key]["mean"]) for key in ("c2st.features", "c2st.pixels")]
-    return [_accuracy(test), *map(number, (*over_real, *passing, test["discriminator_accuracy"]["mean"]))]
+    own = number(test["discriminator_accuracy"]["mean"]) if "discriminator_accuracy" in test else _NONE
+    return [_accuracy(test), *map(number, (*over_real, *passing)), own]
 
 
 def _difference_cell(difference: Mapping[str, Any]) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 from skygen.evaluation.scoring import CONTROLS, entries
 from skygen.files import read_json
-from skygen.measure import student
+from skygen.measure import discriminator, student
 from skygen.params import ChampionParams, Params
 
 RANKED_BY = "kernel"
@@ -29,6 +29,8 @@ gates: a run's `diversity` is at least {least_diversity:g} (below it, it has col
 are measured anew, on the same validation tiles in the same encoder's features, and the 95 % interval of the \
 difference of their `kernel` over the same halvings for both must lie below 0. A standing champion that fails a gate, \
 cannot be loaded, or makes other tiles gives way to any that passes the gates."""
+
+OWN = set(discriminator.METRIC.meanings)  # of a training's discriminator; a process keeps none that judges tiles
 
 Metrics = Mapping[str, Mapping[str, Any]]
 
@@ -148,7 +150,7 @@ def _check_comparable(runs: Sequence[Run]) -> None:
                     f"{first.name} was measured with {key} {ours}, {run.name} with {theirs}: {reason}; "
                     "evaluate them again with dvc repro"
                 )
-        if different := sorted(set(first.test) ^ set(run.test)):
+        if different := sorted((set(first.test) ^ set(run.test)) - OWN):
             raise ValueError(f"{first.name} or {run.name} lacks {', '.join(different)}; evaluate them again")
 
 
@@ -222,13 +224,13 @@ def _differences(recipes: Mapping[str, Sequence[Run]]) -> dict[str, dict[str, An
 
 
 def _difference(first: Sequence[Run], second: Sequence[Run]) -> dict[str, dict[str, Any]]:
-    """Each metric of the test tiles, of the seeds that both recipes have."""
+    """Each metric of the test tiles that both recipes have, of the seeds that both have."""
     by_seed = {run.seed: run.test for run in first}
     pairs = {run.seed: (by_seed[run.seed], run.test) for run in second if run.seed in by_seed}
     return {
         key: _of_pairs({seed: after[key]["value"] - before[key]["value"] for seed, (before, after) in pairs.items()})
         for key in first[0].test
-        if pairs
+        if pairs and key in second[0].test
     }
 
 
