@@ -41,7 +41,7 @@ def test_a_killed_run_goes_on_where_it_was(tmp_path):
     for path in sorted(SURVEY.glob("frame-r-*.fits.bz2"))[:3]:
         (tmp_path / "survey" / path.name).symlink_to(path)
     text = (ROOT / "params.yaml").read_text().replace("source: simulated", "source: local", 1)
-    text = text.replace("folder: data/local", "folder: survey", 1).replace("bands: [g, r, i]", "bands: [r]", 1)
+    text = text.replace("folder: data/local", "folder: survey", 1).replace("bands: [g, r, i]", "bands: [r]")
     (tmp_path / "params.yaml").write_text(text)
     command = [sys.executable, ROOT / "pipelines" / "frames.py"]
     with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.DEVNULL) as stage:

@@ -67,12 +67,21 @@ def test_the_best_checkpoint_has_the_least_score(run, recipes, made, monkeypatch
 
 
 def test_the_last_weights_stay_beside_the_best(run, recipes, monkeypatch):
+    recipe = recipes["scene"].model_copy(update={"lr_decay": None})
     scored(monkeypatch, [1.0, 2.0, 1.0])
-    state, _ = run(recipes["scene"], scale(2, 2))
-    shorter, _ = run(recipes["scene"], scale(1, 1), checkpoint="shorter.pt")
+    state, _ = run(recipe, scale(2, 2))
+    shorter, _ = run(recipe, scale(1, 1), checkpoint="shorter.pt")
 
     assert same(state.best.generator, weights_of(shorter.ema_generator))
     assert not same(weights_of(state.ema_generator), state.best.generator)
+
+
+def test_where_learning_rates_fall_the_last_weights_are_the_best_whatever_their_score(run, recipes, monkeypatch):
+    scored(monkeypatch, [1.0, 2.0])
+    state, _ = run(recipes["scene"], scale(2, 2))
+
+    assert (state.best.iteration, state.best.measured["validation_score"]) == (2, 2.0)
+    assert same(state.best.generator, weights_of(state.ema_generator))
 
 
 def test_the_average_of_the_generator_is_what_is_measured_and_kept(run, recipes):
