@@ -80,7 +80,7 @@ def test_what_it_says_helps(tmp_path, remedy):
             "folder: ~/frames",
             "frames.folder = '~/frames': Value error, DVC does not know ~; write /",
         ),
-        ("psf_share: null", "psf_share: 2.0", "psf_share = 2.0: "),
+        ("ema_half_life: null", "ema_half_life: -2.0", "ema_half_life = -2.0: "),
         ("folder: data/local", "folder: nowhere", "frames.folder = 'nowhere': there is no such folder"),
     ],
 )
