@@ -220,7 +220,8 @@ def test_a_killed_run_leaves_the_old_file_and_the_next_clears_up(bundle: Path, t
     assert [path.name for path in tmp_path.iterdir()] == ["tiles.npy"]
 
 
-def test_a_walk_is_drawn_in_parts_too(bundle: Path, tmp_path: Path) -> None:
+def test_a_walk_is_drawn_in_parts_too(tmp_path: Path, write_bundle: Callable[..., object]) -> None:
+    write_bundle(bundle := tmp_path / "painter")
     steps, ends = 2 * A_STEP + 1, ["--from", "7", "--to", "8"]
     arguments = ["walk", "--bundle", str(bundle), *ends, "--steps", str(steps), "--output", str(tmp_path / "walk.fits")]
     subprocess.run([*COMMAND, *arguments], check=True)

@@ -56,6 +56,12 @@ def set_param(project, *keys, value):
     yaml.dump(content, path)
 
 
+def set_seeds(project, seed):
+    """Let all tile sets, which hold out the same fields, have `seed`."""
+    for name in load(project / "params.yaml").tiles.sets:
+        set_param(project, "tiles", name, "seed", value=seed)
+
+
 def start(project, code="", processes=1):
     """The stage tiles@r64 in `project`, as a process."""
     code += "; from pipelines.tiles import main; main('r64')"
@@ -135,7 +141,7 @@ def test_other_parameters_do_not_go_on_with_what_was_left(project, undisturbed):
     wait_for(lambda: parts(tiles), process)
     process.kill()
     process.communicate()
-    set_param(project, "tiles", "r64", "seed", value=7)
+    set_seeds(project, 7)
 
     assert run(project) is None
     assert [path.name for path in tiles.iterdir()] == ["r64"]
@@ -153,7 +159,7 @@ def test_a_second_run_is_told_and_takes_nothing_from_the_first(project, undistur
     wait_for(lambda: parts(tiles), first)
     first.send_signal(signal.SIGSTOP)  # it has its lock, and does not end before the second begins
     if other:
-        set_param(project, "tiles", "r64", "seed", value=7)
+        set_seeds(project, 7)
     errors = run(project)
     first.send_signal(signal.SIGCONT)
     _, said = first.communicate(timeout=120)
@@ -170,7 +176,7 @@ def test_a_full_disk_leaves_the_former_store_and_says_so(project, undisturbed):
     tiles = project / "data" / "tiles"
     assert run(project) is None
     assert sha256_folder(tiles / "r64") == undisturbed
-    set_param(project, "tiles", "r64", "seed", value=7)
+    set_seeds(project, 7)
     full = start(project, "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (3_000_000, 3_000_000))")
     _, errors = full.communicate(timeout=120)
     assert full.returncode == 1
