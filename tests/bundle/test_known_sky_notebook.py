@@ -1,13 +1,13 @@
 """The notebook that measures a detection pipeline on a generated sky, run with a process that nobody trained."""
 
-import ast
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import nbclient
 import nbformat
 import pytest
+
+from tests.harness.notebooks import code_cells, executed, figures_of, results_of
 
 NOTEBOOK = Path(__file__).parents[2] / "examples/known_sky.ipynb"
 TOOLS = ("sep", "photutils")
@@ -16,33 +16,24 @@ TOOLS = ("sep", "photutils")
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory, write_bundle: Callable[..., object]) -> nbformat.NotebookNode:
     """The notebook with its outputs."""
-    notebook = nbformat.read(NOTEBOOK, as_version=4)
     home, bundle = tmp_path_factory.mktemp("jupyter"), tmp_path_factory.mktemp("bundle")
     write_bundle(bundle, recipe="scene", bands=["g", "r", "i"])
-    with pytest.MonkeyPatch.context() as patch:
-        for name in ("IPYTHONDIR", "JUPYTER_RUNTIME_DIR", "JUPYTER_CONFIG_DIR", "MPLCONFIGDIR"):
-            patch.setenv(name, str(home / name))
-        patch.setenv("SKYGEN_BUNDLE", str(bundle))
-        nbclient.NotebookClient(notebook, timeout=120, kernel_name="python3").execute()
-    return notebook
+    return executed(NOTEBOOK, home, {"SKYGEN_BUNDLE": str(bundle)})
 
 
 @pytest.fixture(scope="module")
 def results(run: nbformat.NotebookNode) -> dict[str, Any]:
     """The dictionary with which the notebook ends."""
-    (output,) = run.cells[-1].outputs
-    found: dict[str, Any] = ast.literal_eval(output.data["text/plain"])
-    return found
+    return results_of(run)
 
 
 def test_it_is_kept_without_outputs() -> None:
-    cells = [cell for cell in nbformat.read(NOTEBOOK, as_version=4).cells if cell.cell_type == "code"]
+    cells = code_cells(nbformat.read(NOTEBOOK, as_version=4))
     assert [(cell.outputs, cell.execution_count) for cell in cells] == [([], None)] * len(cells)
 
 
 def test_it_draws_its_figures(run: nbformat.NotebookNode) -> None:
-    outputs = [output for cell in run.cells if cell.cell_type == "code" for output in cell.outputs]
-    assert sum("image/png" in output.get("data", {}) for output in outputs) == 4
+    assert figures_of(run) == 4
 
 
 @pytest.mark.parametrize("tool", TOOLS)

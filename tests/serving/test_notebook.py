@@ -1,12 +1,11 @@
 """The example notebook, run against the service with the bundles that ship: what it measures is what is known."""
 
-import ast
 from typing import Any
 
-import nbclient
 import nbformat
 import pytest
 
+from tests.harness.notebooks import code_cells, executed, figures_of, results_of
 from tests.harness.served import BUNDLES as SHIPPED
 from tests.harness.served import ROOT, served
 
@@ -19,32 +18,24 @@ pytestmark = pytest.mark.skipif(not SHIPPED.is_dir(), reason="no bundles are in 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> nbformat.NotebookNode:
     """The notebook with its outputs."""
-    notebook = nbformat.read(NOTEBOOK, as_version=4)
     home = tmp_path_factory.mktemp("jupyter")
-    with served(home, {}, SHIPPED) as service, pytest.MonkeyPatch.context() as patch:
-        for name in ("IPYTHONDIR", "JUPYTER_RUNTIME_DIR", "JUPYTER_CONFIG_DIR", "MPLCONFIGDIR"):
-            patch.setenv(name, str(home / name))
-        patch.setenv("SKYGEN_URL", service.url)
-        nbclient.NotebookClient(notebook, timeout=120, kernel_name="python3").execute()
-    return notebook
+    with served(home, {}, SHIPPED) as service:
+        return executed(NOTEBOOK, home, {"SKYGEN_URL": service.url})
 
 
 @pytest.fixture(scope="module")
 def results(run: nbformat.NotebookNode) -> dict[str, Any]:
     """The dictionary with which the notebook ends."""
-    (output,) = run.cells[-1].outputs
-    found: dict[str, Any] = ast.literal_eval(output.data["text/plain"])
-    return found
+    return results_of(run)
 
 
 def test_it_is_kept_without_outputs() -> None:
-    cells = [cell for cell in nbformat.read(NOTEBOOK, as_version=4).cells if cell.cell_type == "code"]
+    cells = code_cells(nbformat.read(NOTEBOOK, as_version=4))
     assert [(cell.outputs, cell.execution_count) for cell in cells] == [([], None)] * len(cells)
 
 
 def test_it_draws_its_figures(run: nbformat.NotebookNode) -> None:
-    outputs = [output for cell in run.cells if cell.cell_type == "code" for output in cell.outputs]
-    assert sum("image/png" in output.get("data", {}) for output in outputs) == 3
+    assert figures_of(run) == 3
 
 
 def test_flux_differs_from_the_truth_as_the_noise_explains(results: dict[str, Any]) -> None:
