@@ -321,16 +321,18 @@ def test_an_interrupt_while_a_server_is_waited_for_undoes_no_training(training, 
 
 def test_the_end_waits_for_another_process_that_publishes_the_record(runs_named, training, tmp_path):
     with training("d3", "published-by-another"):
-        holder = threading.Thread(target=hold_for_a_second, args=(record(tmp_path / "checkpoints", "d3"),))
+        held = threading.Event()
+        holder = threading.Thread(target=hold_for_a_second, args=(record(tmp_path / "checkpoints", "d3"), held))
         holder.start()
-        time.sleep(0.2)
+        assert held.wait(60)  # else the end may come first, and remove the record's folder
     holder.join()
 
     assert runs_named("published-by-another")[0].info.status == "FINISHED"
 
 
-def hold_for_a_second(folder):
+def hold_for_a_second(folder, held):
     with alone(folder / "publish.lock", "a test", wait=True):
+        held.set()
         time.sleep(1)
 
 
