@@ -7,9 +7,10 @@ from ruamel.yaml import YAML
 from skygen.bundle.bundle import Bundle
 from skygen.cli import main
 from skygen.folds.plan import Plan, known
-from skygen.folds.workplace import Fold, folds_of
+from skygen.folds.workplace import Fold, folds_of, linked, stages_of
 from skygen.params import load
 from skygen.sky.field import FieldId
+from tests.e2e.conftest import ROOT
 from tests.folds.conftest import FIELDS
 
 
@@ -141,6 +142,15 @@ def test_code_and_frames_of_a_fold_are_the_clones_own(clone, prepared):
         assert (prepared / name).is_symlink()
         assert (prepared / name).resolve() == (clone.folder / name).resolve()
     assert not (prepared / "data").is_symlink()
+
+
+def test_what_a_fold_makes_is_no_link_to_the_clones(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    sets, recipe = {"set": ["r64", "gri128"]}, {"recipe": ["scene"], "seed": [0]}
+    tiles = {"set": ["r64", "gri128", "sky"]}
+    stages = stages_of({"tiles": tiles, "controls": sets, "train_process": recipe, "evaluate": {**sets, **recipe}})
+    assert "data/tiles/sky" in stages["train_process"]["deps"]
+    assert linked(stages) == ["data/frames", "encoders", "pipelines", "src"]
 
 
 def places(*numbers):

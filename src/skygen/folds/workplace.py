@@ -102,7 +102,17 @@ def linked(stages: Mapping[str, Any]) -> list[str]:
     """What stages depend on and none of them makes: whole folders of the clone, and what lies beside what they make."""
     needed = {Path(path) for stage in stages.values() for path in stage["deps"]}
     found = {path.as_posix() if path.parts[0] in MADE else path.parts[0] for path in needed}
-    return sorted(path for path in found if "${" not in path)
+    made = [name for stage in stages.values() for out in stage["outs"] for name in _names(out, stage["matrix"])]
+    return sorted(path for path in found if "${" not in path and path not in made)
+
+
+def _names(out: str | Mapping[str, Any], matrix: Mapping[str, Sequence[Any]]) -> list[str]:
+    """The names of what a stage writes, one for each of its matrix."""
+    (template,) = [out] if isinstance(out, str) else out
+    names = [template]
+    for key, values in matrix.items():
+        names = [name.replace(f"${{item.{key}}}", str(value)) for name in names for value in values]
+    return names
 
 
 def sources_of(stages: Mapping[str, Any], tiles: str) -> list[Path]:
