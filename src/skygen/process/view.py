@@ -21,6 +21,7 @@ from skygen.process.objects import Objects
 from skygen.process.profiles import core_px
 from skygen.process.saturation import Core, full_well_nmgy, saturate, saturated_core
 from skygen.sky.conditions import MOST_DENSITY
+from skygen.sky.noise import pixel_variance
 
 SPIKE_ANGLE = 0.0  # of one arm of bright stars' cross, rad from x towards y
 BLOCK_PX = 64  # side of a block of noise
@@ -197,7 +198,7 @@ def densities(conditions: Seen, factors: tuple[float, float] = (1.0, 1.0)) -> ND
 
 
 def expose(scenes: NDArray[np.float32], under: Under, boxes: Boxes) -> NDArray[np.float32]:
-    """Scenes [n, bands, H, W] with noise, whose variance a pixel is sky noise² + max(scene, 0) · nmgy_per_electron."""
+    """Scenes [n, bands, H, W] with the noise of their places on planes."""
     deviation = np.sqrt(variance(scenes, under))
     for place, (key, x, y) in enumerate(zip(boxes.key, boxes.x, boxes.y, strict=True)):
         deviation[place] *= _noise(key, int(x), int(y), scenes.shape[1:])
@@ -206,8 +207,7 @@ def expose(scenes: NDArray[np.float32], under: Under, boxes: Boxes) -> NDArray[n
 
 def variance(scenes: NDArray[np.float32], under: Under) -> NDArray[np.float32]:
     """The variance of each pixel's noise, in nmgy²."""
-    sky, electron = under.sky_noise_nmgy[..., None, None], under.nmgy_per_electron[..., None, None]
-    return np.asarray(sky**2 + np.maximum(scenes, 0) * electron, np.float32)
+    return np.asarray(pixel_variance(scenes, under.sky_noise_nmgy, under.nmgy_per_electron), np.float32)
 
 
 def in_float32(objects: Objects) -> Objects:
