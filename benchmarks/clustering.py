@@ -19,11 +19,12 @@ from scipy.optimize import curve_fit
 from scipy.spatial import KDTree
 
 from skygen.sky.field import parse_frame_name
-from skygen.sky.frame import PIXEL_SCALE_ARCSEC, read_frame
+from skygen.sky.frame import read_frame
 from skygen.sky.inspection.defects import DEFECT, touching
 from skygen.sky.inspection.density import FAINTEST_MAG, count_sources, seen
 from skygen.sky.inspection.inspect import REFERENCE, inspect_field
 from skygen.sky.inspection.psf import choose_stars
+from skygen.sky.units import PIXEL_SCALE_ARCSEC
 
 KINDS = ("stars", "galaxies")
 EDGES_ARCSEC = np.geomspace(5, 300, 9)

@@ -7,10 +7,11 @@ import numpy as np
 import sep
 from numpy.typing import NDArray
 
-from skygen.sky.frame import PIXEL_SCALE_ARCSEC, Frame
+from skygen.sky.frame import Frame
 from skygen.sky.inspection.detection import detect
 from skygen.sky.noise import sky_noise
 from skygen.sky.registration import sky_position
+from skygen.sky.units import PIXEL_SCALE_ARCSEC, ZERO_POINT_MAG
 
 BANDS = ("g", "r", "i")
 SNR = 10.0
@@ -30,7 +31,7 @@ def measure_field(frames: Mapping[str, Frame]) -> Statistics:
     noise = {band: float(sky_noise(flux[band])) for band in BANDS}
     sources = _inside(detect(flux["r"], noise["r"], SNR), flux["r"].shape)
     places = {band: _places(frames, sources, band) for band in BANDS}
-    mag = 22.5 - 2.5 * np.log10(np.maximum(sources["flux_nmgy"], 1e-9))
+    mag = ZERO_POINT_MAG - 2.5 * np.log10(np.maximum(sources["flux_nmgy"], 1e-9))
     stars, locus = _stars(flux["r"], sources, mag)
     bright = stars & (mag > 15.5) & (mag < 18.5)
     statistics = {f"sky noise {band} (nmgy)": noise[band] for band in BANDS}

@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 from skygen.process.bright import halo_of
 from skygen.process.light import Canvas, draw
 from skygen.process.objects import Objects
-from skygen.sky.frame import PIXEL_SCALE_ARCSEC, read_frame
+from skygen.sky.frame import read_frame
 from skygen.sky.inspection.detection import detect
 from skygen.sky.inspection.psf import centre, choose_stars, measure_psf
 from skygen.sky.noise import pixel_noise
+from skygen.sky.units import PIXEL_SCALE_ARCSEC
 
 EDGES_PX = (0, 1, 2, 3, 4, 5, 6, 8, 10, 13, 17, 22, 30)
 INSIDE_PX = 8.0  # in which both have the same flux

@@ -12,6 +12,7 @@ import sys
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -53,7 +54,7 @@ class Training:
         """How long and how wide."""
         return self.params.chosen.training[self.tiles]
 
-    @property
+    @cached_property
     def recipe(self) -> Recipe:
         """The recipe as it runs."""
         return read_recipes(self.params.recipes)[self.recipe_name].at_scale(self.scale)

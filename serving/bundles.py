@@ -118,7 +118,7 @@ def check(bundle: Bundle, tiles: Sequence[Tile], truth: bool = False) -> None:
     try:
         bundle.check(tiles)
         if truth:
-            bundle.scatter()
+            bundle.plane_drawer()
     except PaintedError as error:
         raise RequestError(error.name, str(error)) from error
 

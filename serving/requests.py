@@ -8,7 +8,6 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidat
 from skygen.bundle.tile import (
     MAX_INDEX,
     MAX_SEED,
-    MOST_DENSITY,
     MOST_PLACE_PX,
     SURVEY,
     Factors,
@@ -22,6 +21,7 @@ from skygen.bundle.tile import (
     walk,
 )
 from skygen.formats.encode import Format
+from skygen.sky.conditions import MOST_DENSITY
 
 MAX_TILES = 256
 MAX_TRUTHS = 64  # tiles whose objects are told of in one answer: to measure them takes five times their drawing

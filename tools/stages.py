@@ -21,7 +21,7 @@ _GROUND = {
         "cores.py",
         "files.py",
         "locks.py",
-        "params.py",
+        "params",
         "provenance.py",
         "web.py",
         "tracking",

@@ -7,7 +7,6 @@ import click
 
 from skygen.bundle.tile import (
     MAX_INDEX,
-    MOST_DENSITY,
     MOST_SIDE_PX,
     Factors,
     Noise,
@@ -20,6 +19,7 @@ from skygen.bundle.tile import (
 from skygen.formats.encode import MEDIA_TYPES, Format
 from skygen.options import INDEX, SEED, Output, WordOrNumber, option, says_errors, with_options
 from skygen.output import Asked, draw_sky_to, draw_to
+from skygen.sky.conditions import MOST_DENSITY
 
 if TYPE_CHECKING:  # torch takes a second to import: a wrong command ends without it
     from skygen.bundle.engines import EngineName

@@ -7,10 +7,12 @@ from scipy.stats import kstest, poisson
 
 from skygen.process.bright import halo_of
 from skygen.process.cells import MAGNITUDES, MOST_PX, REACH_PX, STEPS_A_PX, Cells
+from skygen.process.generator import FAINT_NMGY
 from skygen.process.light import reach_px
 from skygen.process.marks import COLOUR_MAG, RADIUS_ARCSEC
-from skygen.process.objects import ARCMIN2_A_PX, PIXEL_SCALE_ARCSEC, Objects
-from skygen.process.view import FAINT_NMGY, MOST_FWHM_PX
+from skygen.process.objects import ARCMIN2_A_PX, Objects
+from skygen.process.view import MOST_FWHM_PX
+from skygen.sky.units import PIXEL_SCALE_ARCSEC
 from tests.process.skies import boxes, process
 
 

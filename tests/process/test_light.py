@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from skygen.process.light import SIDES_PX, Canvas, draw, reach_px
-from skygen.sky.frame import PIXEL_SCALE_ARCSEC
 from skygen.sky.inspection.psf import measure_psf
+from skygen.sky.units import PIXEL_SCALE_ARCSEC
 from tests.process.seen import by_galsim, drawn, galaxy, objects, psf
 
 ROOT = Path(__file__).parents[2]

@@ -17,7 +17,7 @@ from tests.serving.answering import MODELS, Answer, answering, error
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The seconds that the client would have slept, which pass at once."""
     slept: list[float] = []
-    monkeypatch.setattr("skygen.client.sleep", slept.append)
+    monkeypatch.setattr("skygen.client.transport.sleep", slept.append)
     return slept
 
 

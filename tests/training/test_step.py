@@ -199,6 +199,23 @@ def test_tiles_without_a_peak_are_no_trouble(recipes, players, draws):
     assert all(weight.isfinite().all() for weight in pair.discriminator.state_dict().values())
 
 
+@pytest.mark.parametrize("seen", [(), ("stars",), ("galaxies",)])
+def test_scenes_without_objects_give_every_weight_a_gradient(recipes, players, draws, seen):
+    """A team averages the gradients of all weights: one process without some of them would be out of step."""
+    recipe = recipes["scene"]
+    pair, given = players(recipe), draws(recipe)
+    empty = {name: getattr(given.latents, name).of_tiles(slice(0, 0)) for name in {"stars", "galaxies"} - {*seen}}
+    before, pair.steering = weights(pair.generator), None  # steering moves the law by peaks of noise too
+    loss = update_generator(pair, recipe, given._replace(latents=given.latents._replace(**empty)), 0.0)
+
+    gradients = {name: weight.grad for name, weight in pair.generator.named_parameters()}
+    assert torch.isfinite(loss)
+    assert all(gradient is not None for gradient in gradients.values())
+    assert bool(moved(pair.generator, before)) == any(bool(gradient.any()) for gradient in gradients.values())
+    assert bool(moved(pair.generator, before)) == bool(seen)
+    assert all(weight.requires_grad for weight in pair.discriminator.parameters())
+
+
 def test_real_tiles_are_asked_for_where_the_loss_compares(relativistic, players, draws):
     recipe = relativistic
     without = draws(recipe)._replace(real=None)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from skygen.bundle.convolution import Convolution
 from skygen.bundle.engines import EngineName, engine_for
-from skygen.bundle.scatter import Scatter, places
+from skygen.bundle.plane import PlaneDrawer, places
 from skygen.bundle.tile import OWN, SURVEY, Factors, Noise, Rectangle, Seeing, Tile, row
 from skygen.cores import cores, one_thread
 from skygen.files import sha256_folder
@@ -46,7 +46,7 @@ class PaintedError(BundleError):
 class Bundle:
     """A generator ready to draw tiles."""
 
-    def __init__(self, card: Card, drawer: Convolution | Scatter, sha256: str, device: torch.device) -> None:
+    def __init__(self, card: Card, drawer: Convolution | PlaneDrawer, sha256: str, device: torch.device) -> None:
         self.card, self.sha256, self.engine, self.device = card, sha256, drawer.engine, device.type
         self._drawer = drawer
 
@@ -58,9 +58,9 @@ class Bundle:
         engine's own. A process has one engine, `plane`, whatever is asked for.
         """
         (card, generator), chosen = load_generator(folder), torch.device(device)
-        drawer: Convolution | Scatter
+        drawer: Convolution | PlaneDrawer
         if isinstance(generator, Process):
-            drawer = Scatter(card, generator, chosen)
+            drawer = PlaneDrawer(card, generator, chosen)
         else:
             drawer = Convolution(card, _shape(card), engine_for(generator, chosen, engine))
         return cls(card, drawer, sha256_folder(folder), chosen)
@@ -68,7 +68,7 @@ class Bundle:
     @property
     def takes(self) -> dict[str, bool]:
         """What of a tile can be chosen: noise, seeing, density; and whether there are walks, and a sky with a truth."""
-        is_process = isinstance(self._drawer, Scatter)
+        is_process = isinstance(self._drawer, PlaneDrawer)
         of_process = dict.fromkeys(("noise", "seeing", "density", "sky"), is_process)
         return {**of_process, "walk": not is_process}
 
@@ -113,7 +113,7 @@ class Bundle:
         """
         conditions, drawer = self.conditions_of(tiles), self._drawer
         with one_thread(), torch.inference_mode():
-            if isinstance(drawer, Scatter):
+            if isinstance(drawer, PlaneDrawer):
                 return drawer.draw(self._boxes(drawer, tiles), _known(conditions))
             return drawer.draw(tiles)
 
@@ -128,7 +128,7 @@ class Bundle:
         Where no noise is asked for, signal-to-noise ratios are by the survey's. Of a pass it is found on the calling
         thread alone.
         """
-        drawer, conditions = self.scatter(), _known(self.conditions_of([tile.with_noise() for tile in tiles]))
+        drawer, conditions = self.plane_drawer(), _known(self.conditions_of([tile.with_noise() for tile in tiles]))
         with one_thread(), torch.inference_mode():
             return drawer.truth(self._boxes(drawer, tiles), conditions, min_snr)
 
@@ -138,20 +138,20 @@ class Bundle:
         Rectangles that overlap agree there bit for bit. One of `Rectangle.squares` is computed on the calling thread
         alone. Raises `PaintedError` where the generator is no process.
         """
-        drawer, conditions = self.scatter(), self._observed(rectangle)
+        drawer, conditions = self.plane_drawer(), self._observed(rectangle)
         with one_thread(), torch.inference_mode():
             (flux,) = drawer.draw(drawer.box(rectangle, conditions), conditions)
         return np.asarray(flux)
 
     def sky_truth(self, rectangle: Rectangle, min_snr: float = 0.0) -> Truth:
         """What lies in a rectangle of a seed's sky; see `truth`. Raises as `sky`."""
-        drawer, conditions = self.scatter(), self._observed(rectangle, with_noise=True)
+        drawer, conditions = self.plane_drawer(), self._observed(rectangle, with_noise=True)
         with one_thread(), torch.inference_mode():
             return drawer.truth(drawer.box(rectangle, conditions), conditions, min_snr)[0]
 
-    def scatter(self) -> Scatter:
+    def plane_drawer(self) -> PlaneDrawer:
         """What draws a process; raises `PaintedError` where the generator is none."""
-        if not isinstance(self._drawer, Scatter):
+        if not isinstance(self._drawer, PlaneDrawer):
             raise PaintedError(
                 "model",
                 f"recipe {self.card.recipe} paints tiles: it has no sky beyond them, and knows no objects; ask for a "
@@ -210,12 +210,12 @@ class Bundle:
             first=tile.index,
             towards=None if tile.towards is None else tile.towards[0],
             shares=[step.towards[1] for step in tiles if step.towards is not None] or None,
-            places=places(tiles, self._boxes(drawer, tiles)) if isinstance(drawer, Scatter) else None,
+            places=places(tiles, self._boxes(drawer, tiles)) if isinstance(drawer, PlaneDrawer) else None,
         )
 
     def sky_origin(self, rectangle: Rectangle) -> Origin:
         """What files say of a rectangle of a seed's sky. Raises as `sky`."""
-        self.scatter()
+        self.plane_drawer()
         place = Place(rectangle.seed, rectangle.x, rectangle.y, rectangle.width, rectangle.height)
         return replace(self._origin(rectangle.observed(), self._observed(rectangle)), places=[place])
 
@@ -249,7 +249,7 @@ class Bundle:
         tile = rectangle.observed()
         return _known(self.conditions_of([tile.with_noise() if with_noise else tile]))._replace(offset_px=None)
 
-    def _boxes(self, drawer: Scatter, tiles: Sequence[Tile]) -> Boxes:
+    def _boxes(self, drawer: PlaneDrawer, tiles: Sequence[Tile]) -> Boxes:
         survey = self.conditions_of([tile.as_survey() for tile in tiles])
         return drawer.boxes(tiles, _known(survey), _known(self.conditions_of(tiles)))
 

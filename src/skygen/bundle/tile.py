@@ -4,14 +4,13 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Final, Literal, NamedTuple, TypeGuard
 
-from skygen.sky.conditions import Density, FieldConditions
+from skygen.sky.conditions import MOST_DENSITY, Density, FieldConditions
 
 SURVEY: Final = "survey"
 Noise = Literal["survey", "none"] | float
 Seeing = Literal["survey"] | float
 MOST_NOISE_NMGY = 10.0  # of a level: three hundred times the survey's
 SEEING_ARCSEC = (0.6, 3.0)  # least and most: the pixels are too coarse for less, the PSF's image too small for more
-MOST_DENSITY = 4.0  # times the field's own
 MAX_SEED = 2**63 - 1
 MAX_INDEX = 2**31 - 1
 MOST_SIDE_PX = 4096  # of a rectangle: in three bands it is 200 MB

@@ -15,6 +15,7 @@ from skygen.formats.cards import Kind, cards, numbers
 from skygen.formats.header import Header
 from skygen.formats.origin import Origin, Truth
 from skygen.formats.wcs import Cards, Place, position_angle, sky_position
+from skygen.sky.units import ZERO_POINT_MAG
 
 Rows = NDArray[Any]  # a structured array [n], one row an object
 INDEX: Final = "index"
@@ -112,7 +113,7 @@ def of_truth(bands: tuple[str, ...]) -> Cards:
     """The cards that a table has and an image has not, with 0 for what `truth_numbers` gives."""
     return [
         ("XYORIGIN", 0, "x, y of the first pixel; keywords count from 1"),
-        ("MAGZERO", 22.5, "[mag] of 1 nanomaggy"),
+        ("MAGZERO", ZERO_POINT_MAG, "[mag] of 1 nanomaggy"),
         ("MAGSYS", "nearly AB", "the survey's g, r and i are, within 0.03 mag"),
         ("MINSNR", 0, "least signal to noise asked for; 0: all objects"),
         *((f"LEFT_{band.upper()}", 0, f"[nmgy] clean image in {band} less light of the rows") for band in bands),

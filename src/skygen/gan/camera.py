@@ -13,6 +13,7 @@ import torch
 
 from skygen.gan.recipes import Recipe
 from skygen.sky.conditions import Density, FieldConditions
+from skygen.sky.noise import pixel_variance
 from skygen.sky.stretch import Stretch
 
 
@@ -92,10 +93,6 @@ def camera_of(recipe: Recipe, stretch: Stretch) -> Camera:
 
 
 def expose(scenes: torch.Tensor, sky: Sky) -> torch.Tensor:
-    """Scenes [N, bands, H, W] in nmgy with noise: of the sky, and of the photons of the sources themselves.
-
-    The variance of a pixel is sky noise² + max(scene, 0) · nmgy_per_electron: electrons are counted, and a count's
-    variance is its mean.
-    """
-    noise, electron = (part[:, :, None, None] for part in sky.conditions[:2])
-    return scenes + (noise**2 + scenes.clamp(min=0) * electron).sqrt() * sky.draws
+    """Scenes [N, bands, H, W] in nmgy with noise: of the sky, and of the photons of the sources themselves."""
+    noise, electron = sky.conditions[:2]
+    return scenes + pixel_variance(scenes, noise, electron).sqrt() * sky.draws

@@ -5,12 +5,13 @@ from typing import NamedTuple
 import torch
 from torch.nn import functional
 
+from skygen.sky.noise import MAD_TO_SIGMA
+
 STAMP_PX = 24
 LEAST_SIGMA = 4.0  # height of a peak over the tile's sky, in units of the noise of its smoothed image
 SMOOTHING_PX = 3  # side of the box over which a tile is averaged first: about a seeing disc
 NEIGHBOURHOOD_PX = 9  # a peak is the brightest pixel of a square of this side
 BORDER_PX = 4  # of a tile where no peak counts: there a tile's edge makes some
-_MAD_TO_SIGMA = 1.4826
 
 
 class Peaks(NamedTuple):
@@ -26,7 +27,7 @@ def heights(flux: torch.Tensor) -> torch.Tensor:
     """The heights [N, H, W] in units of the noise where images [N, H, W] have a peak, and 0 elsewhere."""
     smooth = functional.avg_pool2d(flux[:, None], SMOOTHING_PX, 1, SMOOTHING_PX // 2, count_include_pad=False)
     above = smooth - _median(smooth)
-    noise = _MAD_TO_SIGMA * _median(above.abs())
+    noise = MAD_TO_SIGMA * _median(above.abs())
     around = above
     for side in ((NEIGHBOURHOOD_PX, 1), (1, NEIGHBOURHOOD_PX)):  # a square's maximum, in a quarter of the time
         around = functional.max_pool2d(around, side, 1, (side[0] // 2, side[1] // 2))

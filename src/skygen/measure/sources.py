@@ -18,6 +18,7 @@ from skygen.measure.medians import ratio
 from skygen.measure.metric import Given, Meaning, Measure, Metric, Statistic, Values, Weights, average, by_weights
 from skygen.sky.inspection.detection import detect
 from skygen.sky.noise import sky_noise
+from skygen.sky.units import ZERO_POINT_MAG
 
 SNR = 10.0  # a source's least signal-to-noise ratio, as where tiles with a source are chosen
 LEAST_NOISE_NMGY = 1e-3  # a smoother tile is searched as if it had this noise, a thirtieth of the survey's
@@ -102,7 +103,7 @@ def measure(tile: NDArray[np.floating], bands: Sequence[str]) -> dict[str, NDArr
     r = tile[list(bands).index("r")]
     found = detect(r, max(float(sky_noise(r)), LEAST_NOISE_NMGY), SNR)
     measured = {
-        "magnitude": 22.5 + _magnitude(found["flux_nmgy"]),
+        "magnitude": ZERO_POINT_MAG + _magnitude(found["flux_nmgy"]),
         "half_light_radius": found["half_light_radius_px"],
         "ellipticity": found["ellipticity"],
     }

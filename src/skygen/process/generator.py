@@ -21,7 +21,7 @@ from skygen.process.objects import ARCMIN2_A_PX, FAINT_MAG, Objects, flux_nmgy
 
 BRIGHT_RANK = 0.5  # below which are all objects that reach into tiles from far outside: those brighter than r = 17, say
 BRIGHT_MARGIN_PX, MARGIN_PX = 96, 20  # how far outside a tile objects are: the bright ones, and all others
-LEAST_NMGY = 0.002  # light a pixel that may be left out: under a tenth of the survey's noise
+FAINT_NMGY = 0.002  # light a pixel that may be left out: under a tenth of the survey's noise
 BANDS, REFERENCE = ("g", "r", "i"), "r"
 _SEEN_NMGY = 0.5  # of an object no wider than the PSF that a discriminator can see: three times the noise
 _SEEING_PX2 = 2.5  # square of the half-light radius of a star
@@ -119,7 +119,7 @@ class Process(nn.Module):
         objects = self.objects(scatter)
         tile = torch.cat([scatter.stars.tile, scatter.galaxies.tile])
         canvas = Canvas(len(scatter.psf_fwhm_px), self.bands, scatter.side, scatter.side)
-        light = draw(_learning(objects), tile, scatter.psf_fwhm_px, canvas, LEAST_NMGY, None, scatter.offset_px)
+        light = draw(_learning(objects), tile, scatter.psf_fwhm_px, canvas, FAINT_NMGY, None, scatter.offset_px)
         return light - self.background_nmgy[:, None, None]
 
     def objects(self, scatter: Scatter) -> Objects:

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.nn.functional import softplus
 
-from skygen.process.objects import PIXEL_SCALE_ARCSEC
+from skygen.sky.units import PIXEL_SCALE_ARCSEC
 
 STAR_NORMALS, GALAXY_NORMALS = 4, 8  # normal variates an object
 HIDDEN = 32

@@ -4,10 +4,10 @@ from typing import NamedTuple, Self
 
 import torch
 
+from skygen.sky.units import PIXEL_SCALE_ARCSEC, ZERO_POINT_MAG
+
 BRIGHT_MAG, FAINT_MAG = 10.0, 25.5  # limits of the processes in r
 DENSITY_MAG = 20.5  # densities count objects brighter than this in r
-ZERO_POINT_MAG = 22.5  # of 1 nmgy
-PIXEL_SCALE_ARCSEC = 0.396
 ARCMIN2_A_PX = (PIXEL_SCALE_ARCSEC / 60) ** 2
 
 

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from skygen.process.cells import Boxes, Catalogue, Cells
 from skygen.process.haloes import FAINTEST_MAG, MARGIN_PX, Sight, spoilt
-from skygen.process.objects import FAINT_MAG, ZERO_POINT_MAG
+from skygen.process.objects import FAINT_MAG
 from skygen.process.philox import keys_of, normals, philox
 from skygen.process.profiles import PIXEL_VARIANCE, SIZES, core_px, galaxy_gaussians
+from skygen.sky.units import ZERO_POINT_MAG
 
 SPACING_PX = 128  # from place to place: the largest tile
 MOST_PLACES = 512  # searched; where none holds a source (as with densities of 0) the first is taken

@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from skygen.process.cells import Boxes, Catalogue
 from skygen.process.light import Canvas
-from skygen.process.objects import PIXEL_SCALE_ARCSEC, ZERO_POINT_MAG, Objects
+from skygen.process.objects import Objects
 from skygen.process.view import Under, View, on_cores, variance
+from skygen.sky.units import PIXEL_SCALE_ARCSEC, ZERO_POINT_MAG
 
 CENTRE_OUTSIDE, TRUNCATED, SATURATED, BLENDED, STRUCTURED = 1, 2, 4, 8, 16  # flags
 LEAST_SIGMA = 0.01  # in some pixel inside: what shows less has no row

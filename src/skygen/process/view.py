@@ -15,18 +15,18 @@ from numpy.typing import NDArray
 from skygen.cores import cores, one_thread
 from skygen.process.bright import halo_of
 from skygen.process.cells import Boxes, Catalogue, Cells
-from skygen.process.generator import Process
+from skygen.process.generator import FAINT_NMGY, Process
 from skygen.process.light import Canvas, draw, reach_px
 from skygen.process.objects import Objects
 from skygen.process.profiles import core_px
 from skygen.process.saturation import Core, full_well_nmgy, saturate, saturated_core
+from skygen.sky.conditions import MOST_DENSITY
+from skygen.sky.noise import pixel_variance
 
 SPIKE_ANGLE = 0.0  # of one arm of bright stars' cross, rad from x towards y
 BLOCK_PX = 64  # side of a block of noise
 CANVAS_PX = 512  # most, on a side of what is drawn at once
-FAINT_NMGY = 0.002  # a pixel: light below it at the edge of a stamp is left out; a tenth of the survey's noise in r
 MOST_FWHM_PX = 7.6  # of a PSF: 3 arcsec, for which the reach of objects holds (skygen.process.cells)
-MOST_DENSITY_FACTOR = 4.0
 _PIXELS_A_PASS = 2**19  # of small boxes that are drawn at once on a core: fewer make calls, not pixels, cost time
 _MOST_AT_PEAK = 0.92 / (2 * np.pi)  # of a star's flux in a pixel, where its PSF's core is 1 px wide
 _FEWEST_PIXELS = 2**17  # that are shared out among cores: fewer are drawn on the calling thread
@@ -192,13 +192,13 @@ def densities(conditions: Seen, factors: tuple[float, float] = (1.0, 1.0)) -> ND
     if conditions.density is None:
         raise ValueError("the conditions have no densities; a process needs those of stars and galaxies")
     for name, factor in zip(("stars", "galaxies"), factors, strict=True):
-        if not 0 <= factor <= MOST_DENSITY_FACTOR:
-            raise ValueError(f"the density of {name} is {factor} times; it must be from 0 to {MOST_DENSITY_FACTOR:g}")
+        if not 0 <= factor <= MOST_DENSITY:
+            raise ValueError(f"the density of {name} is {factor} times; it must be from 0 to {MOST_DENSITY:g}")
     return np.asarray(conditions.density.detach().cpu().double().numpy() * np.array(factors))
 
 
 def expose(scenes: NDArray[np.float32], under: Under, boxes: Boxes) -> NDArray[np.float32]:
-    """Scenes [n, bands, H, W] with noise, whose variance a pixel is sky noise² + max(scene, 0) · nmgy_per_electron."""
+    """Scenes [n, bands, H, W] with the noise of their places on planes."""
     deviation = np.sqrt(variance(scenes, under))
     for place, (key, x, y) in enumerate(zip(boxes.key, boxes.x, boxes.y, strict=True)):
         deviation[place] *= _noise(key, int(x), int(y), scenes.shape[1:])
@@ -207,8 +207,7 @@ def expose(scenes: NDArray[np.float32], under: Under, boxes: Boxes) -> NDArray[n
 
 def variance(scenes: NDArray[np.float32], under: Under) -> NDArray[np.float32]:
     """The variance of each pixel's noise, in nmgy²."""
-    sky, electron = under.sky_noise_nmgy[..., None, None], under.nmgy_per_electron[..., None, None]
-    return np.asarray(sky**2 + np.maximum(scenes, 0) * electron, np.float32)
+    return np.asarray(pixel_variance(scenes, under.sky_noise_nmgy, under.nmgy_per_electron), np.float32)
 
 
 def in_float32(objects: Objects) -> Objects:

@@ -12,8 +12,8 @@ from astropy.wcs import WCS
 from numpy.typing import NDArray
 
 from skygen.sky.frame_file import Hdu, Kind, Row, UnusableError
+from skygen.sky.units import PIXEL_SCALE_ARCSEC
 
-PIXEL_SCALE_ARCSEC = 0.396
 # Of the difference between the two, its mean and its slopes: half a pixel. On 24 frames of the survey, which cover all
 # six camera columns in g, r and i, it is 0.05 arcsec at most; u, which is not among them, refracts more.
 DISAGREEMENT_ARCSEC = 0.2

@@ -13,6 +13,7 @@ class BandConditions(Section):
     psf_fwhm_arcsec: Positive
 
 
+MOST_DENSITY = 4.0  # times a field's own: the most that can be asked of a process
 FieldConditions = Sequence[BandConditions]  # in the order of the tile set's bands
 
 

@@ -6,7 +6,8 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
-from skygen.sky.frame import PIXEL_SCALE_ARCSEC, SHAPE
+from skygen.sky.frame import SHAPE
+from skygen.sky.units import PIXEL_SCALE_ARCSEC
 
 # Frames whose centres lie further apart than a frame's diagonal share no sky, however they are turned; 1 % for the
 # distortion that a frame's WCS leaves out.

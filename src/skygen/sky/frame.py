@@ -12,12 +12,12 @@ import numpy as np
 from astropy.wcs import WCS
 from numpy.typing import NDArray
 
-from skygen.sky.astrometry import PIXEL_SCALE_ARCSEC, SOLUTION, read_wcs
+from skygen.sky.astrometry import SOLUTION, read_wcs
 from skygen.sky.field import FieldId, frame_name, parse_frame_name, parse_raw_name, shown
 from skygen.sky.frame_file import MAX_BYTES, SIGNIFICANT_BITS, Hdu, Kind, Row, UnusableError, image, row, take_apart
 from skygen.sky.unpack import unpack
 
-__all__ = ["PIXEL_SCALE_ARCSEC", "SHAPE", "SIGNIFICANT_BITS", "Frame", "FrameError", "is_raw", "read_frame"]
+__all__ = ["SHAPE", "SIGNIFICANT_BITS", "Frame", "FrameError", "is_raw", "read_frame"]
 
 SHAPE = (1489, 2048)  # rows, columns
 _DROPPED_BITS = 24 - SIGNIFICANT_BITS  # of a flux's 32

@@ -1,13 +1,19 @@
-"""The noise of an image away from its sources.
+"""The noise of an image: as it is measured away from sources, and as it is expected on them.
 
 The survey's pixels hold whole counts, of which the noise is four to eight: a median absolute deviation of them moves in
 steps of 10 %, so both measures here are standard deviations of what is near the middle.
 """
 
 import math
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:  # as in skygen.sky.stretch
+    import torch
+
+ArrayT = TypeVar("ArrayT", NDArray[np.floating], "torch.Tensor")
 
 MAD_TO_SIGMA = 1.4826  # of a normal distribution
 _CLIP = 3.0  # standard deviations
@@ -36,6 +42,16 @@ def pixel_noise(image: NDArray[np.floating]) -> float:
     blocks = image[: rows * side, : columns * side].reshape(rows, side, columns, side).swapaxes(1, 2)
     differences = np.diff(blocks[..., ::2, :], axis=-1)  # every other row tells enough
     return float(np.median(_clipped(differences.reshape(rows, columns, -1)))) / math.sqrt(2)
+
+
+def pixel_variance(scenes: ArrayT, sky_noise_nmgy: ArrayT, nmgy_per_electron: ArrayT) -> ArrayT:
+    """The variance of the noise of scenes [N, bands, H, W] in nmgy, each under its row of [N, bands]; in nmgy².
+
+    It is sky noise² + max(scene, 0) · nmgy_per_electron: electrons are counted, and a count's variance is its mean.
+    """
+    sky, electron = sky_noise_nmgy[..., None, None], nmgy_per_electron[..., None, None]
+    variance: ArrayT = sky**2 + scenes.clip(min=0) * electron
+    return variance
 
 
 def _clipped(values: NDArray[np.floating]) -> NDArray[np.float64]:

@@ -12,9 +12,10 @@ from skygen.files import resume_folder, sha256_file, sha256_folder
 from skygen.params import TileSetParams, TilesScale
 from skygen.sky.conditions import BandConditions, Density
 from skygen.sky.field import FieldId, sources_name
-from skygen.sky.frame import PIXEL_SCALE_ARCSEC, SHAPE
+from skygen.sky.frame import SHAPE
 from skygen.sky.manifest import FrameRow, Manifest
 from skygen.sky.readout import HALVES, Half, field_of, readout
+from skygen.sky.units import PIXEL_SCALE_ARCSEC
 from skygen.tiles.cut import REFERENCE, grid_count
 from skygen.tiles.manifest import MANIFEST, FieldReport, ShardReport, manifest_schema, merge_parts
 from skygen.tiles.plan import plan_shards

@@ -77,7 +77,8 @@ def update_discriminator(players: Players, recipe: Recipe, draws: Draws, dropout
 def update_generator(players: Players, recipe: Recipe, draws: Draws, dropout: float) -> torch.Tensor:
     """One step of the generator on fakes, against real tiles where the loss compares them; its loss, a scalar.
 
-    Among several processes as for the discriminator. A process is steered by the same tiles.
+    Among several processes as for the discriminator. A process is steered by the same tiles. Scenes without an object
+    give its weights the gradient 0, so that all in a team take the same step.
     """
     players.generator_optimiser.zero_grad(set_to_none=True)
     players.discriminator.requires_grad_(False)
@@ -91,7 +92,11 @@ def update_generator(players: Players, recipe: Recipe, draws: Draws, dropout: fl
             real, logits = _opposed(players.team, judge, len(fake), real, logits)
         losses.append(generator_loss(recipe, logits, real))
     loss = sum(losses[1:], losses[0])
-    loss.backward()  # type: ignore[no-untyped-call]
+    if loss.requires_grad:
+        loss.backward()  # type: ignore[no-untyped-call]
+    else:
+        for weight in players.generator.parameters():
+            weight.grad = torch.zeros_like(weight)
     players.discriminator.requires_grad_(True)
     players.team.average_gradients(players.generator)
     players.generator_optimiser.step()

@@ -11,9 +11,10 @@ import pytest
 import sep
 from astropy.io import fits
 
-from skygen.sky.frame import PIXEL_SCALE_ARCSEC, read_frame
+from skygen.sky.frame import read_frame
 from skygen.sky.inspection.detection import detect
 from skygen.sky.noise import sky_noise
+from skygen.sky.units import PIXEL_SCALE_ARCSEC
 
 FOLDER = Path(__file__).parents[4] / "shared" / "sdss"
 CATALOGUE = FOLDER / "photoObj-000094-1-0012.fits"

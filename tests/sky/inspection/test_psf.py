@@ -6,10 +6,11 @@ import pytest
 from astropy.io import fits
 from scipy.optimize import brentq
 
-from skygen.sky.frame import PIXEL_SCALE_ARCSEC, read_frame
+from skygen.sky.frame import read_frame
 from skygen.sky.inspection.detection import SOURCE, detect
 from skygen.sky.inspection.psf import Psf, centre, choose_stars, measure_psf
 from skygen.sky.noise import sky_noise
+from skygen.sky.units import PIXEL_SCALE_ARCSEC
 
 SURVEY = Path(__file__).parents[4] / "shared" / "sdss"
 NOISE_NMGY = 0.025

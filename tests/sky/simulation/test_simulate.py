@@ -8,7 +8,7 @@ from scipy.stats import kstest
 from benchmarks.field_statistics import measure_field
 from skygen.sky.ccd import dark_variance_counts2, dark_variance_of_halves_counts2, gain_e_per_count
 from skygen.sky.field import FieldId, frame_name
-from skygen.sky.frame import PIXEL_SCALE_ARCSEC, SHAPE, read_frame
+from skygen.sky.frame import SHAPE, read_frame
 from skygen.sky.frame_format import write_frame
 from skygen.sky.inspection.detection import detect
 from skygen.sky.noise import sky_noise
@@ -27,6 +27,7 @@ from skygen.sky.simulation.exposure import (
     shifted,
 )
 from skygen.sky.simulation.simulate import BANDS, View, expose, simulate_field, simulate_views
+from skygen.sky.units import PIXEL_SCALE_ARCSEC
 
 SURVEY = Path(__file__).parents[4] / "shared" / "sdss"
 FIELDS = [(94, 1, 12), (1035, 6, 17), (1043, 5, 25), (1992, 1, 87), (3184, 2, 169), (3918, 3, 213), (4510, 4, 30)]

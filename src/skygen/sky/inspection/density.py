@@ -7,10 +7,11 @@ import sep
 from numpy.typing import NDArray
 
 from skygen.sky.conditions import Density
-from skygen.sky.frame import PIXEL_SCALE_ARCSEC, Frame
+from skygen.sky.frame import Frame
 from skygen.sky.inspection.bright import STAR_NMGY, STAR_PEAK_COUNTS
 from skygen.sky.inspection.defects import touching
 from skygen.sky.inspection.detection import TOTAL_RADIUS_PX, extract
+from skygen.sky.units import PIXEL_SCALE_ARCSEC, ZERO_POINT_MAG
 
 # Of a source's whole light in r. All such sources are detected, and all but one in twenty are compact or are not.
 FAINTEST_MAG = 20.5
@@ -45,7 +46,7 @@ def count_sources(frame: Frame, noise: float, stars: NDArray[np.void], defects: 
     y, x = np.mgrid[0 : pixels.shape[0] : _STEP_PX, 0 : pixels.shape[1] : _STEP_PX].reshape(2, -1)
     counted = np.zeros(len(found), COUNTED)
     counted["x"], counted["y"], counted["is_galaxy"] = found["x"], found["y"], is_galaxy
-    counted["mag"] = 22.5 - 2.5 * np.log10(np.maximum(whole, 1e-9))
+    counted["mag"] = ZERO_POINT_MAG - 2.5 * np.log10(np.maximum(whole, 1e-9))
     counted["share_seen"] = np.where(peaked, 1.0, seen(defects, x, y).mean())
     return counted[(counted["mag"] < FAINTEST_MAG) & (peaked | seen(defects, found["x"], found["y"]))]
 

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from scipy.optimize import least_squares
 from scipy.spatial import KDTree
 
-from skygen.sky.frame import PIXEL_SCALE_ARCSEC
 from skygen.sky.inspection.detection import TOTAL_RADIUS_PX
+from skygen.sky.units import PIXEL_SCALE_ARCSEC
 
 MIN_STARS = 5
 MAX_STARS = 60  # the brightest: more add time and nothing else

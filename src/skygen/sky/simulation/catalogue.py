@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from skygen.sky.frame import PIXEL_SCALE_ARCSEC, SHAPE
+from skygen.sky.frame import SHAPE
+from skygen.sky.units import PIXEL_SCALE_ARCSEC, ZERO_POINT_MAG
 
-ZERO_POINT_MAG = 22.5  # of 1 nmgy
 MARGIN_PX = 48  # sources are placed so far outside the frame: they reach in, and bands see a little more sky
 BRIGHT_MAG, BRIGHT_MARGIN_PX = 13.5, 400  # stars so bright reach in from farther
 # Magnitude in r and the logarithm of sources a magnitude in a frame; straight between these, and nothing beyond them.

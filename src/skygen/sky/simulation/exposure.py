@@ -13,12 +13,13 @@ from astropy.wcs import WCS
 from numpy.typing import NDArray
 
 from skygen.sky.field import FieldId
-from skygen.sky.frame import PIXEL_SCALE_ARCSEC, SHAPE
+from skygen.sky.frame import SHAPE
 from skygen.sky.frame_format import sky_shape
 from skygen.sky.registration import sky_position
 from skygen.sky.simulation.artefacts import Trail
 from skygen.sky.simulation.optics import Optics
 from skygen.sky.spread import CALIBRATION_NMGY_PER_COUNT, FULL_WELL_COUNTS, GLOW
+from skygen.sky.units import PIXEL_SCALE_ARCSEC
 
 BANDS = ("g", "r", "i")
 FIRST_RUN = 900001  # beyond every run of the survey

@@ -19,7 +19,7 @@ from skygen.process.truth import truth_of
 from skygen.process.view import Under, View, densities
 
 
-class Scatter:
+class PlaneDrawer:
     """What draws for a bundle whose generator is a process. May be used from many threads at once."""
 
     engine = "plane"
