@@ -100,6 +100,9 @@ def test_every_run_reports_every_metric_with_its_controls(project: Project, tile
         found = dict(entries(content[split]))
         lacking = () if tiles == "gri128" else ("sources.g_r", "sources.r_i")
         lacking += () if recipe in PAINTERS else ("discriminator_accuracy",)  # a process keeps none that judges tiles
+        assert ("accuracy_own_density" in found) == (recipe not in PAINTERS)
+        own = found.pop("accuracy_own_density", None)
+        assert own is None or set(own) == {"value", "interval", "real_10th_percentile", "reached"}
         assert list(found) == [key for key in MEANINGS if key not in lacking]
         if recipe in PAINTERS:
             assert set(found.pop("discriminator_accuracy")) == {"value", "interval"}
@@ -125,8 +128,9 @@ def test_mlflow_compares_the_runs_of_one_experiment(store: MlflowClient) -> None
     assert {run.info.run_name for run in runs} == {f"{tiles}-{recipe}-0" for tiles in SETS for recipe in RECIPES}
     names = [set(run.data.metrics) for run in runs if run.data.params["tiles"] == "r64"]
     some = {name for name in set.union(*names) if name.startswith("system/") or "discriminator_accuracy" in name}
+    some |= {f"{split}/accuracy_own_density" for split in ("validation", "test")}
     some |= {"validation_scene_diversity"}
-    assert len({frozenset(of_run - some) for of_run in names}) == 1  # some need time, scenes, or a judge of tiles
+    assert len({frozenset(of_run - some) for of_run in names}) == 1  # some need time, a process, or a judge of tiles
     assert len({frozenset(run.data.params) for run in runs if run.data.params["recipe"] in PAINTERS}) == 1
     for run in runs:
         painted = run.data.params["recipe"] in PAINTERS

@@ -57,9 +57,10 @@ def evaluation(store, encoder, train_features, held) -> Evaluation:
 
 def planted(tiles: np.ndarray) -> SimpleNamespace:
     """A bundle that draws these tiles whatever the seed."""
-    card = SimpleNamespace(size=tiles.shape[-1], bands=["r"], conditions=None)
     return SimpleNamespace(
-        card=card, generate=lambda seed, n, first=0, noise="survey", conditions=None: tiles[first : first + n]
+        card=SimpleNamespace(size=tiles.shape[-1], bands=["r"], conditions=None),
+        takes={"density": False},
+        generate=lambda seed, n, first=0, noise="survey", conditions=None: tiles[first : first + n],
     )
 
 
@@ -183,4 +184,5 @@ def test_the_diversity_of_scenes_is_that_of_clean_ones(evaluation, held, tmp_pat
     as_seen = dict(entries(evaluation.measure(planted(seen), held).section))
 
     assert found.pop("diversity") != as_seen.pop("diversity")
+    assert found.pop("accuracy_own_density")  # a process can be given a density
     assert found == as_seen

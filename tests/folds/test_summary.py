@@ -92,6 +92,39 @@ def test_the_page_has_a_table_for_every_set_and_recipe_that_was_summed_up(tmp_pa
     assert "| `frechet` | 2 ± 1.41 [1,\u00a03] | 0.5 [0.5,\u00a00.5] | 1 ± 0 [1,\u00a01] |" in page
 
 
+def test_the_page_names_what_exceeds_the_aim_by_its_value_and_what_by_its_upper_bound(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    margins = {"frechet": (1.1, 1.1), "kernel": (0.4, 1.9), "pixel_w1": (2.0, 2.2), "c2st": {"pixels": (1.2, 1.2)}}
+
+    def section(of_metric, number):
+        if isinstance(of_metric, dict):
+            return {key: section(each, number) for key, each in of_metric.items()}
+        return metric(1.0, margin=of_metric[number], matched_margin=1.0)
+
+    def page(of_metrics):
+        fields = {name: numbers([section(of_metrics, number)]) for number, name in enumerate("ab")}
+        write_summary("r64", "gan", {"fields": ["a", "b"], "failed": {}, "seeds": [0], "test": over_fields(fields)})
+        return (tmp_path / "reports/folds.md").read_text()
+
+    assert "Excess above 1.2 by point estimate: `pixel_w1`; by upper bound only: `kernel`." in page(margins)
+    assert "Excess above 1.2 by point estimate: none; by upper bound only: none." in page({"frechet": (1.1, 1.1)})
+
+
+def test_the_accuracy_with_the_field_s_density_has_a_row_and_how_often_it_is_that_of_real_tiles(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    own = {"a": (0.95, 0.97), "b": (0.99, 0.95)}
+    fields = {
+        name: numbers([{"accuracy_own_density": metric(value, real_10th_percentile=limit, reached=value >= limit)}])
+        for name, (value, limit) in own.items()
+    }
+    write_summary("r64", "scene", {"fields": list(own), "failed": {}, "seeds": [0], "test": over_fields(fields)})
+    page = (tmp_path / "reports/folds.md").read_text()
+
+    assert "percentile of real tiles, 0.96 ± 0.0141 [0.95,\u00a00.97], in 50 % of fields and seeds." in page
+    assert "| metric | value | real-real |" in page
+    assert "| `accuracy_own_density` | 0.97 ± 0.0283 [0.95,\u00a00.99] |" in page
+
+
 def test_the_fields_of_an_earlier_command_count_where_folds_and_seeds_are_the_same(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     fields = {name: numbers([{"frechet": metric(value)}]) for name, value in (("a", 1.0), ("b", 3.0))}

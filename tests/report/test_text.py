@@ -117,6 +117,18 @@ def test_the_parts_of_table_4_are_over_real_and_the_share_that_passes_a_classifi
     assert "| `r64` | `scene` | – | 0.2 [0.18,\u00a00.22] | 0.5 | 0.25 | 0 | 0.5 | 0.1 | 0.2 |" in text  # noqa: RUF001
 
 
+def test_the_accuracy_with_the_field_s_density_stands_apart_of_every_process():
+    found = comparison()
+    for tiles, value in (("r64", 0.97), ("gri128", 0.9)):
+        own = {"mean": value, "interval": [0.8, 1], "real_10th_percentile": 0.96}
+        found["sets"][tiles]["scene"]["test"]["accuracy_own_density"] = own
+    text = write_report(found, SHAPES)
+
+    assert "| `r64` | `scene` | 0.2 [0.18,\u00a00.22] | 0.97 [0.8,\u00a01] | 0.96 | reached |" in text
+    assert "| `gri128` | `scene` | 0.2 [0.18,\u00a00.22] | 0.9 [0.8,\u00a01] | 0.96 | below |" in text
+    assert "accuracy_own_density" not in write_report(comparison(), SHAPES)
+
+
 def test_the_champion_its_rule_and_every_training_are_named():
     text = write_report(comparison(2), SHAPES)
 

@@ -58,7 +58,7 @@ def nested(flat: Mapping[str, Any]) -> dict[str, Any]:
 
 def changed(run: Run, key: str, **changes: Any) -> Run:
     """The run with a test metric that says something else."""
-    return replace(run, test={**run.test, key: {**run.test[key], **changes}})
+    return replace(run, test={**run.test, key: {**run.test.get(key, {}), **changes}})
 
 
 def content(run: Run) -> dict[str, Any]:
@@ -271,6 +271,19 @@ def test_a_process_is_compared_without_a_discriminator_of_its_own() -> None:
     assert found["champions"]["r64"]["recipe"] == "scene"
     assert "discriminator_accuracy" in found["sets"]["r64"]["gan"]["test"]
     assert set(MEANINGS) - set(found["differences"]["r64"]["scene - gan"]) == {"discriminator_accuracy"}
+
+
+def test_the_accuracy_with_the_field_s_density_is_of_a_process_alone_and_ranks_nobody() -> None:
+    own = {"interval": [0.8, 1.0], "real_10th_percentile": 0.95}
+    runs = [
+        changed(run("scene", 0.1, seed=seed), "accuracy_own_density", value=value, reached=value >= 0.95, **own)
+        for seed, value in enumerate((0.9, 0.96))
+    ]
+    found = compare([run("gan", 0.4), *runs], GATES)
+
+    assert (found["champions"]["r64"]["recipe"], found["champions"]["r64"]["seed"]) == ("scene", 0)
+    metric = found["sets"]["r64"]["scene"]["test"]["accuracy_own_density"]
+    assert (metric["mean"], metric["real_10th_percentile"]) == pytest.approx((0.93, 0.95))
 
 
 def test_reports_are_read_for_every_run_that_the_parameters_name(reports: Path) -> None:

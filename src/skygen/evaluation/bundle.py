@@ -11,6 +11,7 @@ from skygen.bundle.bundle import Bundle
 from skygen.evaluation.control_values import ControlValues
 from skygen.evaluation.controls import HeldOut
 from skygen.evaluation.generated import generated_tiles, tiles_seed
+from skygen.evaluation.own_density import KEY, own_density
 from skygen.evaluation.scoring import Described, describe, relate, with_accuracy
 from skygen.measure.diversity import MOST_TILES
 from skygen.measure.metric import Measure
@@ -42,13 +43,19 @@ class Evaluation:
     measures: Sequence[Measure]
 
     def measure(self, bundle: Bundle, held: HeldOut) -> Evaluated:
-        """As many generated tiles as the split holds, measured against the real ones."""
+        """As many generated tiles as the split holds, measured against the real ones.
+
+        A process is measured with the density of the held-out field besides.
+        """
         controls = self.control_values.of(held.split)
         real = describe(self.store.split(held.split).array(), self.measures)
         tiles, described = draw(bundle, self.store, held, self.measures, self.control_values.seed)
         real_real = {key: np.array(rows) for key, rows in controls.real_real.items()}
         found = with_accuracy(relate(described, real, self.measures, held.weights), real_real)
-        return Evaluated(controls.section(found), tiles, described, real)
+        section = controls.section(found)
+        if bundle.takes["density"]:
+            section[KEY] = own_density(bundle, self.store, held, real, self.measures, self.control_values.seed)
+        return Evaluated(section, tiles, described, real)
 
 
 def draw(bundle: Bundle, store: TileStore, held: HeldOut, measures: Sequence[Measure], seed: int) -> Drawn:

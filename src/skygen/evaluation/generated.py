@@ -1,12 +1,14 @@
 """Generated tiles as they are compared with real ones: drawn from the bundle as serving draws them."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from skygen.bundle.bundle import Bundle
 from skygen.bundle.tile import SURVEY, Noise
+from skygen.sky.conditions import Density
 from skygen.tiles.store import Split, TileStore
 
 _SEEDS: dict[Split, int] = {"validation": 20_190_000, "test": 20_190_001}  # no training's seed
@@ -19,20 +21,30 @@ def tiles_seed(split: Split, evaluation_seed: int) -> int:
 
 
 def generated_tiles(
-    bundle: Bundle, store: TileStore, readouts: Sequence[str], seed: int, noise: Noise = SURVEY
+    bundle: Bundle,
+    store: TileStore,
+    readouts: Sequence[str],
+    seed: int,
+    noise: Noise = SURVEY,
+    first: int = 0,
+    densities: Sequence[Density] | None = None,
 ) -> NDArray[np.float32]:
-    """A generated tile for each of `readouts`, [N, bands, H, W] in nmgy: tiles 0 to N - 1 of `seed`.
+    """A generated tile for each of `readouts`, [N, bands, H, W] in nmgy: the tiles from `first` on of `seed`.
 
     Scenes are observed under the conditions of their readouts: depth and seeing are chosen, not learned, so they are no
-    part of what is judged. `noise` is as in `Bundle.generate`. Raises `ValueError` where the bundle makes tiles of
-    another size or other bands than the store holds, and `KeyError` for a readout without conditions.
+    part of what is judged. `noise` is as in `Bundle.generate`, as are the `densities` [N] that a process may be given.
+    Raises `ValueError` where the bundle makes tiles of another size or other bands than the store holds, and `KeyError`
+    for a readout without conditions.
     """
     _check(bundle, store)
     tiles = np.empty((len(readouts), len(bundle.card.bands), bundle.card.size, bundle.card.size), dtype=np.float32)
-    for first in range(0, len(readouts), _SLICE):
-        some = readouts[first : first + _SLICE]
-        conditions = None if bundle.card.conditions is None else [store.card.conditions[name] for name in some]
-        tiles[first : first + len(some)] = bundle.generate(seed, len(some), first, noise, conditions=conditions)
+    for start in range(0, len(readouts), _SLICE):
+        part = slice(start, start + _SLICE)
+        some = readouts[part]
+        given: dict[str, Any] = {} if densities is None else {"densities": densities[part]}
+        if bundle.card.conditions is not None:
+            given["conditions"] = [store.card.conditions[name] for name in some]
+        tiles[part] = bundle.generate(seed, len(some), first + start, noise, **given)
     return tiles
 
 

@@ -10,12 +10,14 @@ from skygen.evaluation import halvings
 from skygen.evaluation.excess import is_seen
 from skygen.evaluation.scoring import entries, rounded
 from skygen.files import read_json, write_atomically, write_json
-from skygen.report.tables import interval, markdown_table, number
+from skygen.report.tables import LIMIT, OWN_DENSITY, interval, markdown_table, number
 
 REPORTS = Path("reports/folds")
 RESAMPLINGS = 10_000
 _FIRST = ("value", "excess")  # columns of the table; the others follow as they come
-_MARGINS = ("margin", "matched_margin")  # no columns: the excess is made of them
+_MARGINS = ("margin", "matched_margin")  # of which the excess is made
+_NO_COLUMNS = {*_MARGINS, LIMIT, "reached"}
+AIM = 1.2  # of every excess
 _INTRODUCTION = f"""\
 # As many folds as there are fields
 
@@ -127,13 +129,34 @@ def _part(summary: Mapping[str, Any]) -> str:
     """A tile set and recipe on the page."""
     test = summary["test"]
     names = list(dict.fromkeys([*_FIRST, *(name for quantities in test.values() for name in quantities)]))
-    names = [name for name in names if name not in _MARGINS and any(name in found for found in test.values())]
+    names = [name for name in names if name not in _NO_COLUMNS and any(name in found for found in test.values())]
     rows = [[f"`{key}`", *(_cell(found.get(name)) for name in names)] for key, found in test.items()]
     seeds = ", ".join(map(str, summary["seeds"]))
     lines = [f"## `{summary['tiles']}`, `{summary['recipe']}`\n", f"{len(summary['fields'])} fields; seeds {seeds}.\n"]
     lines += [f"- {field} failed: {reason}\n" for field, reason in summary["failed"].items()]
+    lines += [_above(test), *_own_density(test)]
     titles = ["metric", *(name.replace("_", "-") for name in names)]
     return "\n".join([*lines, markdown_table(titles, rows, range(1, len(titles)))])
+
+
+def _above(test: Mapping[str, Any]) -> str:
+    """Which metrics' excess is above `AIM`, and of which only the upper bound is."""
+    excesses = {key: found["excess"] for key, found in test.items() if "excess" in found}
+    above = [key for key, found in excesses.items() if found["mean"] > AIM]
+    bound = [key for key, found in excesses.items() if key not in above and found["interval"][1] > AIM]
+    by_value, by_bound = (", ".join(f"`{key}`" for key in keys) or "none" for keys in (above, bound))
+    return f"Excess above {AIM} by point estimate: {by_value}; by upper bound only: {by_bound}.\n"
+
+
+def _own_density(test: Mapping[str, Any]) -> list[str]:
+    """Of a process, how often its accuracy with the field's own density is as good as that of real tiles."""
+    if OWN_DENSITY not in test:
+        return []
+    found = test[OWN_DENSITY]
+    return [
+        f"`{OWN_DENSITY}` is at or above the 10th percentile of real tiles, {_cell(found[LIMIT])}, in "
+        f"{number(100 * found['reached']['mean'])} % of fields and seeds.\n"
+    ]
 
 
 def _cell(found: Mapping[str, Any] | None) -> str:

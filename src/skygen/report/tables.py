@@ -15,6 +15,7 @@ PAPER = {
 METHODS = {"gan": "original GAN, `gan`", "improved": "the paper's, `improved`"}
 NOT_WORSE, WORSE = "✓", "worse"  # than real-real
 _NONE = "–"  # noqa: RUF001
+OWN_DENSITY, LIMIT = "accuracy_own_density", "real_10th_percentile"  # of a process, and what the first is held against
 HEADLINES = (  # what the first table of a tile set shows, of what it has
     "accuracy",
     "kernel",
@@ -127,6 +128,19 @@ def parts_table(sets: Mapping[str, Recipes], shapes: Mapping[str, str]) -> str:
         for recipe, result in recipes.items()
     ]
     return markdown_table(titles, rows, range(2, len(titles)))
+
+
+def own_density_table(sets: Mapping[str, Recipes]) -> str:
+    """A row a tile set and process: its accuracy, that with the field's own density, and the limit; "" without any."""
+    rows = []
+    for name, recipes in sets.items():
+        for recipe, test in ((recipe, result["test"]) for recipe, result in recipes.items()):
+            if found := test.get(OWN_DENSITY):
+                value = f"{number(found['mean'])} {interval(found['interval'])}"
+                reached = "reached" if found["mean"] >= found[LIMIT] else "below"
+                rows.append([f"`{name}`", f"`{recipe}`", _accuracy(test), value, number(found[LIMIT]), reached])
+    titles = ["tiles", "recipe", "`accuracy`", f"`{OWN_DENSITY}`", "10th percentile of real tiles", "which is"]
+    return markdown_table(titles, rows, range(2, len(titles) - 1)) if rows else ""
 
 
 def differences_table(differences: Mapping[str, Mapping[str, Any]]) -> str:

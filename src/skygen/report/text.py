@@ -13,6 +13,7 @@ from skygen.report.tables import (
     interval,
     metrics_table,
     number,
+    own_density_table,
     paper_table,
     parts_table,
     readings_table,
@@ -79,6 +80,12 @@ What it is made of, and what else the word could mean: the share of tiles that p
 the discriminator's own accuracy, which programs of 2018 printed; 0.5 is its equilibrium, and higher is not better.
 """
 
+_OWN_DENSITY = """\
+Above, generated tiles have the densities of training fields. Of a process, the test field's own can be asked for: as
+one half of its tiles shows it, while the other half is compared with. Nine in ten halvings of real tiles reach the 10th
+percentile, one half against the other. No champion is chosen by this.
+"""
+
 
 def write_report(comparison: Mapping[str, Any], shapes: Mapping[str, str]) -> str:
     """The text of comparison.md, which lies beside comparison.json, from the content of that file.
@@ -94,6 +101,7 @@ def write_report(comparison: Mapping[str, Any], shapes: Mapping[str, str]) -> st
         paper_table(sets, shapes),
         _PARTS,
         parts_table(sets, shapes),
+        *([_OWN_DENSITY, own_density] if (own_density := own_density_table(sets)) else []),
         _champion(comparison),
         _HOW_TO_READ,
     ]

@@ -30,7 +30,9 @@ are measured anew, on the same validation tiles in the same encoder's features, 
 difference of their `kernel` over the same halvings for both must lie below 0. A standing champion that fails a gate, \
 cannot be loaded, or makes other tiles gives way to any that passes the gates."""
 
-OWN = set(discriminator.METRIC.meanings)  # of a training's discriminator; a process keeps none that judges tiles
+# Of a training's discriminator, where it judges tiles; and of a process, which can be given a density.
+OWN = {*discriminator.METRIC.meanings, "accuracy_own_density"}
+_BESIDE = (*CONTROLS, "real_10th_percentile")  # a metric's value, where it has them
 
 Metrics = Mapping[str, Mapping[str, Any]]
 
@@ -186,7 +188,7 @@ def _average_metric(seeds: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """A metric over seeds; the controls, "exceeds" and the excess where metrics.json has them.
 
     "mean", "spread" (standard deviation over seeds, null for one), "interval" (95 %: of the mean over several seeds,
-    of the value over halvings for one), each of `CONTROLS` (means), "exceeds" (whether any seed's is worse than
+    of the value over halvings for one), each of `_BESIDE` (means), "exceeds" (whether any seed's is worse than
     real-real), "excess" (mean) and "excess_interval", both null where a seed has none.
     """
     first, values = seeds[0], [metric["value"] for metric in seeds]
@@ -194,7 +196,7 @@ def _average_metric(seeds: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "mean": fmean(values),
         "spread": stdev(values) if len(values) > 1 else None,
         "interval": _interval(values, first["interval"]),
-        **{control: fmean(metric[control] for metric in seeds) for control in CONTROLS if control in first},
+        **{name: fmean(metric[name] for metric in seeds) for name in _BESIDE if name in first},
     }
     if "exceeds" not in first:
         return found
