@@ -5,7 +5,7 @@ import pytest
 from scipy.integrate import quad
 
 from benchmarks.clustering import Catalogue, correlation, dispersion
-from skygen.process.cells import LEVELS, Boxes, Cells
+from skygen.process.cells import LEVELS, Boxes, Cells, _cells, _wide_groups
 from skygen.process.groups import GALAXIES_ARCMIN2, NEAR, NEAR_PX, WIDE, WIDE_PX, members
 from skygen.process.law import GALAXY
 from skygen.process.objects import ARCMIN2_A_PX, PIXEL_SCALE_ARCSEC
@@ -99,22 +99,15 @@ def test_members_of_a_near_group_lie_around_its_centre_by_the_profile():
     np.testing.assert_allclose((offsets**2).mean(1), NEAR_PX**2 / 8, rtol=0.06)
 
 
-def test_galaxies_of_wide_groups_are_as_many_as_the_kernel_says(cells):
+def test_galaxies_of_wide_groups_are_as_many_as_the_kernel_says():
     """The variance of the density on a plane is the kernel's mean square over the density of groups."""
-    of = cells_of_a_plane(cells)
+    box = boxes(width=30000, height=30000)
+    _, crowding = _cells(box, 2, 0, _wide_groups(box, [2], 0))
+    of = 1 + (crowding - 1) / LEVELS[2].wide
     inside, _ = quad(lambda share: (3 / (np.pi * WIDE_PX**2)) ** 2 * (1 - share) ** 4, 0, 1)
     wanted = inside * np.pi * WIDE_PX**2 / (WIDE.arcmin2 * ARCMIN2_A_PX)
     assert of.mean() == pytest.approx(1, abs=0.1)
     assert of.var() == pytest.approx(wanted, rel=0.2)
-
-
-def cells_of_a_plane(cells):
-    """How crowded middles of cells of 128 px are, [rows, columns], over 30,000 px."""
-    from skygen.process.cells import _cells, _wide_groups
-
-    box = boxes(width=30000, height=30000)
-    _, crowding = _cells(box, 2, 0, _wide_groups(box, [2], 0))
-    return 1 + (crowding - 1) / LEVELS[2].wide
 
 
 def test_galaxies_do_not_lie_apart_at_the_edges_of_cells(cells):

@@ -67,7 +67,7 @@ def _chances(mean: float) -> NDArray[np.float64]:
 class WideGroups(NamedTuple):
     """The centres [n] of wide groups near boxes, in px from the plane's first corner."""
 
-    box: Places
+    of_box: Places
     x: Places
     y: Places
 
@@ -85,9 +85,9 @@ class WideGroups(NamedTuple):
 
         `rows` [boxes, rows] and `columns` [boxes, columns] are consecutive.
         """
-        reached = np.ones(len(self.box), bool)
+        reached = np.ones(len(self.of_box), bool)
         for cells, at in ((rows, self.y), (columns, self.x)):
-            before = (cells[:, 0] * side + side // 2)[self.box] - at
+            before = (cells[:, 0] * side + side // 2)[self.of_box] - at
             reached &= (before < WIDE_PX) & (before + (cells.shape[1] - 1) * side > -WIDE_PX)
         box, x, y = (part[reached] for part in self)
         axes = []
