@@ -1,6 +1,8 @@
 """How sources brighter than r = 20.5 lie: their two-point correlation and counts in cells, stars and galaxies apart.
 
 python -m benchmarks.clustering FOLDER_OF_FRAMES, or CSV ... (columns x, y, class, mag_r; --shape HEIGHT WIDTH, in px)
+With --bundle FOLDER also how they lie on planes of a process, by truth: --planes N fields, each of a plane of its own,
+with the mean density of the fields named.
 
 The correlation is Landy & Szalay's (1993, ApJ 412, 64), pairs of all fields together, each against its own density; its
 error is that of the jackknife over fields. Where sources go in groups, it and the counts give the groups' numbers.
@@ -18,6 +20,10 @@ from numpy.typing import NDArray
 from scipy.optimize import curve_fit
 from scipy.spatial import KDTree
 
+from skygen.gan.card import load_generator
+from skygen.process.cells import Boxes, Cells
+from skygen.process.generator import Process
+from skygen.process.philox import keys_of
 from skygen.sky.field import parse_frame_name
 from skygen.sky.frame import read_frame
 from skygen.sky.inspection.defects import DEFECT, touching
@@ -26,9 +32,11 @@ from skygen.sky.inspection.inspect import REFERENCE, inspect_field
 from skygen.sky.inspection.psf import choose_stars
 from skygen.sky.units import PIXEL_SCALE_ARCSEC
 
+BRIGHTEST_MAG = 15.5  # of what is counted: brighter stars stand in haloes of their own
+NO_DEFECTS = np.zeros(0, DEFECT)
 KINDS = ("stars", "galaxies")
 EDGES_ARCSEC = np.geomspace(5, 300, 9)
-CELLS_PX = (64, 128)
+CELLS_PX = (64, 128, 256)
 RANDOM = 6000  # places a field, against which pairs are counted
 Values = NDArray[np.float64]
 
@@ -56,7 +64,7 @@ def of_frame(path: Path) -> Catalogue:
     found = inspect_field({REFERENCE: frame})
     stars = choose_stars(found.sources, frame.flux_nmgy.shape)
     counted = count_sources(frame, found.sky_noise_nmgy[REFERENCE], stars, found.defects)
-    counted = counted[counted["mag"] > 15.5]
+    counted = counted[counted["mag"] > BRIGHTEST_MAG]
     height, width = frame.flux_nmgy.shape
     x, y, mag, is_galaxy = (counted[name] for name in ("x", "y", "mag", "is_galaxy"))
     return Catalogue(x, y, mag, is_galaxy, (height, width), found.defects)
@@ -67,7 +75,26 @@ def of_csv(path: Path, shape: tuple[int, int]) -> Catalogue:
     with path.open(newline="", encoding="utf-8") as stream:
         rows = list(csv.DictReader(stream))
     x, y, mag = (np.array([float(row[name]) for row in rows]) for name in ("x", "y", "mag_r"))
-    return Catalogue(x, y, mag, np.array([row["class"] == "galaxy" for row in rows]), shape, np.zeros(0, DEFECT))
+    return Catalogue(x, y, mag, np.array([row["class"] == "galaxy" for row in rows]), shape, NO_DEFECTS)
+
+
+def of_planes(folder: Path, number: int, shape: tuple[int, int], density: tuple[float, float]) -> list[Catalogue]:
+    """Fields of `shape`, each of a plane of its own, with `density` stars and galaxies an arcmin², by truth."""
+    _, process = load_generator(folder)
+    if not isinstance(process, Process):
+        raise TypeError(f"{folder} holds no process")
+    zero, (height, width) = np.zeros(number, np.int64), shape
+    keys = keys_of(np.zeros(number, np.uint64), np.arange(number))
+    boxes = Boxes(keys, zero, zero, width, height, np.tile([density], (number, 1)))
+    catalogue = Cells(process).catalogue(boxes, margin=0, faintest=FAINTEST_MAG)
+    counted = catalogue.take(catalogue.magnitude > BRIGHTEST_MAG)
+    each = [counted.take(counted.box == field) for field in range(number)]
+    return [
+        Catalogue(
+            of.objects.x.numpy(), of.objects.y.numpy(), of.magnitude, of.objects.is_galaxy.numpy(), shape, NO_DEFECTS
+        )
+        for of in each
+    ]
 
 
 def correlation(fields: Sequence[Catalogue], kind: str, edges_px: Values) -> tuple[Values, Values, Values]:
@@ -154,6 +181,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Two-point correlation and counts in cells of bright sources.")
     parser.add_argument("paths", nargs="+", type=Path, help="a folder of frames, or a CSV file a field")
     parser.add_argument("--shape", nargs=2, type=int, default=(1489, 2048), help="of a CSV file's field: H W")
+    parser.add_argument("--bundle", type=Path, help="of a process, whose planes are shown beside")
+    parser.add_argument("--planes", type=int, default=64, help="how many of them")
     arguments = parser.parse_args()
     fields = []
     for path in arguments.paths:
@@ -163,6 +192,12 @@ def main() -> None:
         else:
             fields.append(of_csv(path, tuple(arguments.shape)))
     report(fields)
+    if arguments.bundle:
+        shape = fields[0].shape
+        arcmin2 = sum(field.shape[0] * field.shape[1] for field in fields) * (PIXEL_SCALE_ARCSEC / 60) ** 2
+        density = [sum(len(field.places(kind)) for field in fields) / arcmin2 for kind in KINDS]
+        print("\nplanes of the process")
+        report(of_planes(arguments.bundle, arguments.planes, shape, (density[0], density[1])))
 
 
 def report(fields: Sequence[Catalogue]) -> None:

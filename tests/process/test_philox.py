@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+from scipy.stats import poisson as distribution
 
-from skygen.process.philox import fine_uniform, key_of, keys_of, normals, philox, uniform
+from skygen.process.philox import MOST_MEAN, fine_uniform, key_of, keys_of, normals, philox, poisson, uniform
 
 # kat_vectors of Random123, "philox4x32 10": counter, key, result.
 ANSWERS = [
@@ -65,3 +66,17 @@ def test_planes_of_seeds_and_of_tiles_have_keys_of_their_own():
     assert keys[7] == key_of(7)
     assert keys[2007] == key_of(7, 0)
     assert key_of(2**63 - 1, 2**31 - 1) != key_of(2**63 - 1)
+
+
+@pytest.mark.parametrize("mean", [0.0, 0.03, 1.0, 17.3, 250.0, MOST_MEAN])
+def test_poisson_numbers_are_the_quantiles_of_their_distribution(mean):
+    share = np.random.default_rng(2).random(2000)
+    np.testing.assert_array_equal(poisson(share, np.full(2000, mean)), distribution.ppf(share, mean))
+
+
+def test_poisson_numbers_rise_with_the_mean_and_end():
+    share = np.repeat([2.0**-53, 0.5, 0.999, 1 - 2.0**-53], 50)
+    number = poisson(share, np.tile(np.linspace(0, 30, 50), 4)).reshape(4, 50)
+    assert (np.diff(number[:-1], axis=1) >= 0).all()  # what is rounded off decides the last
+    assert (np.diff(number, axis=0) >= 0).all()
+    assert number.max() < 120

@@ -1,9 +1,12 @@
 """The benchmark of clustering finds groups that are planted, and none where there are none."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from benchmarks.clustering import Catalogue, correlation, dispersion, fit_groups, of_csv
+from benchmarks.clustering import Catalogue, correlation, dispersion, fit_groups, of_csv, of_planes
+from skygen.process.objects import ARCMIN2_A_PX
 from skygen.sky.inspection.defects import DEFECT
 
 SHAPE, SIDE, MARGIN = (1489, 2048), np.array([2048, 1489]), 300
@@ -67,3 +70,15 @@ def test_a_catalogue_in_a_file_is_as_one_in_memory(tmp_path):
 
     assert found.places("stars").tolist() == [[10, 20]]
     assert found.places("galaxies").tolist() == [[30, 40]]
+
+
+def test_planes_of_a_process_are_fields_of_its_own_truth():
+    fields = of_planes(Path(__file__).parents[2] / "bundles/r64/scene", 20, SHAPE, (0.7, 0.5))
+    area = SIDE.prod() * ARCMIN2_A_PX
+
+    assert [field.shape for field in fields] == [SHAPE] * 20
+    for kind, density in (("stars", 0.7), ("galaxies", 0.5)):
+        numbers = np.array([len(field.places(kind)) for field in fields])
+        assert numbers.mean() == pytest.approx(density * area, rel=0.15)
+        assert len(set(numbers)) > 5
+    assert all(((field.x < SIDE[0] - 0.5) & (field.mag < 20.5)).all() for field in fields)

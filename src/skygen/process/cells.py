@@ -3,10 +3,10 @@
 A plane is divided into cells once a level, and a level holds the objects between two magnitudes: many faint ones in
 small cells, few bright ones in large cells, so that a halo from far outside costs no search. In a cell the number of
 each class is the Poisson quantile of one number, so that a lower density keeps the first objects of the same cell.
+Galaxies lie in groups (`skygen.process.groups`).
 """
 
 import copy
-from functools import lru_cache
 from typing import Any, NamedTuple, Self, TypeVar
 
 import numpy as np
@@ -16,27 +16,35 @@ from torch import nn
 
 from skygen.cores import one_thread
 from skygen.process.generator import Process
+from skygen.process.groups import NEAR, NEAR_PX, WIDE, WIDE_PX, WideGroups, members
 from skygen.process.law import GALAXY, STAR
 from skygen.process.marks import GALAXY_NORMALS, STAR_NORMALS
 from skygen.process.objects import ARCMIN2_A_PX, BRIGHT_MAG, FAINT_MAG, Objects, flux_nmgy
-from skygen.process.philox import Words, fine_uniform, normals, philox, uniform
+from skygen.process.philox import MOST_MEAN, Words, fine_uniform, normals, philox, poisson, uniform
 
 
 class Level(NamedTuple):
-    """Objects between two magnitudes in r, and the side of their cells."""
+    """Objects between two magnitudes in r, the side of their cells, and how the galaxies lie."""
 
     bright: float
     faint: float
     cell_px: int
+    share: tuple[float, float] = (1.0, 1.0)  # of the stars and galaxies between the magnitudes
+    wide: float = 0.0  # share of its galaxies that is in wide groups
 
 
+# Members of near groups have levels of their own, in the cells of the groups' centres. Of real galaxies with r < 20.5
+# a share of 0.5 is in wide groups and 0.1 in near ones, with 20 < r < 22 fewer are (docs/plane.md).
 LEVELS = (
-    Level(22.5, FAINT_MAG, 32),
-    Level(20.0, 22.5, 64),
-    Level(17.0, 20.0, 128),
+    Level(22.5, FAINT_MAG, 32, wide=0.2),
+    Level(20.0, 22.5, 64, (1.0, 0.95), wide=0.32),
+    Level(17.0, 20.0, 128, (1.0, 0.865), wide=0.74),
     Level(14.0, 17.0, 256),
     Level(BRIGHT_MAG, 14.0, 1024),
+    Level(20.0, 22.5, NEAR.cell_px, (0.0, 0.05)),
+    Level(17.0, 20.0, NEAR.cell_px, (0.0, 0.135)),
 )
+_FIRST_NEAR = 5  # of the levels of near groups
 # How far from its centre, along rows and columns, an object as bright as MAGNITUDES in r or fainter is drawn at most,
 # whatever its other marks, up to a seeing of 3 arcsec: stars, galaxies.
 MAGNITUDES = (BRIGHT_MAG, 12.0, 14.0, 15.5, 17.0, 18.0, 19.0, 20.0, 21.0, 22.0, 22.5, 23.0)
@@ -127,7 +135,8 @@ class Cells:
         self._marks = _exact(copy.deepcopy(process.marks).cpu().double().requires_grad_(False))
         ends = [[law.number(level.bright).numpy(), law.number(level.faint).numpy()] for level in LEVELS]
         self._ends = np.array(ends)  # [levels, 2, 2] objects brighter than a level's limits, of each class
-        self.share = np.diff(self._ends, axis=1)[:, 0]  # [levels, 2] objects where one is brighter than r = 20.5
+        # [levels, 2] objects where one is brighter than r = 20.5
+        self.share = np.diff(self._ends, axis=1)[:, 0] * [level.share for level in LEVELS]
         self._segments = [part.numpy() for part in (law.knots, *law.segments())]
 
     def catalogue(self, boxes: Boxes, margin: int = MOST_REACH_PX, faintest: float = FAINT_MAG) -> Catalogue:
@@ -137,24 +146,25 @@ class Cells:
         """
         check(boxes)
         levels = [place for place, level in enumerate(LEVELS) if level.bright < faintest]
-        cells = _Addresses(*map(np.concatenate, zip(*(_cells(boxes, at, margin) for at in levels), strict=True)))
-        placed = self._placed(boxes, cells, self._numbers(boxes, cells, levels), margin)
+        groups = _wide_groups(boxes, levels, margin)
+        parts, crowding = zip(*(_cells(boxes, at, margin, groups) for at in levels), strict=True)
+        cells = _Addresses(*map(np.concatenate, zip(*parts, strict=True)))
+        placed = self._placed(boxes, cells, self._numbers(boxes, cells, np.concatenate(crowding)), margin)
         if faintest < FAINT_MAG:
             placed = placed.take(np.flatnonzero(placed.magnitude < faintest))
         with one_thread(), torch.inference_mode():
             return self._marked(boxes, placed)
 
-    def _numbers(self, boxes: Boxes, cells: _Addresses, levels: list[int]) -> NDArray[np.int64]:
-        """How many objects of each class [2, cells] there are."""
+    def _numbers(self, boxes: Boxes, cells: _Addresses, crowding: NDArray[np.float64]) -> NDArray[np.int64]:
+        """How many objects of each class [2, cells] there are; of galaxies `crowding` [cells] times the mean number."""
         words = _words(cells, 0, _COUNT, 0, boxes.key[cells.box])
-        share = np.stack([fine_uniform(*words[:2]), fine_uniform(*words[2:])])
-        numbers = np.empty(share.shape, np.int64)
-        for level in levels:
-            these = slice(*np.searchsorted(cells.level, (level, level + 1)))
-            for kind in _KINDS:
-                mean = boxes.density[:, kind] * (self.share[level, kind] * LEVELS[level].cell_px ** 2 * ARCMIN2_A_PX)
-                numbers[kind, these] = _quantile(share[kind, these], mean, cells.box[these])
-            _check_number(numbers[:, these], level)
+        in_cell = self.share.T * _SIDES**2 * ARCMIN2_A_PX
+        mean = boxes.density.T.take(cells.box, 1) * in_cell.take(cells.level, 1)
+        mean[GALAXY] *= crowding
+        _check_number(mean, cells.level, MOST_MEAN)
+        share = np.concatenate([fine_uniform(*words[:2]), fine_uniform(*words[2:])])
+        numbers = poisson(share, mean.ravel()).reshape(mean.shape)
+        _check_number(numbers, cells.level)
         return numbers
 
     def _placed(self, boxes: Boxes, cells: _Addresses, numbers: NDArray[np.int64], margin: int) -> _Placed:
@@ -167,6 +177,12 @@ class Cells:
         words = _words(cell_of, number, _PLACE, kind, boxes.key[cell_of.box])
         x = _offset(words[0], cell_of.level) + (cell_of.column * _SIDES[cell_of.level] - boxes.x[cell_of.box])
         y = _offset(words[1], cell_of.level) + (cell_of.row * _SIDES[cell_of.level] - boxes.y[cell_of.box])
+        first = len(kind) - int(np.count_nonzero(cell_of.level >= _FIRST_NEAR))  # no star: all are last
+        if first < len(kind):
+            at = _Addresses(*(part[first:] for part in cell_of))
+            of_x, of_y = members(boxes.key[at.box], at.row, at.column, at.level, number[first:], words[0][first:])
+            x[first:] = _on_grid(of_x) + (at.column * _SIDES[at.level] - boxes.x[at.box])
+            y[first:] = _on_grid(of_y) + (at.row * _SIDES[at.level] - boxes.y[at.box])
         near = np.flatnonzero(_near(x, y, np.minimum(_REACH_OF_LEVEL[kind, cell_of.level], margin), boxes))
         kind, cell_of = kind[near], cell_of.take(near)
         magnitude = self._magnitudes(uniform(words[2][near]), cell_of.level, kind)
@@ -231,24 +247,64 @@ def _ids(placed: _Placed) -> NDArray[np.int64]:
     return np.asarray((placed.kind << 62) + (cell.level << 59) + (of_cell << (59 - 2 * bits)) + placed.number)
 
 
-def _check_number(number: NDArray[np.int64], level: int) -> None:
-    most, found = (1 << (59 - 2 * int(_CELL_BITS[level]))) - 1, int(number.max(initial=0))
-    if found > most:
-        side = LEVELS[level].cell_px
-        raise ValueError(f"{found} objects in a cell of {side} px, at most {most}; lower the density")
+def _check_number(number: NDArray[Any], level: NDArray[np.int64], most: float = np.inf) -> None:
+    """Raise `ValueError` where numbers [2, n] in cells of `level` [n] are above `most`, or there are too few ids."""
+    limits = np.minimum((1 << (59 - 2 * _CELL_BITS)) - 1, most)
+    if number.max(initial=0) > limits.min():
+        for place in np.flatnonzero((number > limits[level]).any(0)):
+            found, side, limit = number[:, place].max(), _SIDES[level[place]], limits[level[place]]
+            raise ValueError(f"{found:.0f} objects in a cell of {side} px, at most {limit:.0f}; lower the density")
 
 
-def _cells(boxes: Boxes, place: int, margin: int) -> _Addresses:
-    """The cells of a level in which there may be objects that shine into boxes, or lie inside."""
-    side, reach = LEVELS[place].cell_px, min(int(_REACH_OF_LEVEL[:, place].max()), margin)
+def _wide_groups(boxes: Boxes, levels: list[int], margin: int) -> WideGroups:
+    """The wide groups that reach the middles of cells of `levels`."""
+    reaches = [min(_reach(at), margin) + LEVELS[at].cell_px // 2 for at in levels if LEVELS[at].wide]
+    if not reaches:
+        return WideGroups(*np.empty((3, 0), np.int64))
+    rows, columns = _grid(boxes, WIDE.cell_px, max(reaches) + WIDE_PX)
+    box, row, column = _each(rows, columns)
+    return WideGroups.of(boxes.key[box], box, row, column)
+
+
+def _cells(boxes: Boxes, place: int, margin: int, groups: WideGroups) -> tuple[_Addresses, NDArray[np.float64]]:
+    """The cells of a level in which there may be objects that shine into boxes, or lie inside.
+
+    With them, how many times the mean density of galaxies is in each.
+    """
+    level, near, reach = LEVELS[place], place >= _FIRST_NEAR, min(_reach(place), margin)
+    rows, columns = _grid(boxes, level.cell_px, reach + (NEAR_PX if near else 0))
+    box, row, column = _each(rows, columns)
+    crowding = np.ones(len(box))
+    if near:
+        centres = NEAR.number(boxes.key[box], row, column)
+        some = np.flatnonzero(centres)
+        box, row, column, crowding = box[some], row[some], column[some], centres[some] / NEAR.mean
+    elif level.wide:
+        crowding += level.wide * (groups.crowding(rows, columns, level.cell_px).ravel() - 1)
+    return _Addresses(box, np.full(len(box), place), row, column), crowding
+
+
+def _reach(place: int) -> int:
+    return int(_REACH_OF_LEVEL[:, place].max())
+
+
+def _grid(boxes: Boxes, side: int, reach: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Rows [boxes, n] and columns [boxes, m] of cells of `side` that boxes and `reach` px around touch."""
     rows, columns = (
-        (first - reach) // side + np.arange(_most((first - reach) // side, (first + size + reach) // side))[:, None]
+        ((first - reach) // side)[:, None] + np.arange(_most((first - reach) // side, (first + size + reach) // side))
         for first, size in ((boxes.y, boxes.height), (boxes.x, boxes.width))
-    )  # [cells, n]
-    shape = (len(boxes.key), len(rows), len(columns))
+    )
+    return rows, columns
+
+
+def _each(
+    rows: NDArray[np.int64], columns: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Box, row and column of each cell."""
+    shape = (len(rows), rows.shape[1], columns.shape[1])
     box = np.broadcast_to(np.arange(shape[0])[:, None, None], shape)
-    row, column = np.broadcast_to(rows.T[:, :, None], shape), np.broadcast_to(columns.T[:, None, :], shape)
-    return _Addresses(box.ravel(), np.full(box.size, place), row.ravel(), column.ravel())
+    row, column = np.broadcast_to(rows[:, :, None], shape), np.broadcast_to(columns[:, None, :], shape)
+    return box.ravel(), row.ravel(), column.ravel()
 
 
 def _near(x: NDArray[np.float64], y: NDArray[np.float64], reach: NDArray[np.int64], boxes: Boxes) -> NDArray[np.bool_]:
@@ -281,6 +337,11 @@ def _offset(word: Words, level: NDArray[np.int64]) -> NDArray[np.float64]:
     return (word >> _SHIFTS[level]) / STEPS_A_PX - 0.5
 
 
+def _on_grid(place: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Places in px from a cell's first corner, on the grid of places."""
+    return np.rint(place * STEPS_A_PX) / STEPS_A_PX - 0.5
+
+
 def _normals(placed: _Placed, key: NDArray[np.uint64], stars: int) -> list[NDArray[np.float64]]:
     """Normal numbers for the networks, of the first objects, `stars`, and of the galaxies after them; each [n, k]."""
     kinds = ((0, stars, STAR_NORMALS), (stars, len(key), GALAXY_NORMALS))
@@ -294,30 +355,6 @@ def _normals(placed: _Placed, key: NDArray[np.uint64], stars: int) -> list[NDArr
         np.concatenate(blocks[:of_stars], -1)[:, :STAR_NORMALS],
         np.concatenate(blocks[of_stars:], -1)[:, :GALAXY_NORMALS],
     ]
-
-
-def _quantile(share: NDArray[np.float64], mean: NDArray[np.float64], box: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The least numbers [n] whose Poisson distribution of the box's mean reaches `share` [n]."""
-    means, of = np.unique(mean, return_inverse=True)
-    if len(means) == 1:
-        return np.searchsorted(_distribution(float(means[0])), share)
-    found, of_cell = np.empty(len(share), np.int64), of[box]
-    for place, value in enumerate(means):
-        these = np.flatnonzero(of_cell == place)
-        found[these] = np.searchsorted(_distribution(float(value)), share[these])
-    return found
-
-
-@lru_cache(4096)
-def _distribution(mean: float) -> NDArray[np.float64]:
-    """Chances of a Poisson number at most 0, 1, 2, ... up to where they are 1."""
-    if mean == 0:
-        return np.ones(1)
-    number = np.arange(1, int(mean + 12 * mean**0.5) + 24)
-    logs = np.concatenate([[0.0], np.cumsum(np.log(mean / number))])
-    chances: NDArray[np.float64] = np.minimum(np.cumsum(np.exp(logs - mean)), 1.0)
-    chances[-1] = 1.0  # whatever was rounded off
-    return chances
 
 
 def _whole(rows: NDArray[np.float64]) -> torch.Tensor:

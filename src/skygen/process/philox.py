@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 Words = NDArray[np.uint32]
 
 ROUNDS = 10
+MOST_MEAN = 700.0  # of a Poisson number: its chance of 0 is a number
 _MULTIPLIERS = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
 _WEYL = np.uint32(0x9E3779B9), np.uint32(0xBB67AE85)
 _LOW, _32 = np.uint64(0xFFFFFFFF), np.uint64(32)
@@ -46,6 +47,21 @@ def normals(words: tuple[Words, ...]) -> NDArray[np.float64]:
         radius, turn = np.sqrt(-2 * np.log(uniform(one))), 2 * np.pi * uniform(other)
         found += [radius * np.cos(turn), radius * np.sin(turn)]
     return np.stack(found, -1)
+
+
+def poisson(share: NDArray[np.float64], mean: NDArray[np.float64]) -> NDArray[np.int64]:
+    """The least numbers [n] whose Poisson distributions of `mean` [n], at most `MOST_MEAN`, reach `share` [n] < 1."""
+    number, of, at = np.zeros(len(share), np.int64), np.arange(len(share)), 0
+    chance = reached = np.exp(-mean)
+    going = np.flatnonzero(share > chance)
+    while len(going):
+        of, share, mean = of.take(going), share.take(going), mean.take(going)
+        chance, before, at = chance.take(going), reached.take(going), at + 1
+        number[of] = at
+        chance *= mean / at
+        reached = before + chance
+        going = np.flatnonzero((share > reached) & (reached > before))  # or all is reached but what was rounded off
+    return number
 
 
 def key_of(seed: int, index: int | None = None) -> np.uint64:
