@@ -39,7 +39,7 @@ class Sight(NamedTuple):
         """What is seen under sky noise and PSF [n, bands]."""
         core = core_px(torch.from_numpy(psf_fwhm_px.astype(np.float64))).numpy()
         calibration = tuple(float(np.mean(CALIBRATION_NMGY_PER_COUNT[band])) for band in bands)
-        return cls(noise_nmgy.astype(np.float64), core, halo_of(bands, 0.0), calibration)
+        return cls(noise_nmgy.astype(np.float64), core, halo_of(bands), calibration)
 
     def take(self, rows: NDArray[np.int64]) -> "Sight":
         """The rows of some boxes."""
@@ -65,7 +65,7 @@ class _Bright(NamedTuple):
     def ring(self, distance: NDArray[np.float64]) -> NDArray[np.float64]:
         """Light a pixel [n, bands] at distances [n], off the arms of crosses."""
         far2, star = distance[:, None] ** 2, ~self.is_galaxy[:, None]
-        share, scale = (part.double().numpy() for part in self.sight.halo[:2])
+        share, scale = (part.double().numpy() for part in self.sight.halo)
         light = star * share / (2 * np.pi * scale**2) * np.exp(-distance[:, None] / scale)
         for radial, blur, in_disc, in_bulge in zip(*galaxy_gaussians(len(SIZES), np.inf), strict=True):
             square = self.square_px2[:, None] * radial + self.sight.core_px**2 * blur + PIXEL_VARIANCE

@@ -21,7 +21,6 @@ from skygen.process.objects import Objects
 from skygen.process.profiles import core_px
 from skygen.process.saturation import Core, full_well_nmgy, saturate, saturated_core
 
-SPIKE_ANGLE = 0.0  # of one arm of bright stars' cross, rad from x towards y
 BLOCK_PX = 64  # side of a block of noise
 CANVAS_PX = 512  # most, on a side of what is drawn at once
 FAINT_NMGY = 0.002  # a pixel: light below it at the edge of a stamp is left out; a tenth of the survey's noise in r
@@ -97,7 +96,7 @@ class View:
         if len(bands) != process.bands:
             raise ValueError(f"bands are {', '.join(bands)}; the process has {process.bands}: give one name for each")
         self.cells, self.bands, self.device = Cells(process), tuple(bands), torch.device(device)
-        self.halo, self.full_well_nmgy = halo_of(self.bands, SPIKE_ANGLE), full_well_nmgy(self.bands)
+        self.halo, self.full_well_nmgy = halo_of(self.bands), full_well_nmgy(self.bands)
         self.background_nmgy = process.background_nmgy.detach().cpu().float().numpy()  # [bands]
 
     def scenes(self, boxes: Boxes, under: Under) -> NDArray[np.float32]:
