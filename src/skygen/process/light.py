@@ -52,7 +52,6 @@ class _Placed(NamedTuple):
     objects: Objects
     tile: torch.Tensor  # [n]
     core: torch.Tensor  # [n, bands] px
-    side: torch.Tensor  # [n], an index of SIDES_PX
     offset: torch.Tensor  # [n, bands, 2] px
 
     def to(self, device: torch.device) -> Self:
@@ -63,6 +62,12 @@ class _Placed(NamedTuple):
     def take(self, indices: torch.Tensor) -> Self:
         """The objects at `indices` [m]."""
         return type(self)(self.objects.take(indices), *(part[indices] for part in self[1:]))
+
+    def split(self, number: int | list[int]) -> list[Self]:
+        """The objects in parts of `number`, or of each of so many."""
+        parts = zip(*(part.split(number) for part in (*self.objects, *self[1:])), strict=True)
+        several = len(self.objects)
+        return [type(self)(Objects(*part[:several]), *part[several:]) for part in parts]
 
 
 # Gaussians [.., g, h, w] of their columns' numbers [.., g, w] and their rows' [.., g, h], into a given array.
@@ -106,7 +111,7 @@ def draw(
         group = _groups(objects, kind, side, canvas)
         offset = torch.zeros_like(core)[..., None].expand(-1, -1, 2) if offset_px is None else offset_px[tile].to(core)
         high, wide = _padded(canvas.height), _padded(canvas.width)
-        all_of_them = _Placed(objects, tile, core, side, offset).to(objects.x.device if device is None else device)
+        all_of_them = _Placed(objects, tile, core, offset).to(objects.x.device if device is None else device)
         image = all_of_them.core.new_zeros(canvas.tiles * canvas.bands * high * wide)
         for code in sorted(set(group.tolist())):
             if code >= 0:
@@ -153,7 +158,9 @@ def _sides(
     for code in range(_KINDS):
         some = (kind == code).nonzero().flatten()
         for radius in torch.split(radii, [3, len(radii) - 3]):  # few reach farther than the first of them
-            parts = [some.new_zeros(0)]
+            if not len(some):
+                break
+            parts = []
             for part in torch.split(some, _AT_ONCE // 512):
                 light = _profile(objects.take(part), code, core[part].amax(-1), radius) * flux[part][:, None]
                 if halo is not None and code == _BRIGHT_STAR:
@@ -212,36 +219,36 @@ def _chunk(code: int, canvas: Canvas, device: torch.device) -> int:
     return max(1, (_AT_ONCE_LEARNED if device.type == "cpu" else _AT_ONCE_ELSEWHERE) // (gaussians * pixels))
 
 
-def _first(centre: torch.Tensor, side: torch.Tensor) -> torch.Tensor:
+def _first(centre: torch.Tensor, side: torch.Tensor | int) -> torch.Tensor:
     return (centre.detach() - side / 2).ceil().long()
 
 
-def _window(objects: Objects, side: torch.Tensor, computed: int, canvas: Canvas) -> _Window:
-    """Windows of at most `computed` px, inside the canvas, that hold what stamps of `side` [n] px have there."""
+def _window(objects: Objects, side: int, canvas: Canvas) -> _Window:
+    """Windows inside the canvas, of at most `side` px, that hold what stamps of `side` px have there."""
     parts = []
     for centre, size in ((objects.y, canvas.height), (objects.x, canvas.width)):
-        number = min(computed, _padded(size))
+        number = min(side, _padded(size))
         stamp = _first(centre, side)
         first = stamp.clamp(0, _padded(size) - number)
         offset = torch.arange(number, device=centre.device)
-        pixel = first[:, None] + offset
         distance = ((first - centre)[:, None] + offset).to(objects.flux_nmgy)
-        parts.append((first, distance, (pixel >= stamp[:, None]) & (pixel < (stamp + side)[:, None])))
+        inside = offset - (stamp - first)[:, None]
+        parts.append((first, distance, (inside >= 0) & (inside < side)))
     (row, dy, rows), (column, dx, columns) = parts
     return _Window(row, column, dy, dx, rows, columns)
 
 
 def _add(image: torch.Tensor, code: int, placed: _Placed, canvas: Canvas, halo: Halo | None) -> None:
     """Add the light of objects of the group `code` to `image` [all its pixels, with the canvas' padding]."""
-    objects, tile, core, side, offset = placed
-    computed, kind = SIDES_PX[code // _KINDS], code % _KINDS
-    window = _window(objects, torch.tensor(SIDES_PX, device=side.device)[side], computed, canvas)
+    objects, tile, core, offset = placed
+    side, kind = SIDES_PX[code // _KINDS], code % _KINDS
+    window = _window(objects, side, canvas)
     if kind < _GALAXY:
-        light = _stars(objects, core, window, offset, _WIDEST * computed, halo if kind == _BRIGHT_STAR else None)
+        light = _stars(objects, core, window, offset, _WIDEST * side, halo if kind == _BRIGHT_STAR else None)
     else:
-        light = _galaxies(objects, core, window, offset, kind - _GALAXY, _WIDEST * computed)
+        light = _galaxies(objects, core, window, offset, kind - _GALAXY, _WIDEST * side)
     high, wide = _padded(canvas.height), _padded(canvas.width)
-    if computed > ROW and image.device.type == "cpu" and not torch.is_grad_enabled():
+    if image.device.type == "cpu" and not torch.is_grad_enabled():
         _add_each(image.view(canvas.tiles, canvas.bands, high, wide), tile, window, light)
         return
     plane = tile[:, None] * canvas.bands + torch.arange(canvas.bands, device=tile.device)
@@ -255,7 +262,8 @@ def _add_each(image: torch.Tensor, tile: torch.Tensor, window: _Window, light: t
     pixels, (height, width) = image.numpy(), light.shape[2:]
     places = zip(tile.tolist(), window.row.tolist(), window.column.tolist(), light.numpy(), strict=True)
     for at, row, column, one in places:
-        pixels[at, :, row : row + height, column : column + width] += one
+        part = pixels[at, :, row : row + height, column : column + width]
+        part += one
 
 
 def add_at(image: torch.Tensor, index: torch.Tensor, light: torch.Tensor) -> None:
@@ -352,7 +360,7 @@ def _summed(light: _Light, columns: torch.Tensor, rows: tuple[torch.Tensor, ...]
     (n, bands, gaussians, width), height = columns.shape, rows[0].shape[-1]
     columns, rows = columns.flatten(0, 1), tuple(part.flatten(0, 1) for part in rows)
     found = columns.new_empty(n * bands, height, width)
-    lines = min(max(_AT_ONCE // (gaussians * width), 1), height)
+    lines = min(max(_AT_ONCE // (gaussians * width * ROW), 1) * ROW, height)  # so many that `sum` has one order for all
     planes = max(_AT_ONCE // (gaussians * width * height), 1)
     work = columns.new_empty(planes * gaussians * lines * width)
     for plane in range(0, n * bands, planes):
