@@ -1,20 +1,31 @@
-"""Tiles a second from a bundle, against its bare network and against the machine's matrix product."""
+"""Tiles a second from a bundle, against its bare network and against the machine's matrix product.
 
-from collections.abc import Sequence
+And from the shipped process against a painter of width 64 with first weights, in passes of the size that `draw_all`
+takes: by CPU time, which holds for one core whatever else runs, and by wall time on all cores.
+"""
+
+import time
+from collections.abc import Callable, Sequence
 from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import cast
 
 import torch
 
-from benchmarks.limits import flop, matmul_flop_per_second, print_machine, seconds
+from benchmarks.limits import flop, matmul_flop_per_second, print_machine, seconds, side_by_side
 from skygen.bundle.bundle import Bundle
+from skygen.bundle.tile import row
+from skygen.cores import cores
 from skygen.gan import card as cards
 from skygen.gan.networks import Generator, GeneratorShape, generator_shape
 from skygen.gan.recipes import ConvolutionalRecipe, read_recipes
 from skygen.params import Size, load
 
 TILES = 32
+PROCESS, PAINTER, WIDTH = "scene", "gan", 64
+PASSES = {"r64": (128, 8), "gri128": (32, 8)}  # of process and painter
+ON_ALL_CORES = 4  # passes of the process a core
 
 
 def main() -> None:
@@ -30,6 +41,42 @@ def main() -> None:
         for recipe_name, recipe in recipes.items():
             card = _card(name, recipe_name, recipe, tile_set.size, tile_set.bands, scale.training[name].width)
             _row(card, generator_shape(recipe, tile_set.size, len(tile_set.bands), scale.training[name].width))
+    print("\ntiles    process, a second of one core  painter  ratio  process, all cores  painter  ratio")
+    for name, tile_set in params.judged.items():
+        painter = _card(name, PAINTER, recipes[PAINTER], tile_set.size, tile_set.bands, WIDTH)
+        _against(Bundle.load(Path("bundles") / name / PROCESS), painter)
+
+
+def _against(process: Bundle, card: cards.Card) -> None:
+    """Print the row of a process and a painter."""
+    with TemporaryDirectory() as folder:
+        cards.save(Path(folder), Generator(cast(GeneratorShape, card.generator)).state_dict(), card)
+        painter = Bundle.load(Path(folder))
+        passes = PASSES[card.tiles]
+        alone = [
+            n / _cpu_seconds(lambda ready=ready, n=n: ready.draw(row(7, n)))
+            for ready, n in zip((process, painter), passes, strict=True)
+        ]
+        many = row(7, ON_ALL_CORES * cores() * passes[0])
+        some = many[: len(many) // 4]
+        walls = side_by_side(lambda: process.draw_all(many), lambda: painter.draw_all(some), runs=3)
+        beside = [len(many) / walls[0], len(some) / walls[1]]
+    print(f"{card.tiles:8} {_pair(alone, 29)}  {_pair(beside, 18)}")
+
+
+def _pair(speeds: Sequence[float], wide: int) -> str:
+    return f"{speeds[0]:{wide}.0f}  {speeds[1]:7.0f}  {speeds[0] / speeds[1]:5.2f}"
+
+
+def _cpu_seconds(work: Callable[[], object], runs: int = 5) -> float:
+    """The least CPU time of `work`, which starts no thread, after one run that is not counted."""
+    work()
+    measured = []
+    for _ in range(runs):
+        started = time.process_time()
+        work()
+        measured.append(time.process_time() - started)
+    return min(measured)
 
 
 def _row(card: cards.Card, shape: GeneratorShape) -> None:

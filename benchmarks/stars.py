@@ -78,7 +78,7 @@ def _drawn(fwhm_px: float, band: str, x: float, y: float) -> NDArray[np.float64]
     star = Objects(none > 0, x * one, y * one, one[:, None], none, one, none, none)
     fwhm = torch.tensor([[fwhm_px]], dtype=torch.float64)
     place = torch.zeros(1, dtype=torch.long)
-    image: NDArray[np.float64] = draw(star, place, fwhm, Canvas(1, 1, 101, 101), 1e-7, halo_of(band, 0.4))[0, 0].numpy()
+    image: NDArray[np.float64] = draw(star, place, fwhm, Canvas(1, 1, 101, 101), 1e-7, halo_of(band))[0, 0].numpy()
     return image
 
 

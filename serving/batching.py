@@ -1,4 +1,4 @@
-"""Requests in flight share passes: threads take up to 8 tiles of one bundle at a time, whoever asked for them.
+"""Requests in flight share passes: threads take some tiles of one bundle at a time, whoever asked for them.
 
 A tile's bits do not depend on what is drawn beside it, so sharing changes when an answer comes, never what it holds.
 Passes go by turns to who came first and to who has least left: a large request comes to its end, and a small one does
@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from serving.monitoring import quality
 from serving.monitoring.health import Health
 from serving.monitoring.metrics import INFERENCE_SECONDS, PASS_TILES, QUEUE_SECONDS, QUEUED_TILES
-from skygen.bundle.bundle import TILES_A_PASS, Bundle
+from skygen.bundle.bundle import Bundle
 from skygen.bundle.tile import Tile
 
 T = TypeVar("T")
@@ -194,7 +194,7 @@ class Batcher:
                 return [self._take_of(head, 1)]
             sharing = [job for job in self._jobs if job.bundle is head.bundle and job.found is None]
             # Shared among idle threads alone: a busy one is soon back for its part.
-            room = min(TILES_A_PASS, math.ceil(sum(map(_left, sharing)) / idle))
+            room = min(head.bundle.tiles_a_pass, math.ceil(sum(map(_left, sharing)) / idle))
             parts = [self._take_of(head, room)]
             for job in heapq.nsmallest(room, sharing, key=_left):
                 rest = room - sum(rows.stop - rows.start for _, rows in parts)

@@ -173,5 +173,5 @@ def test_no_object_is_drawn_farther_than_its_magnitude_allows(galaxy):
             flux = (10 ** (-0.4 * (in_bands - 22.5))).expand(n, 3)
             objects = Objects(one == galaxy, one, one, flux, radius, one, bulge, 0 * one)
             for fwhm in (2.0, MOST_FWHM_PX):
-                reached = reach_px(objects, torch.full((3,), fwhm), FAINT_NMGY, halo_of("gri", 0.0))
+                reached = reach_px(objects, torch.full((3,), fwhm), FAINT_NMGY, halo_of("gri"))
                 assert reached.max() <= most, (magnitude, colours, fwhm)

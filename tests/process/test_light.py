@@ -150,7 +150,7 @@ mixed = torch.cat([mixed, torch.arange(60)])  # the first canvas' objects come l
 mixed = mixed[(tile[mixed] > 0) | (torch.arange(len(mixed)) >= len(tile))]
 both = type(first)(*(torch.cat(parts)[mixed] for parts in zip(first, more)))
 psf = torch.full((4, 3), 3.4, dtype=torch.float64) + torch.arange(4)[:, None] * 0.13
-image = draw(both, tile[mixed], psf, Canvas(4, 3, 64, 64), 1e-3, halo_of("gri", 0.3))
+image = draw(both, tile[mixed], psf, Canvas(4, 3, 64, 64), 1e-3, halo_of("gri"))
 print(hashlib.sha256(image[0].contiguous().numpy().tobytes()).hexdigest())
 """
 

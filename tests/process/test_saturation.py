@@ -40,7 +40,7 @@ def test_pixels_that_saturate_hold_less_than_the_star_s_light_and_more_than_noth
 
 @pytest.mark.parametrize("shift", [(7, -3), (-1000, 2_000_000)])
 def test_a_core_moves_with_its_star_and_is_otherwise_the_same(shift):
-    halo = halo_of("gri", 0.3)
+    halo = halo_of("gri")
     here, there = core(5e4, 50.25, 60.75, halo), core(5e4, 50.25 + shift[0], 60.75 + shift[1], halo)
     assert (there.column - here.column, there.row - here.row) == shift
     assert np.array_equal(here.nmgy, there.nmgy)

@@ -5,6 +5,7 @@ its hash names it. A convolutional generator paints tiles; of a process they are
 rectangle can be had, and what lies in it is known.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -32,7 +33,9 @@ from skygen.process.generator import Process
 from skygen.sky.conditions import Density, FieldConditions
 
 T = TypeVar("T")
-TILES_A_PASS = 8  # the unit of work of one core; it does not change a tile's bytes
+# The unit of work of one core, which does not change a tile's bytes: tiles of a painter, and pixels of a process, whose
+# calls cost more than their pixels. Where requests share passes these are half as large, so that nobody waits for long.
+_TILES_A_PASS, _PIXELS_A_PASS, _PIXELS_SHARED = 8, 2**19, 2**18
 
 
 class PaintedError(BundleError):
@@ -72,6 +75,11 @@ class Bundle:
         of_process = dict.fromkeys(("noise", "seeing", "density", "sky"), is_process)
         return {**of_process, "walk": not is_process}
 
+    @property
+    def tiles_a_pass(self) -> int:
+        """How many tiles requests that share a pass are to draw at once: 8 of a painter; 64 of 64 px of a process."""
+        return _PIXELS_SHARED // self.card.size**2 if self.takes["sky"] else _TILES_A_PASS
+
     def generate(
         self,
         seed: int,
@@ -102,19 +110,20 @@ class Bundle:
         A tile is the same whatever else is drawn, bit for bit with the same engine on the same kind of device. Raises
         `PaintedError` where the recipe has no noise model or no PSF to choose by.
         """
-        self.conditions_of(tiles)
+        self.check(tiles)
         return np.concatenate(self._on_all_cores(self.draw, tiles))
 
     def draw(self, tiles: Sequence[Tile]) -> NDArray[np.float32]:
-        """One pass: the flux [n, bands, H, W] of up to 8 tiles in nmgy, computed on the calling thread alone.
+        """One pass: the flux [n, bands, H, W] of a few tiles in nmgy, computed on the calling thread alone.
 
         On the CPU with more threads, torch splits convolutions by batch size and number of cores, and a tile's last
         bits with them. Raises as `draw_all`.
         """
-        conditions, drawer = self.conditions_of(tiles), self._drawer
+        self.check(tiles)
+        drawer = self._drawer
         with one_thread(), torch.inference_mode():
             if isinstance(drawer, PlaneDrawer):
-                return drawer.draw(self._boxes(drawer, tiles), _known(conditions))
+                return drawer.draw(*self._boxes(drawer, tiles))
             return drawer.draw(tiles)
 
     def truth_all(self, tiles: Sequence[Tile], min_snr: float = 0.0) -> list[Truth]:
@@ -128,9 +137,10 @@ class Bundle:
         Where no noise is asked for, signal-to-noise ratios are by the survey's. Of a pass it is found on the calling
         thread alone.
         """
-        drawer, conditions = self.plane_drawer(), _known(self.conditions_of([tile.with_noise() for tile in tiles]))
+        self.check(tiles)
+        drawer = self.plane_drawer()
         with one_thread(), torch.inference_mode():
-            return drawer.truth(self._boxes(drawer, tiles), conditions, min_snr)
+            return drawer.truth(*self._boxes(drawer, [tile.with_noise() for tile in tiles]), min_snr)
 
     def sky(self, rectangle: Rectangle) -> NDArray[np.float32]:
         """The flux [bands, H, W] in nmgy of a rectangle of a seed's sky, drawn on all cores.
@@ -176,21 +186,28 @@ class Bundle:
 
     def conditions_of(self, tiles: Sequence[Tile]) -> Conditions | None:
         """The conditions [n, bands] of `tiles`; None where the recipe paints its noise. Raises as `draw_all`."""
-        card = self.card
         self.check(tiles)
+        survey = self._survey(tiles)
+        return None if survey is None else self._asked(survey, tiles)
+
+    def _survey(self, tiles: Sequence[Tile]) -> Conditions | None:
+        """The conditions under which the survey sees `tiles`."""
+        card = self.card
         if card.conditions is None:
             return None
         drawn = [_choose(len(card.conditions), tile) for tile in tiles]
         fields = [tile.field or card.conditions[at] for tile, at in zip(tiles, drawn, strict=True)]
-        found = Conditions.of_fields(fields, card.pixel_scale_arcsec)
-        if card.densities is not None:
-            own = [tile.field_density or card.densities[at] for tile, at in zip(tiles, drawn, strict=True)]
-            factors = [
-                (of.stars * tile.density.stars, of.galaxies * tile.density.galaxies)
-                for of, tile in zip(own, tiles, strict=True)
-            ]
-            offsets = torch.stack([_registration(tile, card.bands) for tile in tiles])
-            found = found._replace(density=torch.tensor(factors, dtype=torch.float32), offset_px=offsets)
+        if card.densities is None:
+            return Conditions.of_fields(fields, card.pixel_scale_arcsec)
+        own = [tile.field_density or card.densities[at] for tile, at in zip(tiles, drawn, strict=True)]
+        offsets = torch.stack([_registration(tile, card.bands) for tile in tiles])
+        return Conditions.of_fields(fields, card.pixel_scale_arcsec, own)._replace(offset_px=offsets)
+
+    def _asked(self, survey: Conditions, tiles: Sequence[Tile]) -> Conditions:
+        """The conditions `survey` of `tiles` with the noise, seeing and density that are asked for."""
+        card, found = self.card, survey
+        if found.density is not None and any(tile.density != OWN for tile in tiles):
+            found = found._replace(density=found.density * torch.tensor([tile.density for tile in tiles]))
         if any(tile.noise != SURVEY for tile in tiles):
             in_r = found.sky_noise_nmgy[:, card.bands.index("r")]
             found = found.exposed(torch.stack([_factor(tile, level) for tile, level in zip(tiles, in_r, strict=True)]))
@@ -210,7 +227,7 @@ class Bundle:
             first=tile.index,
             towards=None if tile.towards is None else tile.towards[0],
             shares=[step.towards[1] for step in tiles if step.towards is not None] or None,
-            places=places(tiles, self._boxes(drawer, tiles)) if isinstance(drawer, PlaneDrawer) else None,
+            places=places(tiles, self._boxes(drawer, tiles)[0]) if isinstance(drawer, PlaneDrawer) else None,
         )
 
     def sky_origin(self, rectangle: Rectangle) -> Origin:
@@ -221,10 +238,14 @@ class Bundle:
 
     def _on_all_cores(self, work: Callable[[Sequence[Tile]], T], tiles: Sequence[Tile]) -> list[T]:
         """What `work` makes of each pass of `tiles`."""
-        passes = [tiles[start : start + TILES_A_PASS] for start in range(0, len(tiles), TILES_A_PASS)]
-        if self.device != "cpu" or len(passes) == 1:
+        threads, most = cores(), _TILES_A_PASS
+        if isinstance(self._drawer, PlaneDrawer):  # a pass as large as leaves each core as many
+            rounds = math.ceil(len(tiles) * self.card.size**2 / _PIXELS_A_PASS / threads)
+            most = max(most, math.ceil(len(tiles) / max(rounds, 1) / threads))
+        passes = [tiles[start : start + most] for start in range(0, len(tiles), most)]
+        if self.device != "cpu" or len(passes) == 1 or threads == 1:
             return [work(some) for some in passes]
-        with ThreadPoolExecutor(cores()) as pool:
+        with ThreadPoolExecutor(threads) as pool:
             return list(pool.map(work, passes))
 
     def _origin(self, tile: Tile, conditions: Conditions | None) -> Origin:
@@ -249,9 +270,11 @@ class Bundle:
         tile = rectangle.observed()
         return _known(self.conditions_of([tile.with_noise() if with_noise else tile]))._replace(offset_px=None)
 
-    def _boxes(self, drawer: PlaneDrawer, tiles: Sequence[Tile]) -> Boxes:
-        survey = self.conditions_of([tile.as_survey() for tile in tiles])
-        return drawer.boxes(tiles, _known(survey), _known(self.conditions_of(tiles)))
+    def _boxes(self, drawer: PlaneDrawer, tiles: Sequence[Tile]) -> tuple[Boxes, Conditions]:
+        """Where `tiles` of a process lie, and what they are observed under."""
+        survey = _known(self._survey(tiles))
+        conditions = self._asked(survey, tiles)
+        return drawer.boxes(tiles, survey, conditions), conditions
 
 
 def _shape(card: Card) -> GeneratorShape:

@@ -50,7 +50,7 @@ class PlaneDrawer:
     def draw(self, boxes: Boxes, conditions: Conditions) -> NDArray[np.float32]:
         """The flux [n, bands, H, W] in nmgy of boxes, each under its row of `conditions`.
 
-        On the calling thread where it is little: a pass of tiles, or a square of 256 px.
+        Several boxes, or a square of 256 px, are drawn on the calling thread; a larger rectangle on all cores.
         """
         return self._view.observed(boxes, Under.of(conditions))
 

@@ -39,7 +39,7 @@ class Sight(NamedTuple):
         """What is seen under sky noise and PSF [n, bands]."""
         core = core_px(torch.from_numpy(psf_fwhm_px.astype(np.float64))).numpy()
         calibration = tuple(float(np.mean(CALIBRATION_NMGY_PER_COUNT[band])) for band in bands)
-        return cls(noise_nmgy.astype(np.float64), core, halo_of(bands, 0.0), calibration)
+        return cls(noise_nmgy.astype(np.float64), core, halo_of(bands), calibration)
 
     def take(self, rows: NDArray[np.int64]) -> "Sight":
         """The rows of some boxes."""
@@ -64,14 +64,15 @@ class _Bright(NamedTuple):
 
     def ring(self, distance: NDArray[np.float64]) -> NDArray[np.float64]:
         """Light a pixel [n, bands] at distances [n], off the arms of crosses."""
-        far2, star = distance[:, None] ** 2, ~self.is_galaxy[:, None]
-        share, scale = (part.double().numpy() for part in self.sight.halo[:2])
-        light = star * share / (2 * np.pi * scale**2) * np.exp(-distance[:, None] / scale)
-        for radial, blur, in_disc, in_bulge in zip(*galaxy_gaussians(len(SIZES), np.inf), strict=True):
-            square = self.square_px2[:, None] * radial + self.sight.core_px**2 * blur + PIXEL_VARIANCE
-            part = in_disc + self.bulge_share[:, None] * (in_bulge - in_disc)
-            light = light + part / (2 * np.pi * square) * np.exp(-far2 / (2 * square))
-        return np.asarray(self.flux_nmgy * light)
+        far, star = distance[:, None], ~self.is_galaxy[:, None]
+        share, scale = (part.double().numpy() for part in self.sight.halo)
+        glow = star * share / (2 * np.pi * scale**2) * np.exp(-far / scale)
+        radial, blur, in_disc, in_bulge = (np.array(part) for part in galaxy_gaussians(len(SIZES), np.inf))
+        blurred = self.sight.core_px[..., None] ** 2 * blur + PIXEL_VARIANCE  # [n, bands, g]
+        square = (self.square_px2[:, None] * radial)[:, None] + blurred
+        part = in_disc + self.bulge_share[:, None] * (in_bulge - in_disc)
+        light = part[:, None] / (2 * np.pi * square) * np.exp(-(far[..., None] ** 2) / (2 * square))
+        return np.asarray(self.flux_nmgy * (glow + light.sum(-1)))
 
     def shows(self, dx: NDArray[np.float64], dy: NDArray[np.float64]) -> NDArray[np.bool_]:
         """Whether they raise the background [n, bands] dx and dy px [n] away, by haloes or by an arm of a cross.

@@ -23,7 +23,7 @@ APERTURE_PX = 3.5  # radius in which the signal-to-noise ratio of a source is me
 EDGE_PX = 4  # a source nearer to a tile's edge does not count (tiles.cut)
 MOST_LUCK = 2.5  # standard deviations
 _LUCK = 15  # use of random numbers (process.cells)
-_FIRST_PLACES = 4  # searched at once; then twice as many
+_FIRST_PX = 512  # of tiles side by side that are searched at once; then twice as many
 
 
 def tiles(
@@ -78,7 +78,7 @@ class Rule:
 def first_places(cells: Cells, boxes: Boxes, rule: Rule) -> NDArray[np.int64]:
     """The first places [n] that are as the rule asks, or 0 where there is none of it."""
     found, waiting = np.zeros(len(boxes.key), np.int64), np.arange(len(boxes.key))
-    start, number = 0, _FIRST_PLACES
+    start, number = 0, max(1, _FIRST_PX // boxes.width)
     while len(waiting) and start < MOST_PLACES:
         some = boxes.take(waiting)
         good = hold(cells, some, rule, waiting, start, number) & ~in_halo(cells, some, rule, waiting, start, number)
@@ -150,10 +150,10 @@ def enclosed(catalogue: Catalogue, core_px: NDArray[np.float64]) -> NDArray[np.f
     An ellipse counts as the circle of its area: right to a few percent. A star is a galaxy of no radius.
     """
     objects = catalogue.objects
-    radius, ratio, bulge = (part.numpy() for part in (objects.radius_px, objects.axis_ratio, objects.bulge_share))
-    total = np.zeros(len(radius))
-    for radial, blur, in_disc, in_bulge in zip(*galaxy_gaussians(len(SIZES), np.inf), strict=True):
-        seen = core_px**2 * blur + PIXEL_VARIANCE
-        square = ((radius**2 * radial + seen) * ((radius * ratio) ** 2 * radial + seen)) ** 0.5
-        total += (in_disc + bulge * (in_bulge - in_disc)) * -np.expm1(-(APERTURE_PX**2) / (2 * square))
-    return total
+    parts = (objects.radius_px, objects.axis_ratio, objects.bulge_share)
+    radius, ratio, bulge = (part.numpy()[:, None] for part in parts)
+    radial, blur, in_disc, in_bulge = (np.array(part) for part in galaxy_gaussians(len(SIZES), np.inf))
+    seen = core_px[:, None] ** 2 * blur + PIXEL_VARIANCE  # [n, g]
+    square = ((radius**2 * radial + seen) * ((radius * ratio) ** 2 * radial + seen)) ** 0.5
+    share = in_disc + bulge * (in_bulge - in_disc)
+    return np.asarray((share * -np.expm1(-(APERTURE_PX**2) / (2 * square))).sum(1))

@@ -128,7 +128,8 @@ def _measure(catalogue: Catalogue, sky: _Sky) -> _Measured:
 
     reach = sky.view.reach_px(catalogue, sky.under)
     reach[~_touches(catalogue.objects, reach, sky.scenes.shape)] = 0
-    on_cores(fill, list(_together(reach, sky.scenes.shape)), sky.view.device)
+    parts = list(_together(reach, sky.scenes.shape))
+    on_cores(fill, parts, sky.view.device, alone=len(sky.scenes) > 1)
     return measured
 
 
