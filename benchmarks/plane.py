@@ -38,6 +38,7 @@ class _Conditions(NamedTuple):
     sky_noise_nmgy: torch.Tensor
     nmgy_per_electron: torch.Tensor
     psf_fwhm_px: torch.Tensor
+    sky_level_nmgy: torch.Tensor
     density: torch.Tensor | None
     offset_px: torch.Tensor | None = None
 
@@ -120,7 +121,7 @@ def _draw_by_galsim(catalogue: Catalogue, reach: np.ndarray[tuple[int], np.dtype
 def _conditions(n: int, bands: int) -> _Conditions:
     noise = torch.tensor([[0.017, 0.028, 0.047]] if bands > 1 else [[0.028]]).repeat(n, 1)
     fwhm, density = torch.full((n, bands), FWHM_PX), torch.tensor([[1.8, 1.0]]).repeat(n, 1)
-    return _Conditions(noise, torch.full((n, bands), 0.001), fwhm, density)
+    return _Conditions(noise, torch.full((n, bands), 0.001), fwhm, torch.zeros(n, bands), density)
 
 
 def _cpu_seconds(work: Callable[[], object], runs: int = 3) -> float:

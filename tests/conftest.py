@@ -180,7 +180,10 @@ def frame_bytes(tmp_path_factory):
 def conditions_of(field, bands):
     """Conditions of the `field`th field in so many bands, like the survey's and all different."""
     names = BandConditions.model_fields
-    values = [(0.02 + 0.002 * field + 0.005 * band, 0.001 + 0.0002 * band, 1.2 + 0.1 * field) for band in range(bands)]
+    values = [
+        (0.02 + 0.002 * field + 0.005 * band, 0.001 + 0.0002 * band, 1.2 + 0.1 * field, 0.0002 * field - 0.0003 * band)
+        for band in range(bands)
+    ]
     return [BandConditions(**dict(zip(names, of_band, strict=True))) for of_band in values]
 
 

@@ -28,14 +28,15 @@ def card(scenes):
 
 @pytest.mark.parametrize("noise", ["survey", 0.01, 0.3])
 def test_tiles_are_the_scene_free_of_noise_and_noise_of_the_known_variance(scenes, noise):
-    seen, clean = scenes.generate(7, 6, noise=noise), scenes.generate(7, 6, noise="none")
-    sky, electron = (part.numpy()[:, :, None, None] for part in scenes.conditions_of(row(7, 6, noise=noise))[:2])
-    draws = (seen - clean) / np.sqrt(sky**2 + np.maximum(clean, 0) * electron)
-    other = scenes.conditions_of(row(7, 6))
-    same = (scenes.generate(7, 6) - clean) / np.sqrt(
-        other[0].numpy()[:, :, None, None] ** 2 + np.maximum(clean, 0) * other[1].numpy()[:, :, None, None]
-    )
+    clean = scenes.generate(7, 6, noise="none")
 
+    def drawn(noise):
+        seen = scenes.conditions_of(row(7, 6, noise=noise))
+        names = ("sky_noise_nmgy", "nmgy_per_electron", "sky_level_nmgy")
+        sky, electron, level = (getattr(seen, name).numpy()[:, :, None, None] for name in names)
+        return (scenes.generate(7, 6, noise=noise) - clean - level) / np.sqrt(sky**2 + np.maximum(clean, 0) * electron)
+
+    draws, same = drawn(noise), drawn("survey")
     assert np.ptp(clean) > 0.1
     assert (draws.mean(), draws.std()) == pytest.approx((0, 1), abs=0.02)
     np.testing.assert_allclose(draws, same, atol=0.02)

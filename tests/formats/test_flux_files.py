@@ -129,12 +129,13 @@ def test_header_says_where_a_tile_comes_from() -> None:
 
 def test_header_says_the_noise_and_the_seeing_of_a_scene() -> None:
     noise = np.array([[0.01, 0.02, 0.03], [0.04, 0.05, 0.06]], dtype=np.float32)
-    scene = dataclasses.replace(origin(), noise=0.05, seeing=1.2, sky_noise_nmgy=noise)
+    scene = dataclasses.replace(origin(), noise=0.05, seeing=1.2, sky_noise_nmgy=noise, sky_level_nmgy=-noise / 50)
     with fits.open(io.BytesIO(to_fits(tiles(2, 3), scene)), checksum=True) as hdus:
         headers = [hdu.header for hdu in hdus[1:]]
     assert [(header["NOISE"], header["SEEING"]) for header in headers] == [(0.05, 1.2)] * 2
     for header, of_tile in zip(headers, noise, strict=True):
         assert [header[f"SKYSIG_{band}"] for band in "GRI"] == pytest.approx(of_tile.tolist())
+        assert [header[f"SKYLEV_{band}"] for band in "GRI"] == pytest.approx((-of_tile / 50).tolist(), abs=1e-6)
 
 
 def test_header_says_the_first_tile_and_the_stretch() -> None:

@@ -13,8 +13,9 @@ def random(*shape, seed=0, dtype=torch.float32):
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=dtype)
 
 
-def conditions(noise=((0.03,),), electron=((0.001,),), fwhm=((3.0,),), dtype=torch.float32):
-    return Conditions(*(torch.tensor(part, dtype=dtype) for part in (noise, electron, fwhm)))
+def conditions(noise=((0.03,),), electron=((0.001,),), fwhm=((3.0,),), level=None, dtype=torch.float32):
+    levels = [[0.0] * len(of_tile) for of_tile in noise] if level is None else level
+    return Conditions(*(torch.tensor(part, dtype=dtype) for part in (noise, electron, fwhm, levels)))
 
 
 def exposed(scene, seed=0, **of_sky):
@@ -65,9 +66,21 @@ def test_half_the_noise_is_four_exposures_on_average():
     assert one_a_tile.nmgy_per_electron.flatten().tolist() == pytest.approx([0.004, 0.002])
 
 
+def test_the_sky_level_of_a_tile_s_readout_is_added():
+    scene = random(2, 2, 8, 8).abs()
+    seen = [
+        conditions(noise=[[0.03] * 2] * 2, electron=[[0.001] * 2] * 2, fwhm=[[3.0] * 2] * 2, level=level)
+        for level in ([[0.0, 0.0], [0.0, 0.0]], [[0.001, -0.002], [0.0, 0.004]])
+    ]
+    plain, raised = (expose(scene, Sky(under, random(*scene.shape, seed=1))) for under in seen)
+
+    assert torch.allclose(raised - plain, torch.tensor([[0.001, -0.002], [0.0, 0.004]])[..., None, None], atol=1e-6)
+    assert seen[1].exposed(torch.full((1,), 0.5)).sky_level_nmgy.tolist() == seen[1].sky_level_nmgy.tolist()
+
+
 def test_without_noise_there_is_the_scene_to_the_last_bit():
     scene = random(2, 1, 8, 8).abs()
-    none = conditions(noise=[[0.03]] * 2, electron=[[0.001]] * 2).exposed(torch.zeros(1))
+    none = conditions(noise=[[0.03]] * 2, electron=[[0.001]] * 2, level=[[0.002]] * 2).exposed(torch.zeros(1))
 
     assert torch.equal(expose(scene, Sky(none, random(*scene.shape, seed=1))), scene)
 
@@ -113,7 +126,12 @@ def test_gradients_reach_the_scene_through_noise_and_stretch():
 
 def test_conditions_are_those_of_the_fields_in_their_order():
     fields = [
-        [BandConditions(sky_noise_nmgy=0.01 * n, nmgy_per_electron=0.001 * n, psf_fwhm_arcsec=0.396 * n) for n in row]
+        [
+            BandConditions(
+                sky_noise_nmgy=0.01 * n, nmgy_per_electron=0.001 * n, psf_fwhm_arcsec=0.396 * n, sky_level_nmgy=-0.1 * n
+            )
+            for n in row
+        ]
         for row in ((1, 2), (3, 4), (5, 6))
     ]
     densities = [Density(stars=1.0 * row, galaxies=2.0 * row) for row in (1, 2, 3)]
@@ -122,7 +140,7 @@ def test_conditions_are_those_of_the_fields_in_their_order():
 
     assert found.density.tolist() == [[1.0, 2.0], [2.0, 4.0], [3.0, 6.0]]
     assert Conditions.of_fields(fields, 0.396).density is None
-    for part, unit in zip(found[:3], (0.01, 0.001, 1.0), strict=True):
+    for part, unit in zip(found[:4], (0.01, 0.001, 1.0, -0.1), strict=True):
         assert torch.allclose(part, unit * numbers)
     taken = found.take(torch.tensor([2, 0, 0]))
     assert torch.allclose(taken.psf_fwhm_px, numbers[[2, 0, 0]])

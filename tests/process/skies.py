@@ -15,15 +15,15 @@ class Conditions(NamedTuple):
     sky_noise_nmgy: torch.Tensor
     nmgy_per_electron: torch.Tensor
     psf_fwhm_px: torch.Tensor
+    sky_level_nmgy: torch.Tensor
     density: torch.Tensor | None
     offset_px: torch.Tensor | None = None
 
 
 def conditions(n=1, bands=3, density=(1.5, 1.2)):
     noise, fwhm = torch.tensor([[0.017, 0.028, 0.047]])[:, :bands], torch.tensor([[3.7, 3.4, 3.3]])[:, :bands]
-    return Conditions(
-        noise.repeat(n, 1), torch.full((n, bands), 0.001), fwhm.repeat(n, 1), torch.tensor([density]).repeat(n, 1)
-    )
+    electron, level = torch.full((n, bands), 0.001), torch.zeros(n, bands)
+    return Conditions(noise.repeat(n, 1), electron, fwhm.repeat(n, 1), level, torch.tensor([density]).repeat(n, 1))
 
 
 def process(bands=3, background=0.0):

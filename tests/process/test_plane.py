@@ -102,6 +102,17 @@ def test_a_rectangle_is_its_scene_and_noise_that_grows_with_the_light():
     assert (drawn - scene)[1][light[1]].std() > 1.2 * 0.028
 
 
+def test_the_sky_level_is_added_to_what_is_observed_and_to_no_scene():
+    seen = conditions()
+    plane, raised = (
+        Plane(View(process(), "gri"), 7, seen._replace(sky_level_nmgy=torch.tensor([level])))
+        for level in ([0.0, 0.0, 0.0], [0.001, -0.002, 0.003])
+    )
+    np.testing.assert_array_equal(plane.scene(5, 6, 70, 30), raised.scene(5, 6, 70, 30))
+    rise = raised.rectangle(5, 6, 70, 30) - plane.rectangle(5, 6, 70, 30)
+    np.testing.assert_allclose(rise, np.broadcast_to([[[0.001]], [[-0.002]], [[0.003]]], rise.shape), atol=1e-5)
+
+
 def test_the_mean_light_of_undetected_objects_is_taken_away():
     parts = [Plane(process(background=value), 7, conditions()).scene(0, 0, 64, 64) for value in (0.0, 0.002)]
     np.testing.assert_allclose(parts[0] - parts[1], 0.002, rtol=0, atol=1e-6)

@@ -18,7 +18,7 @@ from skygen.sky.frame_file import keep_significant_bits
 from skygen.sky.frame_format import FullFrame, sky_shape, write_frame
 from skygen.sky.inspection.inspect import read_inspection
 from skygen.sky.manifest import FramesError, Manifest
-from skygen.sky.noise import pixel_noise
+from skygen.sky.noise import pixel_noise, sky_level
 from skygen.sky.readout import halves_of
 
 ROOT = Path(__file__).parents[2]
@@ -111,6 +111,8 @@ def test_local_frames_are_taken_over_unchanged_with_what_they_hold(survey, tmp_p
     of_halves = {half: pixel_noise(flux) for half, flux in halves_of(read_frame(out / first.name).flux_nmgy).items()}
     assert {"left": first.sky_noise_left_nmgy, "right": first.sky_noise_right_nmgy} == of_halves
     assert of_halves["left"] != of_halves["right"]
+    levels = {half: sky_level(flux) for half, flux in halves_of(read_frame(out / first.name).flux_nmgy).items()}
+    assert {half: first.level_of(half) for half in levels} == levels
     assert first.psf_fwhm_arcsec == pytest.approx(0.396 * FWHM_PX, rel=0.03)
     assert first.psf_stars == 20
     centre = [float(value) for value in frame.wcs.all_pix2world(499.5, 299.5, 0)]

@@ -6,7 +6,7 @@ from astropy.io import fits
 
 from skygen.sky.ccd import dark_variance_of_halves_counts2, gain_e_per_count
 from skygen.sky.field import FieldId, frame_name
-from skygen.sky.noise import MAD_TO_SIGMA, pixel_noise, sky_noise
+from skygen.sky.noise import MAD_TO_SIGMA, pixel_noise, sky_level, sky_noise
 from skygen.sky.readout import halves_of
 from skygen.sky.simulation.simulate import DEFERRED, simulate_field
 
@@ -53,6 +53,18 @@ def test_whole_counts_hide_nothing(counts, level):
 
     assert sky_noise(image) == pytest.approx(expected, rel=0.02)
     assert pixel_noise(image) == pytest.approx(expected, rel=0.02)
+
+
+@pytest.mark.parametrize("level", [-0.4, 0.0, 0.1, 0.25])
+def test_the_sky_level_is_found_among_whole_counts_and_sources(level):
+    counts = sky((512, 512), 5.0) + level
+    y, x = np.mgrid[:512, :512]
+    sources = sum(2000 * np.exp(-((x - at) ** 2 + (y - at) ** 2) / 8) for at in range(20, 500, 80))
+    halo = 20 * np.exp(-np.hypot(x - 100, y - 400) / 30)
+    found = sky_level(np.rint(counts + sources + halo))
+
+    assert found == pytest.approx(level, abs=0.08)  # 5 / 512 by chance, and what a sixteenth of the blocks has more
+    assert np.median(np.rint(counts)) in {-1, 0, 1}  # a median of whole counts does not say it
 
 
 def test_whole_counts_move_a_median_absolute_deviation_by_a_tenth():

@@ -87,6 +87,7 @@ def inspected(sources, defects, bands, noise_nmgy=0.025):
         psf_stars=dict.fromkeys(bands, 9),
         sky_noise_nmgy=dict.fromkeys(bands, noise_nmgy),
         half_noise_nmgy={band: {"left": noise_nmgy, "right": 1.2 * noise_nmgy} for band in bands},
+        half_level_nmgy={band: {"left": 0.001, "right": -0.002} for band in bands},
         offset_px=dict.fromkeys(bands, (0.0, 0.0)),
         density=Density(stars=1.2, galaxies=0.8),
     )

@@ -36,7 +36,7 @@ def drawn(noise_store):
 
 def parts(draws):
     """The tensors of draws, those of the sky and of scattered objects among them, whose tiles count from 0."""
-    sky = [] if draws.sky is None else [*draws.sky.conditions[:4], draws.sky.draws]
+    sky = [] if draws.sky is None else [*draws.sky.conditions[:5], draws.sky.draws]
     latents = (
         [draws.latents]
         if draws.sky is None
@@ -50,7 +50,7 @@ def test_the_draws_are_what_the_recipe_s_update_needs(recipes, drawn):
 
     assert (gan.real.shape, gan.latents.shape, gan.sky, gan.mix) == ((12, 3, 64, 64), (12, 100), None, None)
     assert (scene.real, scene.sky.draws.shape, scene.mix) == (None, (12, 3, 64, 64), None)
-    assert [part.shape for part in scene.sky.conditions[:4]] == [*[(12, 3)] * 3, (12, 2)]
+    assert [part.shape for part in scene.sky.conditions[:5]] == [*[(12, 3)] * 4, (12, 2)]
     assert scene.latents.offset_px.shape == (12, 3, 2)
     assert torch.equal(scene.latents.psf_fwhm_px, scene.sky.conditions.psf_fwhm_px)
     assert set(scene.latents.galaxies.tile.tolist()) == set(range(12))

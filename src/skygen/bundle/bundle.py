@@ -260,6 +260,7 @@ class Bundle:
             bands=card.bands,
             pixel_scale_arcsec=card.pixel_scale_arcsec,
             sky_noise_nmgy=None if conditions is None else conditions.sky_noise_nmgy.numpy(),
+            sky_level_nmgy=None if conditions is None else conditions.sky_level_nmgy.numpy(),
             softening_nmgy=None if self.takes["sky"] else card.softening_nmgy,
             limit_nmgy=None if self.takes["sky"] else card.limit_nmgy,
             density=tile.density if self.takes["density"] else None,

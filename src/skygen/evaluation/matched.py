@@ -2,7 +2,8 @@
 
 Tiles of another field differ by their sky, and by the night they were taken in. Generated tiles are observed under the
 held-out field's own conditions; so that other real tiles meet the same, each is paired with a held-out tile, and both
-are broadened to the wider PSF of the two and brought to the louder noise, band by band. What is left is what a
+are broadened to the wider PSF of the two and brought to the louder noise, band by band; the training tiles get the sky
+level of the others. What is left is what a
 generator that is perfect on the training sky would get on this field.
 """
 
@@ -32,7 +33,8 @@ def both_worse(
         (train, chosen, _conditions(store, [readouts[index] for index in chosen])),
     ]
     worse = [torch.maximum(*parts) for parts in zip(*(conditions[:3] for _, _, conditions in pairs), strict=True)]
-    real, other = (_degraded(split, rows, own, Conditions(*worse), rng) for split, rows, own in pairs)
+    common = Conditions(*worse, pairs[0][2].sky_level_nmgy)
+    real, other = (_degraded(split, rows, own, common, rng) for split, rows, own in pairs)
     return real, other
 
 
@@ -44,9 +46,11 @@ def _degraded(
     split: TileSplit, rows: NDArray[np.int64], own: Conditions, worse: Conditions, rng: np.random.Generator
 ) -> NDArray[np.float32]:
     parts = []
+    rise = (worse.sky_level_nmgy - own.sky_level_nmgy).numpy()[:, :, None, None]
     for places in torch.split(torch.arange(len(rows)), _SLICE):
         noise, electron, fwhm = (part[places][:, :, None, None] for part in worse[:3])
         own_noise, own_electron, _ = (part[places][:, :, None, None] for part in own[:3])
-        sample = sample_of(split.batch(rows[places.numpy()]), own.psf_fwhm_px[places].numpy())
+        tiles = split.batch(rows[places.numpy()]) + rise[places.numpy()]
+        sample = sample_of(tiles, own.psf_fwhm_px[places].numpy())
         parts.append(degraded(sample, fwhm, noise, electron, own_noise, own_electron, rng).numpy())
     return np.concatenate(parts)

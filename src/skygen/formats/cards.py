@@ -23,6 +23,7 @@ class Kind:
     softening_nmgy: float | None
     limit_nmgy: float | None
     has_sky_noise: bool
+    has_sky_level: bool
     walks: bool
     density: tuple[float, float] | None
     plane: str
@@ -42,6 +43,7 @@ class Kind:
             _as_float(origin.softening_nmgy),
             _as_float(origin.limit_nmgy),
             origin.sky_noise_nmgy is not None,
+            origin.sky_level_nmgy is not None,
             origin.towards is not None,
             None if origin.density is None else (float(origin.density[0]), float(origin.density[1])),
             "" if origin.places is None else "SEED" if origin.is_of_seed_alone else "SEED,INDEX",
@@ -75,6 +77,8 @@ def cards(kind: Kind) -> Cards:
         ]
     if kind.has_sky_noise:
         found += [(f"SKYSIG_{band.upper()}", 0, f"[nmgy] sky noise of a pixel in {band}") for band in kind.bands]
+    if kind.has_sky_level:
+        found += [(f"SKYLEV_{band.upper()}", 0, f"[nmgy] sky level added in {band}") for band in kind.bands]
     if kind.plane:
         found += [
             FICTITIOUS,
@@ -92,9 +96,10 @@ def numbers(origin: Origin, place: int) -> dict[str, int | float]:
         found["INDEX"] = origin.index(place)
     if origin.towards is not None and origin.shares is not None:
         found |= {"TOWARDS": origin.towards, "SHARE": round(float(origin.shares[place]), 9)}
-    if origin.sky_noise_nmgy is not None:
-        for band, noise in zip(origin.bands, origin.sky_noise_nmgy[place], strict=True):
-            found[f"SKYSIG_{band.upper()}"] = round(float(noise), 6)
+    for name, values in (("SKYSIG", origin.sky_noise_nmgy), ("SKYLEV", origin.sky_level_nmgy)):
+        if values is not None:
+            for band, value in zip(origin.bands, values[place], strict=True):
+                found[f"{name}_{band.upper()}"] = round(float(value), 6)
     if origin.places is not None:
         found |= {"PLANEX": origin.places[place].x, "PLANEY": origin.places[place].y}
     return found

@@ -23,7 +23,8 @@ class Origin:
     bands: Sequence[str]
     pixel_scale_arcsec: float
     sky_noise_nmgy: NDArray[np.float32] | None = None
-    """Of each tile and band [N, bands], where the recipe has a noise model."""
+    """Of each tile and band [N, bands], where the recipe has a noise model, as the next."""
+    sky_level_nmgy: NDArray[np.float32] | None = None
     first: int = 0
     """The place of the first tile among the tiles of the seed."""
     softening_nmgy: float | None = None

@@ -23,6 +23,7 @@ class Conditions(NamedTuple):
     sky_noise_nmgy: torch.Tensor
     nmgy_per_electron: torch.Tensor
     psf_fwhm_px: torch.Tensor
+    sky_level_nmgy: torch.Tensor
     density: torch.Tensor | None = None
     offset_px: torch.Tensor | None = None  # [N, bands, 2] in x and y, of each band's light; None: bands are aligned
 
@@ -34,15 +35,23 @@ class Conditions(NamedTuple):
         densities: Sequence[Density] | None = None,
     ) -> Self:
         """A row a field, in their order."""
-        rows = [[(b.sky_noise_nmgy, b.nmgy_per_electron, b.psf_fwhm_arcsec) for b in bands] for bands in fields]
-        noise, electron, fwhm = torch.tensor(rows, dtype=torch.float32).unbind(-1)
+        rows = [
+            [(b.sky_noise_nmgy, b.nmgy_per_electron, b.psf_fwhm_arcsec, b.sky_level_nmgy) for b in bands]
+            for bands in fields
+        ]
+        noise, electron, fwhm, level = torch.tensor(rows, dtype=torch.float32).unbind(-1)
         density = None if densities is None else torch.tensor([(one.stars, one.galaxies) for one in densities])
-        return cls(noise, electron, fwhm / pixel_scale_arcsec, density)
+        return cls(noise, electron, fwhm / pixel_scale_arcsec, level, density)
 
     def exposed(self, noise: torch.Tensor) -> Self:
-        """The same with `noise` [N, 1] or [1] times as much noise: of the sky, and of the sources' photons."""
+        """The same with `noise` [N, 1] or [1] times as much noise: of the sky, and of the sources' photons.
+
+        Without any, nothing is left of the sky level either.
+        """
         return self._replace(
-            sky_noise_nmgy=self.sky_noise_nmgy * noise, nmgy_per_electron=self.nmgy_per_electron * noise**2
+            sky_noise_nmgy=self.sky_noise_nmgy * noise,
+            nmgy_per_electron=self.nmgy_per_electron * noise**2,
+            sky_level_nmgy=self.sky_level_nmgy * (noise > 0),
         )
 
     def take(self, indices: torch.Tensor) -> Self:
@@ -54,9 +63,9 @@ class Conditions(NamedTuple):
         return self._each(lambda part: part.to(device))
 
     def _each(self, change: Callable[[torch.Tensor], torch.Tensor]) -> Self:
-        density, offset = (None if part is None else change(part) for part in self[3:])
-        noise, electron, fwhm = (change(part) for part in self[:3])
-        return type(self)(noise, electron, fwhm, density, offset)
+        density, offset = (None if part is None else change(part) for part in self[4:])
+        noise, electron, fwhm, level = (change(part) for part in self[:4])
+        return type(self)(noise, electron, fwhm, level, density, offset)
 
 
 class Sky(NamedTuple):
@@ -93,6 +102,7 @@ def camera_of(recipe: Recipe, stretch: Stretch) -> Camera:
 
 
 def expose(scenes: torch.Tensor, sky: Sky) -> torch.Tensor:
-    """Scenes [N, bands, H, W] in nmgy with noise: of the sky, and of the photons of the sources themselves."""
-    noise, electron = sky.conditions[:2]
-    return scenes + pixel_variance(scenes, noise, electron).sqrt() * sky.draws
+    """Scenes [N, bands, H, W] in nmgy with the sky level, and noise of the sky and of the sources' own photons."""
+    seen = sky.conditions
+    variance = pixel_variance(scenes, seen.sky_noise_nmgy, seen.nmgy_per_electron)
+    return scenes + seen.sky_level_nmgy[..., None, None] + variance.sqrt() * sky.draws

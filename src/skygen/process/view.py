@@ -48,6 +48,10 @@ class Seen(Protocol):
         """[n, bands]."""
 
     @property
+    def sky_level_nmgy(self) -> torch.Tensor:
+        """[n, bands]."""
+
+    @property
     def offset_px(self) -> torch.Tensor | None:
         """[n, bands, 2] in x and y, of each band's light from where objects are; None where the bands are aligned."""
 
@@ -62,6 +66,7 @@ class Under(NamedTuple):
     sky_noise_nmgy: NDArray[np.float32]  # [n, bands]
     nmgy_per_electron: NDArray[np.float32]  # [n, bands]
     psf_fwhm_px: NDArray[np.float32]  # [n, bands]
+    sky_level_nmgy: NDArray[np.float32]  # [n, bands]
     offset_px: NDArray[np.float32]  # [n, bands, 2]
 
     @classmethod
@@ -69,7 +74,13 @@ class Under(NamedTuple):
         """The conditions without densities."""
         aligned = torch.zeros(*conditions.psf_fwhm_px.shape, 2)
         offset = aligned if conditions.offset_px is None else conditions.offset_px
-        parts = (conditions.sky_noise_nmgy, conditions.nmgy_per_electron, conditions.psf_fwhm_px, offset)
+        own = (
+            conditions.sky_noise_nmgy,
+            conditions.nmgy_per_electron,
+            conditions.psf_fwhm_px,
+            conditions.sky_level_nmgy,
+        )
+        parts = (*own, offset)
         if float(conditions.psf_fwhm_px.max()) > MOST_FWHM_PX:
             raise ValueError(
                 f"a PSF of {float(conditions.psf_fwhm_px.max()):.3g} px; at most {MOST_FWHM_PX} px (3 arcsec)"
@@ -107,7 +118,7 @@ class View:
         return self._all(boxes, under, lambda of, seen, _: self._scenes(of, seen))
 
     def observed(self, boxes: Boxes, under: Under) -> NDArray[np.float32]:
-        """The same with the noise of the sky, and of the photons of the objects."""
+        """The same with the sky level of the conditions, and the noise of the sky and of the photons of the objects."""
         return self._all(boxes, under, lambda of, seen, _: expose(self._scenes(of, seen), seen, of))
 
     def exposed(self, scenes: NDArray[np.float32], boxes: Boxes, under: Under) -> NDArray[np.float32]:
@@ -197,12 +208,13 @@ def densities(conditions: Seen, factors: tuple[float, float] = (1.0, 1.0)) -> ND
 
 
 def expose(scenes: NDArray[np.float32], under: Under, boxes: Boxes) -> NDArray[np.float32]:
-    """Scenes [n, bands, H, W] with the noise of their places on planes."""
+    """Scenes [n, bands, H, W] with their sky level and the noise of their places on planes."""
     found = np.empty_like(scenes)
     for place, (key, x, y) in enumerate(zip(boxes.key, boxes.x, boxes.y, strict=True)):
         here = slice(place, place + 1)
         deviation = np.sqrt(variance(scenes[here], under.take(here)))[0]
-        np.add(scenes[place], deviation * _noise(key, int(x), int(y), scenes.shape[1:]), out=found[place])
+        level = under.sky_level_nmgy[place][:, None, None]
+        np.add(scenes[place] + level, deviation * _noise(key, int(x), int(y), scenes.shape[1:]), out=found[place])
     return found
 
 

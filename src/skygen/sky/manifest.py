@@ -45,6 +45,8 @@ class FrameRow(Section):
     sky_noise_nmgy: float  # of the whole frame
     sky_noise_left_nmgy: float  # of each half, which has an amplifier of its own
     sky_noise_right_nmgy: float
+    sky_level_left_nmgy: float  # away from sources, which the subtraction of the sky has left
+    sky_level_right_nmgy: float
     nmgy_per_count: float
     gain_e_per_count: float
     psf_fwhm_arcsec: float
@@ -56,6 +58,10 @@ class FrameRow(Section):
     def field_id(self) -> FieldId:
         """The field that the frame shows."""
         return FieldId(self.run, self.camcol, self.field)
+
+    def level_of(self, half: Half) -> float:
+        """The sky level of one half, in nmgy."""
+        return self.sky_level_left_nmgy if half == "left" else self.sky_level_right_nmgy
 
     def noise_of(self, half: Half) -> float:
         """The sky noise of one half, in nmgy."""
@@ -145,6 +151,8 @@ def describe(path: Path, frame: Frame, origin: str, inspection: Inspection) -> F
         sky_noise_nmgy=inspection.sky_noise_nmgy[frame.band],
         sky_noise_left_nmgy=inspection.half_noise_nmgy[frame.band]["left"],
         sky_noise_right_nmgy=inspection.half_noise_nmgy[frame.band]["right"],
+        sky_level_left_nmgy=inspection.half_level_nmgy[frame.band]["left"],
+        sky_level_right_nmgy=inspection.half_level_nmgy[frame.band]["right"],
         nmgy_per_count=frame.nmgy_per_count,
         gain_e_per_count=gain_e_per_count(identity, frame.band),
         psf_fwhm_arcsec=inspection.psf_fwhm_arcsec[frame.band],

@@ -1,7 +1,7 @@
-"""The noise of an image: as it is measured away from sources, and as it is expected on them.
+"""Noise and sky level of an image: as they are measured away from sources, and the noise expected on these.
 
 The survey's pixels hold whole counts, of which the noise is four to eight: a median absolute deviation of them moves in
-steps of 10 %, so both measures here are standard deviations of what is near the middle.
+steps of 10 %, so what is measured here are standard deviations and means of what is near the middle.
 """
 
 import math
@@ -28,7 +28,7 @@ def sky_noise(images: NDArray[np.floating]) -> NDArray[np.float64]:
     `images` is [..., H, W]; the result is [...], in the unit of `images`. Sources that cover a small part of an image
     hardly move it; an image of one constant has none.
     """
-    return _clipped(images.reshape(*images.shape[:-2], -1))
+    return _clipped(images.reshape(*images.shape[:-2], -1))[1]
 
 
 def pixel_noise(image: NDArray[np.floating]) -> float:
@@ -37,11 +37,18 @@ def pixel_noise(image: NDArray[np.floating]) -> float:
     The median over blocks of 64 px, or of the whole of a smaller side, of the clipped standard deviation of neighbours'
     differences in a row, over √2: as much lower as neighbours are correlated, by half of their correlation.
     """
-    side = min(_BLOCK_PX, *image.shape)
-    rows, columns = (length // side for length in image.shape)
-    blocks = image[: rows * side, : columns * side].reshape(rows, side, columns, side).swapaxes(1, 2)
-    differences = np.diff(blocks[..., ::2, :], axis=-1)  # every other row tells enough
-    return float(np.median(_clipped(differences.reshape(rows, columns, -1)))) / math.sqrt(2)
+    differences = np.diff(_blocks(image)[..., ::2, :], axis=-1)  # every other row tells enough
+    return float(np.median(_clipped(differences.reshape(*differences.shape[:2], -1))[1])) / math.sqrt(2)
+
+
+def sky_level(image: NDArray[np.floating]) -> float:
+    """The level of `image` [H, W] away from its sources: what the subtraction of the sky left, and light of faint ones.
+
+    The median over blocks of 64 px, or of the whole of a smaller side, of the mean within 3 standard deviations. A
+    median of pixels would move in steps of a count.
+    """
+    blocks = _blocks(image)
+    return float(np.median(_clipped(blocks.reshape(*blocks.shape[:2], -1))[0]))
 
 
 def pixel_variance(scenes: ArrayT, sky_noise_nmgy: ArrayT, nmgy_per_electron: ArrayT) -> ArrayT:
@@ -54,8 +61,15 @@ def pixel_variance(scenes: ArrayT, sky_noise_nmgy: ArrayT, nmgy_per_electron: Ar
     return variance
 
 
-def _clipped(values: NDArray[np.floating]) -> NDArray[np.float64]:
-    """The clipped standard deviation over the last axis, begun from the median absolute deviation."""
+def _blocks(image: NDArray[np.floating]) -> NDArray[np.floating]:
+    """The squares [rows, columns, side, side] into which an image [H, W] can be cut."""
+    side = min(_BLOCK_PX, *image.shape)
+    rows, columns = (length // side for length in image.shape)
+    return image[: rows * side, : columns * side].reshape(rows, side, columns, side).swapaxes(1, 2)
+
+
+def _clipped(values: NDArray[np.floating]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Clipped mean and standard deviation over the last axis, begun from the median and absolute deviations."""
     deviation = values - np.median(values, axis=-1, keepdims=True)
     spread = MAD_TO_SIGMA * np.median(np.abs(deviation), axis=-1, keepdims=True)
     for _ in range(_ROUNDS):
@@ -63,4 +77,5 @@ def _clipped(values: NDArray[np.floating]) -> NDArray[np.float64]:
         count = np.maximum(inside.sum(-1, keepdims=True), 1)  # none where the squares of tiny values are 0
         deviation = deviation - np.vecdot(deviation, inside)[..., None] / count
         spread = np.sqrt(np.vecdot(deviation**2, inside)[..., None] / count) / _INSIDE
-    return np.asarray(spread[..., 0], dtype=np.float64)
+    middle = values[..., 0] - deviation[..., 0]
+    return np.asarray(middle, dtype=np.float64), np.asarray(spread[..., 0], dtype=np.float64)

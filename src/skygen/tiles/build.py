@@ -210,6 +210,7 @@ def _conditions(of_bands: Mapping[str, FrameRow], half: Half) -> list[BandCondit
             sky_noise_nmgy=row.noise_of(half),
             nmgy_per_electron=row.nmgy_per_count / row.gain_e_per_count,
             psf_fwhm_arcsec=row.psf_fwhm_arcsec,
+            sky_level_nmgy=row.level_of(half),
         )
         for row in of_bands.values()
     ]

@@ -78,6 +78,20 @@ def test_each_half_has_the_noise_of_its_amplifier(inspection):
         assert (most / least > 1.08) == (band == "i")  # as the survey's
 
 
+def test_each_half_has_a_sky_level_far_below_its_noise(inspection):
+    for band, halves in inspection.half_level_nmgy.items():
+        assert set(halves) == {"left", "right"}
+        assert all(abs(level) < 0.2 * inspection.sky_noise_nmgy[band] for level in halves.values())
+
+
+def test_a_half_that_is_brighter_has_the_level_of_it(frames, inspection):
+    flux = frames["i"].flux_nmgy.copy()
+    flux[:, 1024:] += 0.01
+    raised = inspect_field({**frames, "i": replace(frames["i"], flux_nmgy=flux)}).half_level_nmgy["i"]
+    before = inspection.half_level_nmgy["i"]
+    assert [raised["left"] - before["left"], raised["right"] - before["right"]] == pytest.approx([0, 0.01], abs=1e-6)
+
+
 def test_a_half_without_noise_is_refused(frames):
     flux = frames["i"].flux_nmgy.copy()
     flux[:, 1024:] = 0.25
@@ -133,7 +147,9 @@ def test_what_is_written_is_read_the_same(tmp_path, inspection):
 
 def test_so_is_a_field_without_sources_and_defects(tmp_path):
     path = tmp_path / "sources.fits"
-    nothing = Inspection(np.zeros(0, SOURCE), np.zeros(0, DEFECT), {}, {}, {}, {}, {}, Density(stars=1.0, galaxies=1.0))
+    nothing = Inspection(
+        np.zeros(0, SOURCE), np.zeros(0, DEFECT), {}, {}, {}, {}, {}, {}, Density(stars=1.0, galaxies=1.0)
+    )
     write_inspection(path, nothing, FIELD)
 
     assert [len(table) for table in read_inspection(path)] == [0, 0]

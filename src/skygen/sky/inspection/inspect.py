@@ -21,7 +21,7 @@ from skygen.sky.inspection.density import count_sources, density
 from skygen.sky.inspection.detection import SOURCE, detect
 from skygen.sky.inspection.psf import MIN_STARS, Psf, centre, choose_stars, measure_psf
 from skygen.sky.inspection.trails import find_trails
-from skygen.sky.noise import pixel_noise
+from skygen.sky.noise import pixel_noise, sky_level
 from skygen.sky.readout import Half, halves_of
 from skygen.sky.registration import sky_position
 
@@ -40,9 +40,9 @@ class InspectionError(ValueError):
 
 @dataclass(frozen=True)
 class Inspection:
-    """What a field holds: sources found in r and how dense they are, defects of all bands, by band the PSF and noise.
+    """What a field holds: sources found in r and their density, defects of all bands, by band PSF, noise and level.
 
-    Noise is that of the whole frame, by which sources are found, and that of each half.
+    Noise is that of the whole frame, by which sources are found, and that of each half; the sky level is each half's.
     """
 
     sources: NDArray[np.void]  # [sources] of type SOURCE, in pixels of r
@@ -51,6 +51,7 @@ class Inspection:
     psf_stars: dict[str, int]
     sky_noise_nmgy: dict[str, float]
     half_noise_nmgy: dict[str, dict[Half, float]]
+    half_level_nmgy: dict[str, dict[Half, float]]
     offset_px: dict[str, tuple[float, float]]  # in x and y, of the stars from where the bands' WCS and r expect them
     density: Density
 
@@ -62,10 +63,7 @@ def inspect_field(frames: Mapping[str, Frame]) -> Inspection:
     fills the field.
     """
     noise = {band: _noise(frame.flux_nmgy, band) for band, frame in frames.items()}
-    of_halves = {
-        band: {half: _noise(part, band) for half, part in halves_of(frame.flux_nmgy).items()}
-        for band, frame in frames.items()
-    }
+    halves = {band: halves_of(frame.flux_nmgy) for band, frame in frames.items()}
     sources = _detect(frames[REFERENCE], noise[REFERENCE])
     stars = choose_stars(sources, frames[REFERENCE].flux_nmgy.shape)
     x, y, found = centre(frames[REFERENCE].flux_nmgy, stars["x"], stars["y"])
@@ -79,7 +77,8 @@ def inspect_field(frames: Mapping[str, Frame]) -> Inspection:
         psf_fwhm_arcsec={band: psf.fwhm_arcsec for band, psf in psfs.items()},
         psf_stars={band: psf.stars for band, psf in psfs.items()},
         sky_noise_nmgy=noise,
-        half_noise_nmgy=of_halves,
+        half_noise_nmgy={band: {half: _noise(part, band) for half, part in of.items()} for band, of in halves.items()},
+        half_level_nmgy={band: {half: sky_level(part) for half, part in of.items()} for band, of in halves.items()},
         offset_px={band: psf.offset_px for band, psf in psfs.items()},
         density=density(counted, frames[REFERENCE].flux_nmgy.shape),
     )
