@@ -65,7 +65,7 @@ class _Placed(NamedTuple):
 
     def split(self, number: int | list[int]) -> list[Self]:
         """The objects in parts of `number`, or of each of so many."""
-        parts = zip(*(part.split(number) for part in (*self.objects, *self[1:])), strict=True)
+        parts = zip(*(torch.split(part, number) for part in (*self.objects, *self[1:])), strict=True)
         several = len(self.objects)
         return [type(self)(Objects(*part[:several]), *part[several:]) for part in parts]
 
@@ -297,12 +297,12 @@ def _stars(
     y = y * (torch.tensor(psf.shares).to(core) * flux)[..., None]
     if halo is None:
         return _summed(_crossed, x, (y,))
-    along, down = (
+    across, down = (
         torch.stack(arms_at(distance, core), 2) * inside[:, None, None]
         for distance, inside in ((window.dx, window.columns), (window.dy, window.rows))
     )
     down = down.flip(2) * (SPIKE_SHARE * flux[..., None])
-    light = _summed(_crossed, torch.cat([x, along], 2), (torch.cat([y, down], 2),))
+    light = _summed(_crossed, torch.cat([x, across], 2), (torch.cat([y, down], 2),))
     far = torch.tensor(torch.inf).to(core)
     beside = (torch.where(window.columns, window.dx, far), torch.where(window.rows, window.dy, far))
     return light + glow_at(*beside, halo) * flux[..., None]
