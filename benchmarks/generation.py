@@ -24,8 +24,8 @@ from skygen.params import Size, load
 
 TILES = 32
 PROCESS, PAINTER, WIDTH = "scene", "gan", 64
-PASSES = {"r64": (128, 8), "gri128": (32, 8)}  # of process and painter
-ON_ALL_CORES = 4  # passes of the process a core
+PASSES = {"r64": (256, 8), "gri128": (64, 8)}  # of process and painter
+ON_ALL_CORES = 2  # passes of the process a core
 
 
 def main() -> None:
