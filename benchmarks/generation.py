@@ -6,6 +6,7 @@ takes: by CPU time, which holds for one core whatever else runs, and by wall tim
 
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -24,8 +25,8 @@ from skygen.params import Size, load
 
 TILES = 32
 PROCESS, PAINTER, WIDTH = "scene", "gan", 64
-PASSES = {"r64": (128, 8), "gri128": (32, 8)}  # of process and painter
-ON_ALL_CORES = 4  # passes of the process a core
+PASSES = {"r64": (256, 8), "gri128": (64, 8)}  # of process and painter
+ON_ALL_CORES = 2  # passes of the process a core
 
 
 def main() -> None:
@@ -54,7 +55,7 @@ def _against(process: Bundle, card: cards.Card) -> None:
         painter = Bundle.load(Path(folder))
         passes = PASSES[card.tiles]
         alone = [
-            n / _cpu_seconds(lambda ready=ready, n=n: ready.draw(row(7, n)))
+            n / _cpu_seconds(partial(ready.draw, row(7, n)))
             for ready, n in zip((process, painter), passes, strict=True)
         ]
         many = row(7, ON_ALL_CORES * cores() * passes[0])

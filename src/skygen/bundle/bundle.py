@@ -34,8 +34,8 @@ from skygen.sky.conditions import Density, FieldConditions
 
 T = TypeVar("T")
 # The unit of work of one core, which does not change a tile's bytes: tiles of a painter, and pixels of a process, whose
-# calls cost more than their pixels. Where requests share passes these are half as large, so that nobody waits for long.
-_TILES_A_PASS, _PIXELS_A_PASS, _PIXELS_SHARED = 8, 2**19, 2**18
+# calls cost more than their pixels. Where requests share passes they have fewer, so that nobody waits for long.
+_TILES_A_PASS, _PIXELS_A_PASS, _PIXELS_SHARED = 8, 2**20, 2**18
 
 
 class PaintedError(BundleError):

@@ -28,8 +28,7 @@ from skygen.sky.spread import SPIKE_SHARE
 SIDES_PX = (16, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048)  # of stamps; more is cut off
 ROW = 16  # numbers that are computed together
 _WIDEST = 0.6  # times a stamp's side: PSF's Gaussians of more widths of the core are left out of it
-_AT_ONCE = 2**16  # numbers, so that they stay in a core's cache
-_AT_ONCE_LEARNED = 2**18  # Gaussians' numbers, where gradients keep them all
+_AT_ONCE = 2**18  # numbers, so that they stay in a core's cache
 _AT_ONCE_ELSEWHERE = 2**24  # on a GPU, where a call's start costs more than its numbers
 _STAR, _BRIGHT_STAR, _GALAXY = 0, 1, 2  # kinds: of galaxies there is one for each interval of SIZES
 _KINDS = _GALAXY + len(SIZES) + 1
@@ -65,7 +64,7 @@ class _Placed(NamedTuple):
 
     def split(self, number: int | list[int]) -> list[Self]:
         """The objects in parts of `number`, or of each of so many."""
-        parts = zip(*(part.split(number) for part in (*self.objects, *self[1:])), strict=True)
+        parts = zip(*(torch.split(part, number) for part in (*self.objects, *self[1:])), strict=True)
         several = len(self.objects)
         return [type(self)(Objects(*part[:several]), *part[several:]) for part in parts]
 
@@ -216,7 +215,7 @@ def _chunk(code: int, canvas: Canvas, device: torch.device) -> int:
     if device.type == "cpu" and not torch.is_grad_enabled():
         return max(1, _AT_ONCE // pixels)
     gaussians = 1 if kind < _GALAXY else len(galaxy_gaussians(kind - _GALAXY, _WIDEST * side).radial)
-    return max(1, (_AT_ONCE_LEARNED if device.type == "cpu" else _AT_ONCE_ELSEWHERE) // (gaussians * pixels))
+    return max(1, (_AT_ONCE if device.type == "cpu" else _AT_ONCE_ELSEWHERE) // (gaussians * pixels))
 
 
 def _first(centre: torch.Tensor, side: torch.Tensor | int) -> torch.Tensor:
@@ -297,12 +296,12 @@ def _stars(
     y = y * (torch.tensor(psf.shares).to(core) * flux)[..., None]
     if halo is None:
         return _summed(_crossed, x, (y,))
-    along, down = (
+    across, down = (
         torch.stack(arms_at(distance, core), 2) * inside[:, None, None]
         for distance, inside in ((window.dx, window.columns), (window.dy, window.rows))
     )
     down = down.flip(2) * (SPIKE_SHARE * flux[..., None])
-    light = _summed(_crossed, torch.cat([x, along], 2), (torch.cat([y, down], 2),))
+    light = _summed(_crossed, torch.cat([x, across], 2), (torch.cat([y, down], 2),))
     far = torch.tensor(torch.inf).to(core)
     beside = (torch.where(window.columns, window.dx, far), torch.where(window.rows, window.dy, far))
     return light + glow_at(*beside, halo) * flux[..., None]
