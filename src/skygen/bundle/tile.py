@@ -56,10 +56,6 @@ class Tile:
         check_seeing(self.seeing)
         check_density(self.density)
 
-    def as_survey(self) -> "Tile":
-        """The same tile as the survey sees it: what its place is chosen by."""
-        return replace(self, noise=SURVEY, seeing=SURVEY, density=OWN)
-
     def with_noise(self) -> "Tile":
         """The same tile, with the survey's noise where it has none: what is bright is so beside noise."""
         return replace(self, noise=SURVEY) if self.noise == "none" else self

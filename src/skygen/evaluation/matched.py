@@ -32,8 +32,9 @@ def both_worse(
         (held_out, np.arange(len(held_out)), _conditions(store, held_out.readouts())),
         (train, chosen, _conditions(store, [readouts[index] for index in chosen])),
     ]
-    worse = [torch.maximum(*parts) for parts in zip(*(conditions[:3] for _, _, conditions in pairs), strict=True)]
-    common = Conditions(*worse, pairs[0][2].sky_level_nmgy)
+    (*_, first), (*_, second) = pairs
+    noise, electron, fwhm = (torch.maximum(*parts) for parts in zip(first[:3], second[:3], strict=True))
+    common = Conditions(noise, electron, fwhm, first.sky_level_nmgy)
     real, other = (_degraded(split, rows, own, common, rng) for split, rows, own in pairs)
     return real, other
 
