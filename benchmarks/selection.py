@@ -83,13 +83,13 @@ def sources(folder: Path, seed: int) -> Rectangle:
     place, side = card.bands.index("r"), SIDE_PX + 2 * MARGIN_PX
     area = (-MARGIN_PX, -MARGIN_PX, side, side)
     clean, seen = (image[place].astype(np.float64) for image in (plane.scene(*area), plane.rectangle(*area)))
-    box, in_r = plane.box(*area), slice(place, place + 1)
+    box = plane.box(*area)
     catalogue = plane.view.cells.catalogue(box, margin=0, faintest=FAINTEST_MAG)
-    rule = Rule(["r"], plane.under.sky_noise_nmgy[:, in_r], plane.under.psf_fwhm_px[:, in_r], SNR)
+    rule = Rule(card.bands, plane.under.sky_noise_nmgy, plane.under.psf_fwhm_px, SNR)
     x, y, flux = catalogue.objects.x.numpy(), catalogue.objects.y.numpy(), catalogue.objects.flux_nmgy[:, place].numpy()
     found = detect(seen, pixel_noise(seen), 0.0)
     truth = Sources(x - MARGIN_PX, y - MARGIN_PX, expected_snr(catalogue, rule, np.zeros(len(x), int)))
-    asked = truth._replace(snr=truth.snr + luck(catalogue, box.key))
+    asked = truth._replace(snr=truth.snr + luck(catalogue, box, rule))
     around = sep.sum_circle(clean, x, y, APERTURE_PX, subpix=0)[0] / rule.error_nmgy
     detected = Sources(found["x"] - MARGIN_PX, found["y"] - MARGIN_PX, found["snr"])
     changes = _changes(truth, flux, around, detected)

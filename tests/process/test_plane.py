@@ -11,9 +11,10 @@ import pytest
 import torch
 
 from skygen.process import view as views
+from skygen.process.noise import BLOCK_PX
 from skygen.process.plane import Plane
 from skygen.process.truth import SATURATED
-from skygen.process.view import BLOCK_PX, Under, View, variance
+from skygen.process.view import Under, View, variance
 from tests.process.rectangles import plane, rectangles
 from tests.process.skies import boxes, conditions, process
 

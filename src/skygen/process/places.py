@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from skygen.process.cells import Boxes, Catalogue, Cells
 from skygen.process.haloes import FAINTEST_MAG, MARGIN_PX, Sight, spoilt
+from skygen.process.noise import noise
 from skygen.process.objects import FAINT_MAG
-from skygen.process.philox import keys_of, normals, philox
+from skygen.process.philox import keys_of
 from skygen.process.profiles import PIXEL_VARIANCE, SIZES, core_px, galaxy_gaussians
 from skygen.sky.units import ZERO_POINT_MAG
 
@@ -21,8 +22,8 @@ SPACING_PX = 128  # from place to place: the largest tile
 MOST_PLACES = 512  # searched; where none holds a source (as with densities of 0) the first is taken
 APERTURE_PX = 3.5  # radius in which the signal-to-noise ratio of a source is measured (sky.inspection.detection)
 EDGE_PX = 4  # a source nearer to a tile's edge does not count (tiles.cut)
-MOST_LUCK = 2.5  # standard deviations
-_LUCK = 15  # use of random numbers (process.cells)
+MOST_LUCK = 2.5  # standard deviations: what is farther from the limit is sure
+_AROUND = np.arange(-4, 5)  # px that the aperture may cover
 _FIRST_PX = 512  # of tiles side by side that are searched at once; then twice as many
 
 
@@ -63,7 +64,8 @@ class Rule:
         source_snr: float | None,
         drop: Collection[str] = (),
     ) -> None:
-        in_r = bands.index("r")
+        self.bands, self.in_r = len(bands), bands.index("r")
+        in_r = self.in_r
         self.source_snr = source_snr
         self.core_px = core_px(torch.from_numpy(psf_fwhm_px[:, in_r].astype(np.float64))).numpy()
         self.error_nmgy = (np.pi * APERTURE_PX**2) ** 0.5 * sky_noise_nmgy[:, in_r].astype(np.float64)
@@ -91,8 +93,8 @@ def first_places(cells: Cells, boxes: Boxes, rule: Rule) -> NDArray[np.int64]:
 def hold(cells: Cells, boxes: Boxes, rule: Rule, rows: NDArray[np.int64], start: int, number: int) -> NDArray[np.bool_]:
     """Whether a source is detected at places `start` on [n, number]; `rows` [n] says which of the rule's are meant.
 
-    Noise moves a source across the limit, one way and the other: what is expected of an object is a normal number of
-    its own off, as its measurement would be. There are more faint sources than bright ones, so that this adds some.
+    Noise moves a source across the limit, one way and the other: the very noise that the place is drawn with. There are
+    more faint sources than bright ones, so that this adds some.
     """
     n = len(rows)
     if rule.source_snr is None:
@@ -100,13 +102,15 @@ def hold(cells: Cells, boxes: Boxes, rule: Rule, rows: NDArray[np.int64], start:
     each = np.repeat(np.arange(n), number)
     at = boxes.take(each)._replace(x=SPACING_PX * np.tile(np.arange(start, start + number), n))
     catalogue = cells.catalogue(at, margin=0, faintest=rule.faintest(rule.source_snr))
-    row = rows[each[catalogue.box]]
-    snr = expected_snr(catalogue, rule, row) + luck(catalogue, at.key)
-    inside = np.ones(len(row), bool)
+    inside = np.ones(len(catalogue.box), bool)
     for place in (catalogue.objects.x.numpy(), catalogue.objects.y.numpy()):
         inside &= (place >= EDGE_PX - 0.5) & (place < boxes.width - EDGE_PX - 0.5)
+    missing = rule.source_snr - expected_snr(catalogue, rule, rows[each[catalogue.box]])
     holds = np.zeros(n * number, bool)
-    holds[catalogue.box[inside & (snr >= rule.source_snr)]] = True
+    holds[catalogue.box[inside & (missing <= -MOST_LUCK)]] = True  # whatever the noise
+    unsure = np.flatnonzero(inside & (missing < MOST_LUCK) & ~holds[catalogue.box])
+    some = catalogue.take(unsure)
+    holds[some.box[luck(some, at, rule) >= missing[unsure]]] = True
     return holds.reshape(n, number)
 
 
@@ -129,11 +133,22 @@ def expected_snr(catalogue: Catalogue, rule: Rule, row: NDArray[np.int64]) -> ND
     return np.asarray(flux * enclosed(catalogue, rule.core_px[row]) / rule.error_nmgy[row])
 
 
-def luck(catalogue: Catalogue, key: NDArray[np.uint64]) -> NDArray[np.float64]:
-    """What noise adds to the signal-to-noise ratios of objects [n] of planes `key`: a normal number of each."""
-    high, low = catalogue.id >> 32, catalogue.id & 0xFFFFFFFF
-    words = philox((high, low, 0, _LUCK << 4), key[catalogue.box])
-    return np.asarray(normals(words[:2])[..., 0].clip(-MOST_LUCK, MOST_LUCK))
+def luck(catalogue: Catalogue, boxes: Boxes, rule: Rule) -> NDArray[np.float64]:
+    """What noise in their apertures adds to the signal-to-noise ratios in r of objects [n] of boxes.
+
+    Of standard deviation 1; the photons of an object of the limit add a few percent, which are left out.
+    """
+    found = np.zeros(len(catalogue.box))
+    x, y = (part.numpy() for part in (catalogue.objects.x, catalogue.objects.y))
+    for box in np.unique(catalogue.box).tolist():
+        own = np.flatnonzero(catalogue.box == box)
+        shape = (rule.bands, boxes.height, boxes.width)
+        deviates = noise(boxes.key[box], int(boxes.x[box]), int(boxes.y[box]), shape)[rule.in_r]
+        rows, columns = (np.rint(part[own])[:, None].astype(np.int64) + _AROUND for part in (y, x))
+        far2 = ((rows - y[own, None]) ** 2)[:, :, None] + ((columns - x[own, None]) ** 2)[:, None]
+        rows, columns = rows.clip(0, boxes.height - 1), columns.clip(0, boxes.width - 1)
+        found[own] = (deviates[rows[:, :, None], columns[:, None]] * (far2 <= APERTURE_PX**2)).sum((1, 2))
+    return found / (np.pi * APERTURE_PX**2) ** 0.5
 
 
 def of_a_star(core: float) -> float:

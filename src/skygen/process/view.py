@@ -1,7 +1,7 @@
 """Boxes of planes as pixels: their scenes, and their noise.
 
 A pixel's light depends on the objects that reach it, in the order of their ids, and on nothing else: not on the canvas
-on which it is drawn. Noise is drawn in fixed blocks of 64 px, each from an address of its own.
+on which it is drawn. Noise is that of its place (`skygen.process.noise`).
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -17,19 +17,18 @@ from skygen.process.bright import halo_of
 from skygen.process.cells import Boxes, Catalogue, Cells
 from skygen.process.generator import FAINT_NMGY, Process
 from skygen.process.light import Canvas, draw, reach_px
+from skygen.process.noise import BLOCK_PX, noise
 from skygen.process.objects import Objects
 from skygen.process.profiles import core_px
 from skygen.process.saturation import Core, full_well_nmgy, saturate, saturated_core
 from skygen.sky.conditions import MOST_DENSITY
 from skygen.sky.noise import pixel_variance
 
-BLOCK_PX = 64  # side of a block of noise
 CANVAS_PX = 512  # most, on a side of what is drawn at once
 MOST_FWHM_PX = 7.6  # of a PSF: 3 arcsec, for which the reach of objects holds (skygen.process.cells)
 _PIXELS_A_PASS = 2**19  # of small boxes that are drawn at once on a core: fewer make calls, not pixels, cost time
 _MOST_AT_PEAK = 0.92 / (2 * np.pi)  # of a star's flux in a pixel, where its PSF's core is 1 px wide
 Part = TypeVar("Part")
-_NOISE = 0x6E6F697365  # the second half of the key of noise: its numbers are no others'
 
 
 class Seen(Protocol):
@@ -214,7 +213,7 @@ def expose(scenes: NDArray[np.float32], under: Under, boxes: Boxes) -> NDArray[n
         here = slice(place, place + 1)
         deviation = np.sqrt(variance(scenes[here], under.take(here)))[0]
         level = under.sky_level_nmgy[place][:, None, None]
-        np.add(scenes[place] + level, deviation * _noise(key, int(x), int(y), scenes.shape[1:]), out=found[place])
+        np.add(scenes[place] + level, deviation * noise(key, int(x), int(y), scenes.shape[1:]), out=found[place])
     return found
 
 
@@ -255,33 +254,3 @@ def _edges(first: int, size: int) -> list[slice]:
     """The parts of `size` px from `first` on that are drawn at once: they end where blocks of noise do."""
     ends = [*range(CANVAS_PX - first % BLOCK_PX, size, CANVAS_PX), size]
     return [slice(start, end) for start, end in zip([0, *ends], ends, strict=False)]
-
-
-def _noise(key: np.uint64, x: int, y: int, shape: tuple[int, ...]) -> NDArray[np.float32]:
-    """Standard normal numbers [bands, H, W] of the plane of `key` at (x, y)."""
-    bands, height, width = shape
-    found = np.empty((bands, height, width), np.float32)
-    for row in range(y // BLOCK_PX, (y + height - 1) // BLOCK_PX + 1):
-        for column in range(x // BLOCK_PX, (x + width - 1) // BLOCK_PX + 1):
-            block = _block(key, row, column, bands)
-            top, left = row * BLOCK_PX - y, column * BLOCK_PX - x
-            rows, columns = slice(max(top, 0), top + BLOCK_PX), slice(max(left, 0), left + BLOCK_PX)
-            part = found[:, rows, columns]
-            up, across = rows.start - top, columns.start - left
-            part[:] = block[:, up : up + part.shape[1], across : across + part.shape[2]]
-    return found
-
-
-def _block(key: np.uint64, row: int, column: int, bands: int) -> NDArray[np.float32]:
-    """The noise of one block [bands, 64, 64], by numpy's own Philox with the block as its counter.
-
-    Pairs of normal numbers of two words each, as in `philox.normals`: a third of the time of numpy's own.
-    """
-    counter = np.array([0, 0, row & (2**64 - 1), column & (2**64 - 1)], np.uint64)
-    words = np.random.Philox(key=np.array([key, _NOISE], np.uint64), counter=counter).random_raw(
-        bands * BLOCK_PX**2 // 2
-    )
-    even, turn = words.view(np.uint32).reshape(2, -1).astype(np.float32) * np.float32(2.0**-32)
-    radius = np.sqrt(np.log(even + np.float32(2.0**-33)) * np.float32(-2))
-    turn *= np.float32(2 * np.pi)
-    return np.concatenate([radius * np.cos(turn), radius * np.sin(turn)]).reshape(bands, BLOCK_PX, BLOCK_PX)
