@@ -78,7 +78,7 @@ def fits_keywords() -> str:
 
     noise, place = np.full((1, 1), 0.03, dtype=np.float32), Place((7, 0), 0, 0, 64, 64)
     more = {"towards": 8, "shares": [0.5], "places": [place]}  # as of a walk through a process, which has them all
-    origin = Origin("r64", "scene", "0" * 64, 7, "survey", "survey", "r", 0.396, noise, 0, 0.02, 100.0, **more)
+    origin = Origin("r64", "scene", "0" * 64, 7, "survey", "survey", "r", 0.396, noise, noise, 0, 0.02, 100.0, **more)
     with fits.open(BytesIO(to_fits(np.zeros((1, 1, 64, 64), dtype=np.float32), origin))) as hdus:
         header = hdus[1].header
     keys = list(header)
