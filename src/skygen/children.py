@@ -27,7 +27,7 @@ def run_logged(
         process = subprocess.Popen(
             command,
             cwd=folder,
-            env=_environment() | variables,
+            env=_environment() | dict(variables),
             stdin=subprocess.DEVNULL,
             stdout=stream,
             stderr=stream,

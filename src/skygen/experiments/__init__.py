@@ -1,1 +1,1 @@
-"""The experiments of the paper: files that say what is varied, cells that are trained once each, tables beside its own."""
+"""The experiments of the paper: files say what is varied, cells are trained once each, tables stand beside its own."""
