@@ -63,7 +63,7 @@ def test_a_lost_training_is_a_row_with_its_reason(rates, clone):
     assert arms["hot"]["values"] == {}
     assert arms["hot"]["lost"]["0"].startswith("not finite: ")
     _, lines, _ = rates
-    assert any(re.match(r"\| `hot` \| 2 × 4 \| 0.3 \| 1 \| – \|", line) for line in lines)  # noqa: RUF001
+    assert any(re.match(r"\| `hot` \| 2 × 4 \| 0.3 \| 1 \| 1 \| – \|", line) for line in lines)  # noqa: RUF001
     assert any(line.startswith("- `hot`, seed 0, was lost: not finite: ") for line in lines)
     assert str(clone.folder) not in "\n".join(lines)
 

@@ -105,7 +105,7 @@ class _Run:
         """Write what the cells that are done say together, and tell MLflow, one process at a time."""
         experiment = self.cells.experiment
         make_folder(tracking.EXPERIMENTS)
-        with alone(tracking.EXPERIMENTS / f"{experiment.name}.lock", experiment.name, wait=True):
+        with alone(tracking.EXPERIMENTS / f"{experiment.name}.lock", f"the summary of {experiment.name}", wait=True):
             done = {cell: result for cell in self._all() if (result := cell.result())}
             content = summarise(experiment, self.cells.total, done, self.failed)
             path = write_summary(experiment, content)

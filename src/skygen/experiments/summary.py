@@ -29,8 +29,9 @@ _NONE = "–"  # noqa: RUF001
 _READING = """\
 `kernel` is a distance, 0 for tiles as good as real ones; `accuracy` is 1 for these. `discriminator_accuracy` is what
 code of the paper's time printed, and most likely what it calls accuracy: it says how the game stands, not how good
-tiles are. Values are means over seeds ± their spread (standard deviation) with the 95 % interval of the mean (Student).
-Arms are in our order, by `{ranked_by}` on the validation tiles.
+tiles are. In trouble are trainings that collapsed, diverged or were lost. Values are means over seeds ± their spread
+(standard deviation) with the 95 % interval of the mean (Student). Arms are in our order, by `{ranked_by}` on the
+validation tiles.
 """
 
 Results = Mapping[Cell, Result]
@@ -179,7 +180,10 @@ def page(content: Mapping[str, Any]) -> str:
 
 
 def table(tiles: str, found: Mapping[str, Any], against: str | None) -> str:
-    """A tile set of a summary: our numbers beside the paper's, differences, orders compared, and what went wrong."""
+    """A tile set of a summary: our numbers beside the paper's, differences, orders compared, and what went wrong.
+
+    In trouble are trainings that were lost, collapsed or diverged.
+    """
     arms = found["arms"]
     shown = [key for key, *_ in _shown() if any(key in arm["values"] for arm in arms.values())]
     titles = [key.replace(".", ", `") + "`" for key in shown]
@@ -189,11 +193,12 @@ def table(tiles: str, found: Mapping[str, Any], against: str | None) -> str:
             f"{arm['iterations']} × {arm['batch']}",  # noqa: RUF001
             _NONE if arm["paper"] is None else f"{arm['paper']:.5g}",
             str(len(arm["seeds"])),
+            str(len({*arm["lost"], *arm["troubles"]})),
             *(_cell(arm["values"].get(key)) for key in shown),
         ]
         for name, arm in arms.items()
     ]
-    heads = ["arm", "iterations × batch", "paper", "seeds", *titles]  # noqa: RUF001
+    heads = ["arm", "iterations × batch", "paper", "seeds", "in trouble", *titles]  # noqa: RUF001
     lines = [f"## `{tiles}`\n", markdown_table(heads, rows, range(1, len(heads)))]
     differing = {name: arm for name, arm in arms.items() if arm["differences"]}
     if differing:
