@@ -124,6 +124,7 @@ def test_a_cell_that_another_experiment_has_done_is_taken_over(rates, clone, pap
     assert child.data.metrics["test/kernel"] == value
 
 
+@pytest.mark.slow
 def test_two_workers_take_no_cell_twice(clone, begin, runs):
     workers = [begin("shared") for _ in range(2)]
     printed = [worker.communicate()[0].splitlines() for worker in workers]
