@@ -105,11 +105,11 @@ def test_changed_code_or_values_make_other_cells_and_the_old_ones_come_back(rate
 def test_cells_are_runs_below_that_of_their_experiment(rates, clone, runs):
     (parent,) = runs("paper rates")
     children = {run.data.tags["skygen.part"]: run for run in runs(part="rates-")}
-    assert set(children) == {"rates-usual-r64-0", "rates-hot-r64-0", "rates-usual-r64-1"}
+    assert set(children) == {"rates-usual-0", "rates-hot-0", "rates-usual-1"}
     assert {run.data.tags[PARENT] for run in children.values()} == {parent.info.run_id}
-    assert children["rates-hot-r64-0"].info.status == "FAILED"
+    assert children["rates-hot-0"].info.status == "FAILED"
     usual = summary_of(clone, "rates")["sets"]["r64"]["arms"]["usual"]["values"]["test.kernel"]
-    assert children["rates-usual-r64-1"].data.metrics["test/kernel"] == usual["seeds"]["1"]
+    assert children["rates-usual-1"].data.metrics["test/kernel"] == usual["seeds"]["1"]
     assert parent.data.metrics["r64/usual/test/kernel"] == usual["mean"]
     assert parent.info.status == "FINISHED"
 
@@ -119,7 +119,7 @@ def test_a_cell_that_another_experiment_has_done_is_taken_over(rates, clone, pap
     assert (ran(lines), status) == ([], 0)
     value = summary_of(clone, "twice")["sets"]["r64"]["arms"]["gan"]["values"]["test.kernel"]["seeds"]["0"]
     assert value == summary_of(clone, "rates")["sets"]["r64"]["arms"]["usual"]["values"]["test.kernel"]["seeds"]["0"]
-    (parent,), (child,) = runs("paper twice"), runs(part="twice-gan-r64-0")
+    (parent,), (child,) = runs("paper twice"), runs(part="twice-gan-0")
     assert child.data.tags[PARENT] == parent.info.run_id
     assert child.data.metrics["test/kernel"] == value
 

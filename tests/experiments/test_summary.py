@@ -46,6 +46,10 @@ def test_arms_are_ranked_by_their_means_and_a_lost_one_is_last():
     assert ranked(found, "accuracy") == ["c", "a", "b", "d"]  # larger is better there
 
 
+def test_of_a_distance_without_bias_what_lies_below_0_is_no_worse_than_what_lies_above():
+    assert ranked({"a": [result(0.01)], "b": [result(-0.02)]}, "kernel") == ["b", "a"]
+
+
 @pytest.fixture
 def summary(params, recipes):
     """A function: the summary of results by arm and seed, on r64, beside the paper's numbers by arm."""

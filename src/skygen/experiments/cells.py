@@ -105,9 +105,11 @@ def value_of(result: Result, split: str, metric: str) -> float | None:
 
 
 def apart(metric: str, value: float) -> float:
-    """How far a value is from what perfect tiles get."""
+    """How far a value is from what perfect tiles get; below 0 where chance takes it beyond that."""
     meaning = MEANINGS[metric]
-    return meaning.ideal - value if meaning.more_is_better else abs(value - meaning.ideal)
+    if meaning.more_is_better:
+        return meaning.ideal - value
+    return value - meaning.ideal if meaning.excess == "itself" else abs(value - meaning.ideal)
 
 
 def _trained_on(clone: Clone, recipe: str, tiles: str) -> str:

@@ -95,7 +95,8 @@ class _Run:
         return True
 
     def _part(self, cell: Cell) -> str:
-        return f"{self.cells.experiment.name}-{cell.name}"
+        """The name of a cell among the parts of the run in MLflow; a training's bundles share it, as its runs do."""
+        return f"{self.cells.experiment.name}-{cell.arm}-{cell.seed}"
 
     def _reported(self, cell: Cell) -> Path:
         """The file that is there once MLflow was told of a cell as one of this experiment."""
