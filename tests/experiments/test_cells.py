@@ -24,7 +24,8 @@ class Known(Clone):
 @pytest.fixture
 def cells(params, monkeypatch, tmp_path):
     """A function: the cells of one of the project's experiments, none of them done."""
-    (tmp_path / "dvc.yaml").symlink_to(ROOT / "dvc.yaml")
+    for name in ("dvc.yaml", "params.yaml"):
+        (tmp_path / name).symlink_to(ROOT / name)
     monkeypatch.chdir(tmp_path)
     experiments = read_experiments(params, ROOT / FOLDER)
     return lambda name: Cells(experiments[name], Known(params))

@@ -195,6 +195,19 @@ def test_a_stage_that_fails_is_no_result(in_clone, paper):
     assert status == 0
 
 
+def test_code_that_changes_while_the_command_runs_is_no_result(in_clone):
+    (cell,) = cells_of("twice")
+    cell.training.evaluation("r64")  # as the command found it
+    script = in_clone.folder / "pipelines/evaluate.py"
+    text = script.read_text()
+    script.write_text(f"{text}# changed\n")
+    try:
+        with pytest.raises(OSError, match="changed while the command ran"):
+            cell.training.run("r64", 0, {})
+    finally:
+        script.write_text(text)
+
+
 def test_generated_tiles_that_are_not_finite_are_a_lost_training_too():
     with pytest.raises(ValueError, match="hold NaN") as found:
         scoring.describe(np.full((2, 1, 64, 64), np.nan, np.float32), [])

@@ -7,9 +7,10 @@ whatever experiment they are of, so that none is trained twice; after a change t
 import hashlib
 import json
 import re
+import shutil
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
@@ -44,6 +45,7 @@ class Clone:
 
     def __init__(self, params: Params) -> None:
         self.params, self._stages = params, declared()
+        self.params_text = Path("params.yaml").read_text(encoding="utf-8")
         self._known: dict[tuple[str, str], Any] = {}
 
     def code(self, stage: str, tiles: str) -> list[str]:
@@ -115,7 +117,7 @@ class Training:
         for tiles in self.served:
             link(Path("reports") / tiles / "controls.json", self.folder / "reports" / tiles / "controls.json")
         yaml = YAML()
-        params = yaml.load(Path("params.yaml"))
+        params = yaml.load(self.clone.params_text)
         given = params["recipes"][self.recipe]
         given.update({key: value for key, value in self.row.model_dump().items() if key in given})
         params["scales"][self.clone.params.scale]["training"][self.tiles].update(self.scale.model_dump())
@@ -129,13 +131,20 @@ class Training:
         `StageError` where a stage fails for another reason than a training that is lost.
         """
         began = time.monotonic()
+        self._refuse_changes(tiles)
         make_folder(self.folder)
         self._prepare()
         lost = self._lost
-        if lost is None and not self._models(tiles).is_dir():
+        if training := lost is None and not self._models(tiles).is_dir():
             lost = self._stage("train", self.tiles, lock, variables)
         if lost is None:
             lost = self._stage("evaluate", tiles, lock, variables)
+        try:
+            self._refuse_changes(tiles)
+        except StageError:
+            if training:  # by which code, nobody knows
+                shutil.rmtree(self.folder / "models", ignore_errors=True)
+            raise
         if lost is not None:
             write_json(self._lost_file, lost)
         content = {
@@ -159,6 +168,12 @@ class Training:
     def metrics_file(self, tiles: str) -> Path:
         """What the stage evaluate wrote."""
         return self.folder / "reports" / tiles / self.recipe / str(self.seed) / "metrics.json"
+
+    def _refuse_changes(self, tiles: str) -> None:
+        """Raise `StageError` where code or data are no longer what the command found: its hashes would be false."""
+        now = replace(self, clone=Clone(self.clone.params))
+        if now.evaluation(tiles) != self.evaluation(tiles):
+            raise StageError("code or data changed while the command ran; give it again")
 
     def _found(self, tiles: str) -> dict[str, Any]:
         """What its stages wrote, as a result has it."""
