@@ -147,3 +147,33 @@ def folds(
     failed = run_folds(plan, click.echo)
     if failed:
         raise ValueError(f"{failed} folds failed; give the command again once the cause is mended")
+
+
+@main.command()
+@click.argument("names", nargs=-1)
+@click.option("--list", "--dry-run", "only_list", is_flag=True, help="Say how far they are, and run nothing.")
+@says_errors
+def paper(names: Sequence[str], only_list: bool) -> None:
+    """Run the experiments NAMES, such as optimiser or table1; without any, list all with how many cells are done.
+
+    A cell is a training and its evaluation. What is done is not repeated, a cell that was killed goes on from its
+    checkpoint, and one that diverges is a result. Give the command in several terminals, or on several machines that
+    share the folder: each takes cells that no other has. Writes reports/paper/NAME.md and NAME.json, our numbers beside
+    the paper's. A cell that fails is said, the others go on, and the exit status is 1.
+    """
+    from skygen.experiments.run import describe, run_experiment
+    from skygen.experiments.spec import choose, read_experiments
+    from skygen.experiments.summary import REPORTS
+    from skygen.experiments.training import Clone
+
+    checked = load(Path("params.yaml"))
+    chosen, clone, failed = choose(read_experiments(checked), names), Clone(checked), 0
+    if only_list or not names:
+        for line in describe(chosen, clone):
+            click.echo(line)
+        return
+    for experiment in chosen:
+        failed += run_experiment(experiment, clone, click.echo)
+        click.echo((REPORTS / f"{experiment.name}.md").read_text(encoding="utf-8"), nl=False)
+    if failed:
+        raise ValueError(f"{failed} cells failed; give the command again once the cause is mended")

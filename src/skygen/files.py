@@ -108,6 +108,15 @@ def make_folder(folder: Path) -> None:
         _sync(folder.parent)
 
 
+def link(target: Path, place: Path) -> None:
+    """Make `place` a link to `target`, relative so that both may move; one that is so already is left."""
+    make_folder(place.parent)
+    wanted = os.path.relpath(target, place.parent)
+    if not place.is_symlink() or str(place.readlink()) != wanted:
+        place.unlink(missing_ok=True)
+        place.symlink_to(wanted)
+
+
 def move(source: Path, target: Path) -> None:
     """Rename `source`, which is on the disk, to `target` in the same folder: so it is on the disk too."""
     source.replace(target)

@@ -14,16 +14,17 @@ class NoLockError(BlockingIOError):
 
 
 @contextmanager
-def alone(path: Path, what: str, *, wait: bool = False) -> Iterator[None]:
+def alone(path: Path, what: str, *, wait: bool = False) -> Iterator[int]:
     """Hold the lock file `path`, which is there while it is held: no other run then makes `what`.
 
-    However this process ends, another can have the lock at once. Raises `BlockingIOError`, which names the process that
+    However this process ends, another can have the lock at once, unless a child of it was given the open file, whose
+    number the block gets. Raises `BlockingIOError`, which names the process that
     has it, or says so on stderr and waits for its end; `NoLockError` where another user left the file, or the file
     system knows no locks.
     """
     lock = _take(path, what, wait)
     try:
-        yield
+        yield lock
     finally:
         if still_names(path, lock):
             path.unlink()  # while it is held: who waits for it sees that it is gone, and makes another

@@ -6,8 +6,9 @@ from ruamel.yaml import YAML
 
 from skygen.bundle.bundle import Bundle
 from skygen.cli import main
-from skygen.folds.plan import Plan, known
+from skygen.folds.plan import Plan
 from skygen.folds.workplace import Fold, folds_of, linked, stages_of
+from skygen.names import known
 from skygen.params import load
 from skygen.sky.field import FieldId
 from tests.e2e.conftest import ROOT

@@ -90,7 +90,7 @@ def test_the_summary_is_numpys_of_the_folds_metrics(clone, killed):
 
 def test_the_run_of_the_folds_has_a_child_for_each_with_its_metrics(clone, killed, client, runs):
     (parent,) = runs("folds r64-gan")
-    children = {run.data.tags["skygen.fold"]: run for run in runs("r64-gan-0")}
+    children = {run.data.tags["skygen.part"]: run for run in runs("r64-gan-0")}
     assert set(children) == set(TWO)
     for field, run in children.items():
         assert run.data.tags[PARENT] == parent.info.run_id
@@ -131,7 +131,7 @@ def test_a_bundle_is_evaluated_in_each_fold_and_its_own_run_keeps_its_values(clo
     recipe = f"gan-{sha256_folder(training / 'bundle')[:8]}"
     assert [ran(lines, field) for field in TWO] == [[f"evaluate@r64-{recipe}-0"]] * 2
     (parent,) = runs(f"folds r64-{recipe}")
-    children = {run.data.tags["skygen.fold"]: run for run in runs(f"r64-{recipe}-0")}
+    children = {run.data.tags["skygen.part"]: run for run in runs(f"r64-{recipe}-0")}
     assert set(children) == set(TWO)
     for field, run in children.items():
         assert run.data.tags[PARENT] == parent.info.run_id

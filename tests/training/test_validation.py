@@ -56,3 +56,13 @@ def test_of_many_tiles_a_process_is_measured_on_some(validated, monkeypatch):
 
     assert len(validated("scene")[0].draw(validated("scene")[1]).flux) == 5
     assert len(validated("gan")[0].draw(validated("gan")[1]).flux) == 17
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_tiles_that_are_not_finite_are_refused_before_they_are_measured(validated, bad):
+    validation, generator = validated("gan")
+    drawn = validation.draw(generator)
+    drawn.flux[3, 0, 5, 5] = bad
+
+    with pytest.raises(ValueError, match="generated tiles hold NaN or infinity"):
+        validation.measure(drawn)

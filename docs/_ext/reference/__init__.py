@@ -18,7 +18,7 @@ SECTIONS: Mapping[str, Callable[[], str]] = {
         *(service.routes, service.errors, service.fits_keywords, service.settings, service.service_metrics),
         *(service.truth_columns, service.truth_keywords),
         *(commands.commands, commands.make_targets),
-        *(parameters.parameters, parameters.scales, parameters.recipes),
+        *(parameters.parameters, parameters.scales, parameters.recipes, parameters.experiments),
         *(project.tile_metrics, project.stages, project.layers, project.source_files),
     )
 }

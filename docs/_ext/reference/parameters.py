@@ -109,6 +109,30 @@ def recipes() -> str:
     return "\n\n".join([table(["field", *names, "legal values"], rows), "## What the fields mean", *prose])
 
 
+def experiments() -> str:
+    """The experiments that there are, and every key of their files: what is legal, and what it means."""
+    from skygen.experiments.spec import Again, Spec, read_experiments
+    from skygen.params import load
+
+    found = read_experiments(load(ROOT / "params.yaml"), ROOT / "experiments")
+    rows = [
+        [", ".join(map(code, (name, *one.spec.aliases))), ", ".join(one.spec.rows), one.spec.title, str(len(one.arms))]
+        for name, one in found.items()
+    ]
+    keys = list[list[str]]()
+    for prefix, model in (("", Spec), ("again.", Again)):
+        schema = model.model_json_schema()
+        for field, meaning in _attribute_docstrings(ROOT / "src/skygen/experiments/spec.py", model.__name__).items():
+            keys.append([code(prefix + field), kind(schema["properties"][field], schema), meaning])
+    return "\n\n".join(
+        [
+            table(["experiment", "rows", "question", "arms"], rows),
+            "## The keys of a file",
+            table(["key", "legal values", "meaning"], keys),
+        ]
+    )
+
+
 def _attribute_docstrings(path: Path, name: str) -> dict[str, str]:
     """The strings below the annotated attributes of a class."""
     tree = ast.parse(path.read_text(encoding="utf-8"))

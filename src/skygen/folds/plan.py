@@ -9,6 +9,7 @@ from typing import Any
 from skygen.bundle.bundle import Bundle
 from skygen.files import replace_folder
 from skygen.folds.workplace import Fold, folds_of, stages_of
+from skygen.names import known
 from skygen.params import Params
 from skygen.sky.manifest import Manifest
 
@@ -125,11 +126,3 @@ class Plan:
                 run += self.of_set(tiles, recipe)
                 run += [stage for seed in self.seeds for stage in self.of_training(tiles, recipe, seed)]
         yield f"in each fold: {', '.join(dict.fromkeys(run))}"
-
-
-def known(what: str, named: Sequence[str], there_are: Sequence[str]) -> list[str]:
-    """The names `named`, each once, or all that there are; raises `ValueError`, which lists them, for another."""
-    unknown = [name for name in named if name not in there_are]
-    if unknown:
-        raise ValueError(f"no {what} is called {', '.join(unknown)}; there are: {', '.join(there_are)}")
-    return list(dict.fromkeys(named)) or list(there_are)

@@ -11,13 +11,14 @@ from typing import Any
 
 from skygen import tracking
 from skygen.evaluation.scoring import entries
-from skygen.files import read_json, sha256_file, sha256_folder
+from skygen.files import read_json, sha256_file
 from skygen.folds.plan import Plan
 from skygen.folds.stages import cache_folder, run_stage
 from skygen.folds.summary import Numbers, earlier, logged, numbers, over_fields, write_summary
-from skygen.folds.workplace import Fold, sources_of
+from skygen.folds.workplace import Fold
 from skygen.locks import alone
 from skygen.sky.manifest import FRAMES
+from skygen.stage_files import hashes_of, sources_of
 
 Say = Callable[[str], None]
 
@@ -56,13 +57,13 @@ class _Series:
         name, failed = f"folds {self.tiles}-{self.recipe}", dict[str, str]()
         params = {"tiles": self.tiles, "recipe": self.recipe, "scale": self.plan.params.scale}
         try:
-            with tracking.folds_run(self.identity, name, params) as run:
+            with tracking.parent_run(self.identity, name, params) as run:
                 self._run(run, failed)
         except FoldsError as error:
             self.say(f"{name}: {len(failed)} of {len(self.plan.folds)} folds failed: {error}")
         return len(failed)
 
-    def _run(self, run: tracking.FoldsRun, failed: dict[str, str]) -> None:
+    def _run(self, run: tracking.ParentRun, failed: dict[str, str]) -> None:
         results = earlier(self.tiles, self.recipe, self.identity, self.plan.seeds)
         for fold in self.plan.folds:
             try:
@@ -91,10 +92,7 @@ class _Series:
             ],
             "evaluation": scale.evaluation.model_dump(),
             "frames": sha256_file(Path("data/frames") / FRAMES),
-            "code": [
-                sha256_folder(path, "*.py" if path.parts[0] == "src" else "*") if path.is_dir() else sha256_file(path)
-                for path in sources_of(self.stages, self.tiles)
-            ],
+            "code": hashes_of(sources_of(self.stages, self.tiles)),
             "bundle": finished.sha256 if finished else None,
         }
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]
@@ -104,16 +102,16 @@ class _Series:
         fold.prepare(self.stages, self.cache)
         if self.plan.finished:
             self.plan.finished.lay_into(fold)
-        of_fold = tracking.Fold(self.identity, fold.test)
+        part = tracking.Part(self.identity, fold.test)
         for stage in self.plan.of_set(self.tiles, self.recipe):
-            self._stage(fold, stage, of_fold)
-        return numbers([self._evaluated(fold, seed, of_fold)["test"] for seed in self.plan.seeds])
+            self._stage(fold, stage, part)
+        return numbers([self._evaluated(fold, seed, part)["test"] for seed in self.plan.seeds])
 
-    def _evaluated(self, fold: Fold, seed: int, of_fold: tracking.Fold) -> dict[str, Any]:
+    def _evaluated(self, fold: Fold, seed: int, part: tracking.Part) -> dict[str, Any]:
         """What metrics.json holds of a training in a fold."""
         ran = False
         for stage in self.plan.of_training(self.tiles, self.recipe, seed):
-            ran = self._stage(fold, stage, of_fold)
+            ran = self._stage(fold, stage, part)
         path = fold.folder / "reports" / self.tiles / self.recipe / str(seed) / "metrics.json"
         content: dict[str, Any] = read_json(path)
         if not ran:  # it was evaluated before, maybe in another run of folds or with another store
@@ -122,18 +120,18 @@ class _Series:
                 for split in ("validation", "test")
                 for key, metric in entries(content[split])
             }
-            tracking.log_evaluation(self.tiles, self.recipe, seed, content["bundle"], values, [path], of_fold)
+            tracking.log_evaluation(self.tiles, self.recipe, seed, content["bundle"], values, [path], part)
         return content
 
-    def _stage(self, fold: Fold, stage: str, of_fold: tracking.Fold) -> bool:
+    def _stage(self, fold: Fold, stage: str, part: tracking.Part) -> bool:
         """Bring a stage up to date and say how long that took; whether there was anything to run."""
         began = time.monotonic()
-        ran = run_stage(fold.folder, stage, {tracking.VARIABLE: str(of_fold)})
+        ran = run_stage(fold.folder, stage, {tracking.VARIABLE: str(part)})
         minutes = (time.monotonic() - began) / 60
         self.say(f"{fold.test} {stage}: {f'{minutes:.1f} min' if ran else 'up to date'}")
         return ran
 
-    def _sum_up(self, run: tracking.FoldsRun, results: dict[str, Numbers], failed: dict[str, str]) -> None:
+    def _sum_up(self, run: tracking.ParentRun, results: dict[str, Numbers], failed: dict[str, str]) -> None:
         together = over_fields(results)
         content = {
             "identity": self.identity,

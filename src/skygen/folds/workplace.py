@@ -4,7 +4,6 @@ What makes it a fold is one parameter, `tiles.SET.hold_out`. Its dvc.yaml has th
 other, so that DVC says there what is out of date, and neither frames nor the comparison can run.
 """
 
-import os
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,13 +13,13 @@ from typing import Any
 import numpy as np
 from ruamel.yaml import YAML
 
-from skygen.files import make_folder, write_atomically
+from skygen.files import link, make_folder, write_atomically
 from skygen.sky.field import FieldId
 from skygen.sky.footprint import near_any
+from skygen.stage_files import MADE, declared
 from skygen.tracking import FOLDS
 
 STAGES = ("tiles", "controls", "train", "train_process", "evaluate")  # in their order
-MADE = ("data", "models", "reports")  # what stages write: folders of the fold's own
 _CONFIG = """\
 [core]
     no_scm = true
@@ -46,7 +45,7 @@ class Fold:
         """Bring its folder to what the clone has now: `stages` of dvc.yaml, parameters, code; `cache` is DVC's."""
         self._configure(cache)
         for path in linked(stages):
-            _link(Path(path), self.folder / path)
+            link(Path(path), self.folder / path)
         yaml = YAML()
         params = yaml.load(Path("params.yaml"))
         for name in params["tiles"].keys() - {"scheduler"}:
@@ -90,7 +89,7 @@ def stages_of(matrices: Mapping[str, Mapping[str, Sequence[Any]]]) -> dict[str, 
 
     Those that are of nothing are left out.
     """
-    stages = YAML(typ="safe").load(Path("dvc.yaml"))["stages"]
+    stages = declared()
     return {
         name: stages[name] | {"matrix": {key: list(matrices[name][key]) for key in stages[name]["matrix"]}}
         for name in STAGES
@@ -113,17 +112,3 @@ def _names(out: str | Mapping[str, Any], matrix: Mapping[str, Sequence[Any]]) ->
     for key, values in matrix.items():
         names = [name.replace(f"${{item.{key}}}", str(value)) for name in names for value in values]
     return names
-
-
-def sources_of(stages: Mapping[str, Any], tiles: str) -> list[Path]:
-    """The files and folders of the clone that the stages of a tile set depend on, but for what stages make."""
-    needed = {path.replace("${item.set}", tiles) for stage in stages.values() for path in stage["deps"]}
-    return sorted(path for path in map(Path, needed) if path.parts[0] not in MADE and path.exists())
-
-
-def _link(target: Path, link: Path) -> None:
-    make_folder(link.parent)
-    wanted = os.path.relpath(target, link.parent)
-    if not link.is_symlink() or str(link.readlink()) != wanted:
-        link.unlink(missing_ok=True)
-        link.symlink_to(wanted)

@@ -5,26 +5,27 @@ on a machine whose MLflow store has never seen them. What is reported goes to a 
 a server and nothing is lost without one.
 """
 
-from skygen.tracking.folds import VARIABLE, Fold
-from skygen.tracking.places import FOLDS, LOCAL, checkpoints, keep_relative
+from skygen.tracking.parts import VARIABLE, Part
+from skygen.tracking.places import EXPERIMENTS, FOLDS, LOCAL, checkpoints, keep_relative
 from skygen.tracking.publish import publish
 from skygen.tracking.registry import Standing, contest, promote, register, standing_champion
 from skygen.tracking.results import log_evaluation
-from skygen.tracking.run import FoldsRun, TrainingRun, folds_run, training_run
+from skygen.tracking.run import ParentRun, TrainingRun, parent_run, training_run
 
 __all__ = [
+    "EXPERIMENTS",
     "FOLDS",
     "LOCAL",
     "VARIABLE",
-    "Fold",
-    "FoldsRun",
+    "ParentRun",
+    "Part",
     "Standing",
     "TrainingRun",
     "checkpoints",
     "contest",
-    "folds_run",
     "keep_relative",
     "log_evaluation",
+    "parent_run",
     "promote",
     "publish",
     "register",

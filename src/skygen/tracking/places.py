@@ -15,13 +15,14 @@ from urllib.parse import unquote, urlsplit
 LOCAL = "sqlite:///mlflow.db"
 ARTIFACTS = "mlartifacts"
 FOLDS = Path(".folds")  # a folder a fold, in which stages run on the clone's frames
+EXPERIMENTS = Path(".experiments")  # a folder a training of an experiment's cells, on the clone's tiles
 PLACES = {  # the columns of MLflow's tables that hold places
     "experiments": "artifact_location",
     "runs": "artifact_uri",
     "logged_models": "artifact_location",
     "model_versions": "storage_location",
 }
-_COPIES = re.compile(rf"(.*)/(?:\.dvc/tmp/exps/.+|{re.escape(str(FOLDS))}/[^/]+)")
+_COPIES = re.compile(rf"(.*)/(?:\.dvc/tmp/exps/.+|(?:{re.escape(str(FOLDS))}|{re.escape(str(EXPERIMENTS))})/[^/]+)")
 _SQLITE = "sqlite:///"
 _LOCAL_PLACE = re.compile(rf"(.*/)?((?:{ARTIFACTS}|mlruns)(?:/.*)?)")
 _FIND, _CHANGE = (
@@ -32,10 +33,11 @@ _PATIENCE_S = 30.0  # for another process that writes the store
 
 
 def clone() -> Path:
-    """The clone that the current folder is, or is made of: a copy of an experiment of DVC's, or the folder of a fold.
+    """The clone that the current folder is, or is made of: a copy of an experiment of DVC's, or the folder of a fold or
+    of an experiment's training.
 
-    `dvc exp run --temp` and `--queue` run in a copy below `.dvc`, which is removed at its end, and `skygen folds` in
-    folders below `.folds`: what must last is written to the clone.
+    `dvc exp run --temp` and `--queue` run in a copy below `.dvc`, which is removed at its end, and `skygen folds`
+    and `skygen paper` in folders below `.folds` and `.experiments`: what must last is written to the clone.
     """
     here = Path.cwd()
     copy = _COPIES.fullmatch(here.as_posix())

@@ -15,10 +15,10 @@ from mlflow.exceptions import MlflowException
 from skygen.files import read_json, write_json
 from skygen.locks import NoLockError, alone
 from skygen.tracking.record import FINISHED, KILLED, RUNNING, SUFFIX, Record, Run, read_metrics, read_run
-from skygen.tracking.store import FOLD_TAG, Store, chosen_store, is_refused
+from skygen.tracking.store import PART_TAG, Store, chosen_store, is_refused
 
 EVALUATION = "evaluation-"  # begins the names of records that add to a training's run
-PARENT = "folds-"  # and of those that others belong to
+PARENT = "parent-"  # and of those that others belong to
 PATIENCE_S = 120.0  # for the last of a run to be taken by a store that answers; a request of its own has 10 s
 _SILENT_S = 3.0  # of which it is waited without a word
 _PUBLISHED = ".published"  # ends the names of records that are being removed
@@ -193,7 +193,7 @@ def _bring(folder: Path, run: Run, published: _Published) -> _Published:
     except Exception as error:
         raise UnreachableStoreError(error) from error
     if not run.id:
-        run_id = store.run_of(run.bundle, run.name, run.tags.get(FOLD_TAG, "")).info.run_id
+        run_id = store.run_of(run.bundle, run.name, run.tags.get(PART_TAG, "")).info.run_id
         if run_id != published.run_id:
             published = _Published(published.store, run_id)
     elif not store.has(published.run_id):  # it is new there, or was lost and is told again

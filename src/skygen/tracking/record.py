@@ -44,7 +44,7 @@ class Run:
     params: dict[str, str] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
     data: dict[str, Any] = field(default_factory=dict)  # MLflow's description of a data set
-    parent: str = ""  # the `id` of the run of the folds that this is one of
+    parent: str = ""  # the `id` of the run that this is a part of
 
 
 class Record:

@@ -2,8 +2,6 @@
 
 import io
 import signal
-import sys
-import threading
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,12 +15,13 @@ from mlflow.data.sources import LocalArtifactDatasetSource  # type: ignore[attr-
 from mlflow.tracking.context.registry import resolve_tags
 from numpy.typing import NDArray
 
+from skygen.children import sigterm_as_exit
 from skygen.files import make_folder
 from skygen.formats.png import contact_sheet, encode_png
 from skygen.locks import NoLockError, alone
 from skygen.tracking.curves import draw_curves
-from skygen.tracking.folds import current_fold
 from skygen.tracking.machine import Machine
+from skygen.tracking.parts import current_part
 from skygen.tracking.places import checkpoints
 from skygen.tracking.publish import PARENT, Publisher
 from skygen.tracking.record import (
@@ -37,7 +36,7 @@ from skygen.tracking.record import (
     read_metrics,
     unfinished,
 )
-from skygen.tracking.store import FOLD_TAG, SYSTEM
+from skygen.tracking.store import PART_TAG, SYSTEM
 
 _LONGEST_ERROR = 1000  # characters of a tag
 _MOMENT_S = 2.0
@@ -98,14 +97,14 @@ def training_run(
     by an interrupt or SIGTERM as KILLED. Raises `BlockingIOError` where another process trains the same.
     """
     make_folder(checkpoint.parent)
-    with _owned(checkpoint), _sigterm_as_exit():
-        record, fold = _record(checkpoint, name), current_fold()
-        of_fold = {FOLD_TAG: fold.field} if fold else {}
+    with _owned(checkpoint), sigterm_as_exit():
+        record, part = _record(checkpoint, name), current_part()
+        of_part = {PART_TAG: part.name} if part else {}
         record.begin(
             params={key: str(value) for key, value in params.items()},
-            tags=resolve_tags({**tags, **of_fold}),
+            tags=resolve_tags({**tags, **of_part}),
             data=_dataset(data, data_hash),
-            parent=fold.parent if fold else "",
+            parent=part.parent if part else "",
         )
         with _published(record) as publisher:
 
@@ -120,32 +119,32 @@ def training_run(
                 machine.stop()
 
 
-class FoldsRun:
-    """What the folds of a tile set and recipe report together: a call writes to disk and returns."""
+class ParentRun:
+    """What its parts, folds or cells, report together: a call writes to disk and returns."""
 
     def __init__(self, record: Record, publisher: Publisher) -> None:
         self._record, self._publisher = record, publisher
 
     def summary(self, values: Mapping[str, float], file: Path) -> None:
-        """Log what the folds say together, and the file that says it whole; a later summary is the newer one."""
+        """Log what the parts say together, and the file that says it whole; a later summary is the newer one."""
         self._record.metrics(values, step=0)
         self._record.artifact(file.read_bytes(), file.name)
         self._publisher.wake()
 
 
 @contextmanager
-def folds_run(identity: str, name: str, params: Mapping[str, Any]) -> Iterator[FoldsRun]:
-    """The MLflow run that those of folds belong to: `identity`, a hash, names it, and the same goes on with it.
+def parent_run(identity: str, name: str, params: Mapping[str, Any]) -> Iterator[ParentRun]:
+    """The MLflow run that those of its parts belong to: `identity`, a hash, names it, and the same goes on with it.
 
-    Its end is as a training's. Raises `BlockingIOError` where another process makes the same folds.
+    Its end is as a training's. Raises `BlockingIOError` where another process has it.
     """
     folder, key = checkpoints(), f"{PARENT}{identity[:16]}"
     make_folder(folder)
-    with _owned(folder / key), _sigterm_as_exit():
+    with _owned(folder / key), sigterm_as_exit():
         record = Record(folder / f"{key}{SUFFIX}", Run(name, id=identity, key=key, began_ms=now_ms()))
         record.begin(params={key: str(value) for key, value in params.items()}, tags=resolve_tags())
         with _published(record) as publisher:
-            yield FoldsRun(record, publisher)
+            yield ParentRun(record, publisher)
 
 
 @contextmanager
@@ -202,16 +201,3 @@ def _reason(error: BaseException) -> str:
     if isinstance(error, SystemExit) and error.code == 128 + signal.SIGTERM:
         return "SIGTERM"
     return f"{type(error).__name__}: {error}"[:_LONGEST_ERROR]
-
-
-@contextmanager
-def _sigterm_as_exit() -> Iterator[None]:
-    """SIGTERM ends the block by `SystemExit`, so that what must be written is; only the main thread can ask for it."""
-    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
-        yield
-        return
-    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)

@@ -35,7 +35,7 @@ EXPERIMENT = "skygen"
 BUNDLE_TAG = "skygen.bundle_sha256"
 RESTORED_TAG = "skygen.restored"  # the run was trained elsewhere, and its bundle came through DVC
 KEY_TAG = "skygen.training"  # the hash of what was trained on what: names the checkpoint
-FOLD_TAG = "skygen.fold"  # the field that tests, of a run that is one of folds
+PART_TAG = "skygen.part"  # which part of its parent's a run is: the field that tests, or a cell's name
 RUN_TAG = "skygen.run"  # the id in the record that the run was reported through
 LAST_STEP_TAG = "skygen.last_step"  # that the run had before the record that goes on with it
 ERROR_TAG = "skygen.error"
@@ -120,7 +120,7 @@ class Store:
         """Put a run under that of the record with the id `parent`; raises `LookupError` where that is not there yet."""
         found = self._search(f"tags.`{RUN_TAG}` = '{parent}'")
         if not found:
-            raise LookupError(f"the run of the folds that it belongs to, {parent}, is not published yet")
+            raise LookupError(f"the run that it is a part of, {parent}, is not published yet")
         self.client.set_tag(run_id, MLFLOW_PARENT_RUN_ID, found[0].info.run_id)
 
     def log_metrics(self, run_id: str, rows: Sequence[Mapping[str, Any]], last_step: int) -> None:
@@ -153,18 +153,18 @@ class Store:
         else:
             self.client.set_terminated(run_id, run.status, run.ended_ms)
 
-    def run_of(self, sha256: str, name: str, fold: str = "") -> Run:
+    def run_of(self, sha256: str, name: str, part: str = "") -> Run:
         """The run that trained the bundle `sha256`; where the store holds none, a run of its own, tagged as restored.
 
-        A training that was reported after that is found in its place. In a `fold`, named by the field that tests, a
-        bundle has another run than outside, and one for each `name`: so what is measured in several keeps all values.
+        A training that was reported after that is found in its place. As a `part` of another run a bundle
+        has another run than outside, and one for each `name`: so what is measured in several keeps all values.
         """
         found = self._search(f"tags.`{BUNDLE_TAG}` = '{sha256}'")
-        found = [run for run in found if run.data.tags.get(FOLD_TAG, "") == fold]
-        found = [run for run in found if not fold or run.info.run_name == name]
+        found = [run for run in found if run.data.tags.get(PART_TAG, "") == part]
+        found = [run for run in found if not part or run.info.run_name == name]
         if found:
             return min(found, key=lambda run: RESTORED_TAG in run.data.tags)
-        tags = {BUNDLE_TAG: sha256, RESTORED_TAG: "true"} | ({FOLD_TAG: fold} if fold else {})
+        tags = {BUNDLE_TAG: sha256, RESTORED_TAG: "true"} | ({PART_TAG: part} if part else {})
         run = self.client.create_run(self.experiment, tags=tags, run_name=name)
         self.client.set_terminated(run.info.run_id)
         return run

@@ -63,8 +63,10 @@ class Validation:
         """The metrics of generated tiles, each under `validation_` and its name; of scenes their diversity too.
 
         That is over the real tiles': fresh noise on one repeated scene is as diverse as 0.34 to 0.43 of these
-        (measured), and hides a collapse.
+        (measured), and hides a collapse. Raises `ValueError` where a tile holds NaN or infinity.
         """
+        if not np.isfinite(drawn.flux).all():
+            raise ValueError("generated tiles hold NaN or infinity, though no weight does: the training diverged")
         found = {f"validation_{key}": value for key, value in self._score.measure(drawn.flux).items()}
         if drawn.scenes is not None:
             found["validation_scene_diversity"] = ratio(_diversity(drawn.scenes), self._real_diversity)

@@ -1,11 +1,11 @@
-"""Runs of folds: one that the others belong to, whatever order they reach a store in."""
+"""Runs with parts, such as folds: one that the others belong to, whatever order they reach a store in."""
 
 import pytest
 
 from skygen import tracking
 from skygen.bundle.bundle import Bundle
 from skygen.files import write_json
-from skygen.tracking.folds import Fold, current_fold
+from skygen.tracking.parts import Part, current_part
 from tests.tracking.conftest import records
 
 PARENT = "mlflow.parentRunId"
@@ -16,7 +16,7 @@ def folds():
     """A function: the run of the folds of an identity, as `skygen folds` has it."""
 
     def begin(identity, name):
-        return tracking.folds_run(identity, name, {"tiles": "r64"})
+        return tracking.parent_run(identity, name, {"tiles": "r64"})
 
     return begin
 
@@ -26,16 +26,16 @@ def in_fold(monkeypatch):
     """A function: what follows belongs to a fold."""
 
     def enter(parent, field):
-        monkeypatch.setenv("SKYGEN_FOLD", str(Fold(parent, field)))
+        monkeypatch.setenv("SKYGEN_PART", str(Part(parent, field)))
 
     return enter
 
 
 def test_the_environment_says_which_fold_a_stage_is_of(in_fold, monkeypatch):
     in_fold("p0", "94-1-12")
-    assert current_fold() == Fold("p0", "94-1-12")
-    monkeypatch.delenv("SKYGEN_FOLD")
-    assert current_fold() is None
+    assert current_part() == Part("p0", "94-1-12")
+    monkeypatch.delenv("SKYGEN_PART")
+    assert current_part() is None
 
 
 def test_a_training_of_a_fold_and_its_evaluation_are_one_run_below_that_of_the_folds(
@@ -49,7 +49,7 @@ def test_a_training_of_a_fold_and_its_evaluation_are_one_run_below_that_of_the_f
         run.summary({"test/frechet": 2.0, "spread/test/frechet": 0.5}, tmp_path / "gan.json")
     (parent,), (child,) = runs_named("folds one"), runs_named("r64-gan-300")
     assert child.data.tags[PARENT] == parent.info.run_id
-    assert child.data.tags["skygen.fold"] == "94-1-12"
+    assert child.data.tags["skygen.part"] == "94-1-12"
     assert child.data.metrics["test/frechet"] == 2.0
     assert parent.data.metrics == {"test/frechet": 2.0, "spread/test/frechet": 0.5}
     assert parent.info.status == "FINISHED"
@@ -68,12 +68,12 @@ def test_a_bundle_that_is_measured_in_several_folds_keeps_the_values_of_each(
     (parent,), (outside,) = runs_named("folds two"), runs_named("outside")
     children = runs_named("r64-gan-1-301")
     assert {run.data.tags[PARENT] for run in children} == {parent.info.run_id}
-    found = {run.data.tags["skygen.fold"]: run.data.metrics["test/frechet"] for run in children}
+    found = {run.data.tags["skygen.part"]: run.data.metrics["test/frechet"] for run in children}
     assert found == {"94-1-12": 2.0, "94-2-13": 4.0}
     assert outside.data.metrics["test/frechet"] == 1.0
     assert PARENT not in outside.data.tags
     assert children[0].data.params == {"tiles": "r64", "recipe": "gan-1", "seed": "301"}
-    monkeypatch.delenv("SKYGEN_FOLD")
+    monkeypatch.delenv("SKYGEN_PART")
     tracking.log_evaluation("r64", "gan", 301, sha256, {"test.frechet": 5.0}, [])
     assert runs_named("outside")[0].data.metrics["test/frechet"] == 5.0
 
