@@ -4,7 +4,7 @@ from skygen.params.evaluation import ChampionParams, EncoderParams, EncoderTrain
 from skygen.params.frames import Box, Circle, SelectionParams, SurveyParams
 from skygen.params.params import Params, load, load_or_end
 from skygen.params.scales import FramesScale, TilesScale, TrainingScale
-from skygen.params.section import ParamsError, Positive, Section, validate
+from skygen.params.section import Count, ParamsError, Positive, Section, Seed, validate
 from skygen.params.tiles import SOURCE_SNR_FLOOR, Flag, HoldOutParams, Size, TileSetParams, TilesParams
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "Box",
     "ChampionParams",
     "Circle",
+    "Count",
     "EncoderParams",
     "EncoderTraining",
     "Flag",
@@ -21,6 +22,7 @@ __all__ = [
     "ParamsError",
     "Positive",
     "Section",
+    "Seed",
     "SelectionParams",
     "Size",
     "SurveyParams",

@@ -148,7 +148,7 @@ def luck(catalogue: Catalogue, boxes: Boxes, rule: Rule) -> NDArray[np.float64]:
         far2 = ((rows - y[own, None]) ** 2)[:, :, None] + ((columns - x[own, None]) ** 2)[:, None]
         rows, columns = rows.clip(0, boxes.height - 1), columns.clip(0, boxes.width - 1)
         found[own] = (deviates[rows[:, :, None], columns[:, None]] * (far2 <= APERTURE_PX**2)).sum((1, 2))
-    return found / (np.pi * APERTURE_PX**2) ** 0.5
+    return np.asarray(found / (np.pi * APERTURE_PX**2) ** 0.5)
 
 
 def of_a_star(core: float) -> float:
