@@ -18,7 +18,7 @@ from skygen.bundle.tile import Rectangle
 from skygen.sky.frame import read_frame
 from skygen.sky.registration import band_shift
 
-SIDE, SEED, GAP_PX = 384, 42, 12
+SIDE, SEED, GAP_PX = 384, 3, 12
 CORNER = (900, 600)  # row and column of the real part
 BALANCE = (0.7, 1.0, 1.6)  # of i, r, g
 
