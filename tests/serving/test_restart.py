@@ -26,7 +26,7 @@ def ask(service: Service, **fields: Any) -> httpx.Response:
     return httpx.post(f"{service.url}/v1/generate", json=SMALL | fields, timeout=60)
 
 
-def until(holds: Callable[[], bool], seconds: float = 60) -> None:
+def until(holds: Callable[[], bool], seconds: float = 180) -> None:
     end = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < end
