@@ -4,8 +4,7 @@ And from the shipped process against a painter of width 64 with first weights, i
 takes: by CPU time, which holds for one core whatever else runs, and by wall time on all cores.
 """
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import cast
 
 import torch
 
-from benchmarks.limits import flop, matmul_flop_per_second, print_machine, seconds, side_by_side
+from benchmarks.limits import cpu_seconds, flop, matmul_flop_per_second, print_machine, seconds, side_by_side
 from skygen.bundle.bundle import Bundle
 from skygen.bundle.tile import row
 from skygen.cores import cores
@@ -55,7 +54,7 @@ def _against(process: Bundle, card: cards.Card) -> None:
         painter = Bundle.load(Path(folder))
         passes = PASSES[card.tiles]
         alone = [
-            n / _cpu_seconds(partial(ready.draw, row(7, n)))
+            n / cpu_seconds(partial(ready.draw, row(7, n)), 5)
             for ready, n in zip((process, painter), passes, strict=True)
         ]
         many = row(7, ON_ALL_CORES * cores() * passes[0])
@@ -67,17 +66,6 @@ def _against(process: Bundle, card: cards.Card) -> None:
 
 def _pair(speeds: Sequence[float], wide: int) -> str:
     return f"{speeds[0]:{wide}.0f}  {speeds[1]:7.0f}  {speeds[0] / speeds[1]:5.2f}"
-
-
-def _cpu_seconds(work: Callable[[], object], runs: int = 5) -> float:
-    """The least CPU time of `work`, which starts no thread, after one run that is not counted."""
-    work()
-    measured = []
-    for _ in range(runs):
-        started = time.process_time()
-        work()
-        measured.append(time.process_time() - started)
-    return min(measured)
 
 
 def _row(card: cards.Card, shape: GeneratorShape) -> None:

@@ -9,8 +9,6 @@ of the simulated survey; halo and noise are left out, which favours it.
 
 import resource
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,7 +16,7 @@ import galsim
 import numpy as np
 import torch
 
-from benchmarks.limits import print_machine
+from benchmarks.limits import cpu_seconds, print_machine
 from skygen.process.cells import Boxes, Catalogue
 from skygen.process.generator import Process
 from skygen.process.places import Rule, tiles
@@ -52,8 +50,8 @@ def main(bundle: str | None = None) -> None:
         _tiles(process.in_bands(places), [BANDS[place] for place in places], size, number)
     plane = Plane(process, 7, _conditions(1, 3))
     width, height = FRAME
-    drawn = _cpu_seconds(lambda: plane.rectangle(0, 0, width, height), 1)
-    known = _cpu_seconds(lambda: plane.observed(0, 0, width, height), 1)
+    drawn = cpu_seconds(lambda: plane.rectangle(0, 0, width, height), 1)
+    known = cpu_seconds(lambda: plane.observed(0, 0, width, height), 1)
     pixels = width * height / 1e6
     print(f"frame of {width} x {height} in g, r, i: {pixels / drawn:.2f} Mpx a second of one core, with truth", end=" ")
     print(f"{pixels / known:.2f}; peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3:.0f} MB")
@@ -75,7 +73,7 @@ def _tiles(process: Process, bands: list[str], size: int, number: int) -> None:
         view.exposed(scenes, boxes, under)
         truth_of(view, boxes, under, scenes=scenes)
 
-    drawn, known = _cpu_seconds(lambda: view.observed(placed(), under)), _cpu_seconds(with_truth)
+    drawn, known = cpu_seconds(lambda: view.observed(placed(), under)), cpu_seconds(with_truth)
     print(f"{number:5}  {size:3}  {len(bands):5}  {number / drawn:37.0f}  {number / known:10.0f}")
 
 
@@ -85,8 +83,8 @@ def _galsim(plane: Plane) -> None:
     catalogue = plane.view.cells.catalogue(box)
     reach = plane.view.reach_px(catalogue, plane.under)
     seen = catalogue.take(reach > 0)
-    ours = _cpu_seconds(lambda: plane.view.light(plane.view.cells.catalogue(box), box, plane.under))
-    theirs = _cpu_seconds(lambda: _draw_by_galsim(seen, reach[reach > 0]), 1)
+    ours = cpu_seconds(lambda: plane.view.light(plane.view.cells.catalogue(box), box, plane.under))
+    theirs = cpu_seconds(lambda: _draw_by_galsim(seen, reach[reach > 0]), 1)
     print(
         f"{len(seen.box)} objects of {PART_PX} x {PART_PX} px in g, r, i: skygen {ours:.3f} s, catalogue included;",
         end=" ",
@@ -122,17 +120,6 @@ def _conditions(n: int, bands: int) -> _Conditions:
     noise = torch.tensor([[0.017, 0.028, 0.047]] if bands > 1 else [[0.028]]).repeat(n, 1)
     fwhm, density = torch.full((n, bands), FWHM_PX), torch.tensor([[1.8, 1.0]]).repeat(n, 1)
     return _Conditions(noise, torch.full((n, bands), 0.001), fwhm, torch.zeros(n, bands), density)
-
-
-def _cpu_seconds(work: Callable[[], object], runs: int = 3) -> float:
-    """The least CPU time of `work` over `runs` runs, after one that is not counted."""
-    work()
-    measured = []
-    for _ in range(runs):
-        started = time.process_time()
-        work()
-        measured.append(time.process_time() - started)
-    return min(measured)
 
 
 def _untrained() -> Process:
