@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from skygen.tiles.dataset import TileDataset, draw_batch, turn
+from skygen.tiles.dataset import ResidentTiles, TileDataset, draw_batch, draw_places, fits, turn
 
 TILE = torch.arange(2 * 5 * 5, dtype=torch.float32).reshape(2, 5, 5)
 ALL = [turn(TILE, symmetry) for symmetry in range(8)]
@@ -79,3 +79,34 @@ def test_a_batch_is_of_tiles_of_the_split_in_every_symmetry(dataset):
     assert len(known) == 24 * 8
     assert set(drawn) <= known
     assert len(set(drawn)) > 0.9 * 24 * 8  # of 192, 600 draws with replacement reach 95 %
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32"])
+def test_resident_tiles_are_those_that_are_streamed_bit_for_bit(noise_store, tmp_path, write_store, dtype):
+    tiles = {split: noise_store.split(split).array() for split in ("train", "validation", "test")}
+    split = write_store(tmp_path / dtype, {**tiles, "train": tiles["train"].repeat(2, 1)}, dtype, a_shard=7).split(
+        "train"
+    )
+    resident, rng = ResidentTiles(split, dtype, torch.device("cpu")), torch.Generator().manual_seed(3)
+    dealt = resident.deal(*draw_places(len(resident), 60, rng))
+    streamed = draw_batch(TileDataset(split), 60, torch.Generator().manual_seed(3))
+
+    assert len(resident) == len(split)
+    assert dealt.is_contiguous()
+    assert dealt.dtype == torch.float32
+    assert torch.equal(dealt, streamed)
+
+
+def test_resident_tiles_take_what_they_take_on_disk(noise_store, monkeypatch):
+    """Of a GPU's free memory: there is none in a test, only what torch says of it is put in its place."""
+    split, gpu = noise_store.split("train"), torch.device("cuda")
+    size = len(split) * 64 * 64 * 4
+
+    def fit(free, dtype="float32"):
+        monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (free, 10 * size))
+        return fits(split, dtype, gpu)
+
+    assert fit(2 * size)
+    assert not fit(2 * size - 2)
+    assert fit(size, "float16")
+    assert not fits(split, "float32", torch.device("cpu"))
