@@ -27,17 +27,27 @@ def dropout_rate(recipe: Recipe, iteration: int, images_seen: int, training_tile
     return s_dropout_rate(x, recipe.dropout_rate, recipe.dropout_k)
 
 
-def discard(features: torch.Tensor, rate: float) -> torch.Tensor:
+def discard(features: torch.Tensor, rate: float | torch.Tensor) -> torch.Tensor:
     """`features` with each element set to 0 with probability `rate`, the others divided by 1 - rate.
 
-    torch's own dropout on a GPU. On the CPU that draws its numbers one by one, which took half of a discriminator's
-    step; here four 16-bit numbers come from each 64-bit draw of torch's generator.
+    The rate is a number, or a float64 scalar on the features' device, which a CUDA graph can hold and which changes
+    between two replays. On a GPU the numbers come from torch's generator there: while a graph is captured torch
+    registers it, and each replay goes on from the seed and the place where the generator stands, as an eager run does.
+
+    A number is left to torch's own dropout on a GPU. On the CPU that draws its numbers one by one, which took half of
+    a discriminator's step; here four 16-bit numbers come from each 64-bit draw of torch's generator.
     """
-    if rate == 0:
-        return features
+    if not isinstance(rate, torch.Tensor):
+        if rate == 0:
+            return features
+        if features.is_cuda:
+            return functional.dropout(features, rate)
+        rate = torch.tensor(rate, dtype=torch.float64)
     if features.is_cuda:
-        return functional.dropout(features, rate)
-    draws = torch.empty((features.numel() + 3) // 4, dtype=torch.int64).random_(-(2**63), None)
-    numbers = draws.view(torch.int16)[: features.numel()].view(features.shape)  # uniform from -levels / 2
-    kept = (numbers >= min(round(rate * _LEVELS), _LEVELS - 1) - _LEVELS // 2).to(features.dtype)
-    return features * kept.mul_(1 / (1 - rate))
+        kept = torch.rand_like(features) >= rate
+    else:
+        draws = torch.empty((features.numel() + 3) // 4, dtype=torch.int64).random_(-(2**63), None)
+        numbers = draws.view(torch.int16)[: features.numel()].view(features.shape)  # uniform from -levels / 2
+        least = (rate * _LEVELS).round().clamp(max=_LEVELS - 1) - _LEVELS // 2
+        kept = numbers >= least.to(torch.int16)
+    return features * kept.to(features.dtype).mul_(1 / (1 - rate))

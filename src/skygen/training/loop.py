@@ -2,8 +2,9 @@
 
 import logging
 import time
-from contextlib import AbstractContextManager
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +13,16 @@ from tqdm import tqdm
 
 from skygen.cores import keep_to_cores
 from skygen.gan.dropout import dropout_rate
-from skygen.gan.recipes import Recipe
+from skygen.gan.recipes import ConvolutionalRecipe, Recipe
 from skygen.params import TrainingScale
 from skygen.tiles.store import TileStore
 from skygen.training.batches import Batches, iteration_rng
 from skygen.training.checkpoints import mend
 from skygen.training.collapse import troubles
 from skygen.training.distributed import ALONE, Team
+from skygen.training.graph import FixedStep, Graph, graphs_wanted
 from skygen.training.measurements import Log, Measurements
+from skygen.training.precision import chosen_precision, repeatable_kernels
 from skygen.training.shutdown import requests_to_end
 from skygen.training.state import (
     State,
@@ -30,7 +33,9 @@ from skygen.training.state import (
     save_state,
     set_steps,
 )
-from skygen.training.step import average_weights, ema_decay, update_discriminator, update_generator
+from skygen.training.step import play, rates_of
+
+Player = Callable[[torch.Generator, float], torch.Tensor]  # an iteration's draws and dropout rate → its losses [2]
 
 LOOK_EVERY = 50  # iterations between two looks at the losses, for each of which a GPU must be waited for
 SAVE_EVERY_S = 120.0  # what a kill or a power cut costs at most; measurements save too
@@ -57,26 +62,34 @@ def train(
     two iterations, with its state kept. All processes of a `team` see `checkpoint`; the one that writes saves, and has
     the `log`, which is None elsewhere: it alone measures, and its state has the history and the best checkpoint. Raises
     `TrainingError` on a loss or a weight that is not finite, and where the recipe stops on trouble; `ValueError` where
-    `checkpoint` is of another configuration.
+    `checkpoint` is of another configuration, or `SKYGEN_PRECISION` or `SKYGEN_GRAPHS` says what neither knows.
     """
     keep_to_cores()
     state = new_state(recipe, store.card, scale.width, seed, device, team)
-    configuration = configuration_of(recipe, scale, store.card, seed, device)
+    configuration, precision = configuration_of(recipe, scale, store.card, seed, device), chosen_precision()
+    if device.type == "cuda" and precision != "exact":
+        configuration["precision"] = precision
     if team.writes:
         mend(checkpoint)
     team.barrier()
     restore_state(checkpoint, state, configuration)
     batches = Batches(recipe, store, state.players, scale.batch, device)
     measurements = Measurements(recipe, store, state, device, log) if team.writes and log else None
-    with exact_kernels():
-        _Training(recipe, scale, seed, state, batches, measurements, checkpoint, configuration, team).run()
+    player = player_of(state, recipe, batches)
+    tiles = len(batches.tiles)
+    with repeatable_kernels(precision):
+        _Training(recipe, scale, seed, state, player, tiles, measurements, checkpoint, configuration, team).run()
     return state
 
 
-def exact_kernels() -> AbstractContextManager[None]:
-    """While it lasts, cuDNN takes kernels that repeat their bits: on a GPU, too, a resume is to go on as it was."""
-    found: AbstractContextManager[None] = torch.backends.cudnn.flags(enabled=True, deterministic=True)
-    return found
+def player_of(state: State, recipe: Recipe, batches: Batches) -> Player:
+    """What plays one iteration after another: as a CUDA graph where a GPU trains a convolutional recipe alone."""
+    if batches.device.type != "cuda" or state.players.team.size > 1:
+        return partial(iterate, state, recipe, batches)
+    if not isinstance(recipe, ConvolutionalRecipe):
+        _logger.warning("a process's scenes have other shapes each time: its iterations are not captured as a graph")
+        return partial(iterate, state, recipe, batches)
+    return Graph(FixedStep(state, recipe, batches), graphs_wanted())
 
 
 def iterate(state: State, recipe: Recipe, batches: Batches, rng: torch.Generator, dropout: float) -> torch.Tensor:
@@ -84,17 +97,12 @@ def iterate(state: State, recipe: Recipe, batches: Batches, rng: torch.Generator
 
     What chance decides comes from `rng` alone, but for dropout, which draws from torch's own generator.
     """
-    losses = []
-    for _ in range(recipe.critic_steps):
-        losses.append(update_discriminator(state.players, recipe, batches.draw(rng, real=True), dropout))
-        state.images_seen += batches.batch
-    draws = batches.draw(rng, real=recipe.needs_real_tiles)
-    losses.append(update_generator(state.players, recipe, draws, dropout))
-    if recipe.ema_half_life is not None:
-        decay = ema_decay(recipe.ema_half_life, batches.batch * recipe.critic_steps, state.images_seen)
-        average_weights(state.ema_generator, state.players.generator, decay)
+    draws = (batches.draw(rng, real) for real in batches.updates)
+    state.images_seen += batches.batch * recipe.critic_steps
+    rates = rates_of(recipe, dropout, batches.batch, state.images_seen)
+    losses = play(state.players, state.ema_generator, recipe, draws, rates)
     state.iteration += 1
-    return torch.stack(losses[-2:])
+    return losses
 
 
 @dataclass
@@ -103,7 +111,8 @@ class _Training:
     scale: TrainingScale
     seed: int
     state: State
-    batches: Batches
+    player: Player
+    tiles: int  # that it trains on
     measurements: Measurements | None  # of the process that has the log
     checkpoint: Path
     configuration: dict[str, Any]
@@ -138,8 +147,8 @@ class _Training:
         recipe, state = self.recipe, self.state
         rng = iteration_rng(self.seed, state.images_seen, self.team.rank)
         set_steps(state.players, recipe, state.iteration / self.scale.iterations)
-        self.dropout = dropout_rate(recipe, state.iteration, state.images_seen, len(self.batches.tiles))
-        self.unlooked.append(iterate(state, recipe, self.batches, rng, self.dropout))
+        self.dropout = dropout_rate(recipe, state.iteration, state.images_seen, self.tiles)
+        self.unlooked.append(self.player(rng, self.dropout))
 
     def _look(self) -> dict[str, float]:
         """The last losses, the team's mean; raises `TrainingError` where one since the last look is not finite."""

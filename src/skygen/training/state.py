@@ -114,17 +114,21 @@ def set_steps(players: Players, recipe: Recipe, progress: float) -> None:
 
 
 def make_optimiser(recipe: Recipe, weights: Iterable[nn.Parameter], lr: float) -> Optimizer:
-    """The recipe's optimiser of `weights` with step `lr`; fused where torch has it, which gives the same steps."""
-    betas = (recipe.beta1, recipe.beta2)
+    """The recipe's optimiser of `weights` with step `lr`; fused where torch has it, which gives the same steps.
+
+    On a GPU what it counts stays there, so that a CUDA graph can hold its step.
+    """
+    weights, betas = list(weights), (recipe.beta1, recipe.beta2)
+    on_gpu = any(weight.is_cuda for weight in weights)
     if recipe.optimiser == "sgd":
         return torch.optim.SGD(weights, lr=lr, momentum=recipe.beta1, fused=True)
     if recipe.optimiser == "rmsprop":
-        return torch.optim.RMSprop(weights, lr=lr, alpha=recipe.beta2, momentum=recipe.beta1)
+        return torch.optim.RMSprop(weights, lr=lr, alpha=recipe.beta2, momentum=recipe.beta1, capturable=on_gpu)
     if recipe.optimiser == "adamax":
-        return torch.optim.Adamax(weights, lr=lr, betas=betas)
+        return torch.optim.Adamax(weights, lr=lr, betas=betas, capturable=on_gpu)
     if recipe.optimiser == "adagrad":
         return torch.optim.Adagrad(weights, lr=lr, fused=True)
-    return torch.optim.Adam(weights, lr=lr, betas=betas, fused=True)
+    return torch.optim.Adam(weights, lr=lr, betas=betas, fused=True, capturable=on_gpu)
 
 
 def configuration_of(

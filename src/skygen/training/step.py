@@ -1,5 +1,10 @@
-"""One update of each network: the mathematics of the game, free of I/O and of random numbers but dropout's."""
+"""An iteration and its updates of each network: the mathematics of the game.
 
+It is free of I/O, and of random numbers but dropout's. For a convolutional recipe it takes no way that depends on the
+value of a tensor and waits for no device, so that a CUDA graph can hold it (`skygen.training.graph`).
+"""
+
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
@@ -42,7 +47,33 @@ class Draws(NamedTuple):
     mix: torch.Tensor | None  # [N] in [0, 1], for the gradient penalty alone
 
 
-def update_discriminator(players: Players, recipe: Recipe, draws: Draws, dropout: float) -> torch.Tensor:
+class Rates(NamedTuple):
+    """What changes from iteration to iteration by rule: numbers, or float64 scalars on the networks' device."""
+
+    dropout: float | torch.Tensor
+    decay: float | torch.Tensor | None  # of the generator's moving average; None where there is none
+
+
+def rates_of(recipe: Recipe, dropout: float, batch: int, images_seen: int) -> Rates:
+    """Those of the iteration that brings the real tiles seen to `images_seen`, `batch` at each update."""
+    if recipe.ema_half_life is None:
+        return Rates(dropout, None)
+    return Rates(dropout, ema_decay(recipe.ema_half_life, batch * recipe.critic_steps, images_seen))
+
+
+def play(players: Players, average: nn.Module, recipe: Recipe, draws: Iterator[Draws], rates: Rates) -> torch.Tensor:
+    """One iteration: all updates of the discriminator, that of the generator, and of its moving average.
+
+    `draws` are those of each update in turn. The losses [2] of the last critic step and of the generator's.
+    """
+    losses = [update_discriminator(players, recipe, next(draws), rates.dropout) for _ in range(recipe.critic_steps)]
+    losses.append(update_generator(players, recipe, next(draws), rates.dropout))
+    if rates.decay is not None:
+        average_weights(average, players.generator, rates.decay)
+    return torch.stack(losses[-2:])
+
+
+def update_discriminator(players: Players, recipe: Recipe, draws: Draws, dropout: float | torch.Tensor) -> torch.Tensor:
     """One step of the discriminator on real tiles and as many fakes; its loss without the penalty, a scalar.
 
     Each of its networks has a loss and a penalty. Among several processes the step is that of all their draws, the loss
@@ -74,7 +105,7 @@ def update_discriminator(players: Players, recipe: Recipe, draws: Draws, dropout
     return loss.detach()
 
 
-def update_generator(players: Players, recipe: Recipe, draws: Draws, dropout: float) -> torch.Tensor:
+def update_generator(players: Players, recipe: Recipe, draws: Draws, dropout: float | torch.Tensor) -> torch.Tensor:
     """One step of the generator on fakes, against real tiles where the loss compares them; its loss, a scalar.
 
     Among several processes as for the discriminator. A process is steered by the same tiles. Scenes without an object
@@ -125,14 +156,16 @@ def ema_decay(half_life: float, images: int, images_seen: int) -> float:
     return float(0.5 ** (images / min(half_life, max(images, EMA_RAMP * images_seen))))
 
 
-def average_weights(average: nn.Module, generator: nn.Module, decay: float) -> None:
+def average_weights(average: nn.Module, generator: nn.Module, decay: float | torch.Tensor) -> None:
     """Move `average` towards `generator`, in place: decay · average + (1 - decay) · generator, running statistics too.
 
     After n calls the weights of n calls ago count decayⁿ.
     """
+    moved = 1 - decay
+    weight = moved.float() if isinstance(moved, torch.Tensor) else moved
     with torch.no_grad():
         for kept, new in zip(average.state_dict().values(), generator.state_dict().values(), strict=True):
             if kept.is_floating_point():
-                kept.lerp_(new, 1 - decay)
+                kept.lerp_(new, weight)
             else:
                 kept.copy_(new)

@@ -1,0 +1,166 @@
+"""Iterations in buffers that stay where they are, and as one CUDA graph of them.
+
+At a small batch a GPU waits for the CPU, which starts some hundred kernels an iteration. A graph starts them at once:
+they are recorded one time, with the addresses that they read and write, and are played again on what lies there then.
+"""
+
+import logging
+import os
+import warnings
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+
+from skygen.gan.recipes import Recipe
+from skygen.training.batches import Batches, each_tensor, on_device
+from skygen.training.state import State
+from skygen.training.step import Rates, play, rates_of
+
+WARM = 3  # iterations before a capture, as torch asks for: libraries and optimisers make what they keep
+_FLYING = 2  # iterations that the CPU may be ahead: the tiles sent for each lie in pinned memory
+_logger = logging.getLogger(__name__)
+
+
+class FixedStep:
+    """An iteration of a convolutional recipe as a function of buffers on the device.
+
+    `load` fills them, `play` computes on them: without a wait for the device, and on no other way for other values.
+    """
+
+    def __init__(self, state: State, recipe: Recipe, batches: Batches) -> None:
+        device = batches.device
+        self.state = state
+        self._recipe, self._batches = recipe, batches
+        some = torch.Generator()  # only shapes count here
+        self._chosen = [on_device(batches.choose(some, real), device) for real in batches.updates]
+        dropout = 0.0 if recipe.dropout == "none" else torch.zeros((), dtype=torch.float64, device=device)
+        decay = None if recipe.ema_half_life is None else torch.zeros((), dtype=torch.float64, device=device)
+        self._rates = Rates(dropout, decay)
+        optimisers = (state.players.generator_optimiser, state.players.discriminator_optimiser)
+        groups = [group for optimiser in optimisers for group in optimiser.param_groups]
+        dtype = torch.float32 if device.type == "cuda" else torch.float64  # the fused kernels of a GPU take no other
+        self._steps = [
+            (group, torch.zeros((), dtype=dtype, device=device)) for group in groups if recipe.lr_decay is not None
+        ]
+
+    def load(self, rng: torch.Generator, dropout: float) -> None:
+        """Choose by `rng` what the next iteration takes, and send it; `dropout` is its rate."""
+        batches, state = self._batches, self.state
+        for real, fixed in zip(batches.updates, self._chosen, strict=True):
+            chosen = iter(_tensors(batches.choose(rng, real)))
+            each_tensor(fixed, lambda part, chosen=chosen: _fill(part, next(chosen)))
+        state.images_seen += batches.batch * self._recipe.critic_steps
+        rates = rates_of(self._recipe, dropout, batches.batch, state.images_seen)
+        for buffer, value in zip(self._rates, rates, strict=True):
+            if isinstance(buffer, torch.Tensor):
+                buffer.fill_(value)
+        for group, buffer in self._steps:
+            buffer.fill_(group["lr"])
+
+    def play(self) -> torch.Tensor:
+        """Play the iteration that is loaded; the losses [2] of the last critic step and of the generator's."""
+        state, batches = self.state, self._batches
+        draws = (batches.shown(chosen) for chosen in self._chosen)
+        with self._steps_on_device():
+            return play(state.players, state.ema_generator, self._recipe, draws, self._rates)
+
+    @contextmanager
+    def _steps_on_device(self) -> Iterator[None]:
+        """The optimisers read their learning rates from buffers while it lasts; elsewhere they are numbers."""
+        numbers = [group["lr"] for group, _ in self._steps]
+        for group, buffer in self._steps:
+            group["lr"] = buffer
+        try:
+            yield
+        finally:
+            for (group, _), number in zip(self._steps, numbers, strict=True):
+                group["lr"] = number
+
+
+class Graph:
+    """Plays iterations on a GPU: a few as they are, which count as all others do, and the rest as a CUDA graph.
+
+    Dropout draws from torch's generator of the GPU, whose seed and place each replay reads: so an iteration is the same
+    by a graph or without, and a resumed training, which begins with some that are not captured, goes on as it was.
+    Where torch cannot capture an iteration, it warns, and the training goes on without.
+    """
+
+    def __init__(self, step: FixedStep, captures: bool = True) -> None:
+        self._step, self._captures = step, captures
+        self._graph: torch.cuda.CUDAGraph | None = None
+        self._losses = torch.empty(0)  # where the graph leaves them
+        self._warm = 0
+        self._side = torch.cuda.Stream()
+        self._flying: deque[torch.cuda.Event] = deque()
+
+    @property
+    def captured(self) -> bool:
+        """Whether iterations are replayed by now."""
+        return self._graph is not None
+
+    def __call__(self, rng: torch.Generator, dropout: float) -> torch.Tensor:
+        """Play one iteration, which changes the state; its losses [2]."""
+        self._step.load(rng, dropout)
+        if self._captures and self._graph is None and self._warm == WARM:
+            self._capture()
+        if self._graph is not None:
+            self._graph.replay()
+            losses = self._losses.clone()
+        elif self._captures:
+            self._warm += 1
+            losses = self._aside().clone()
+        else:
+            losses = self._step.play()
+        self._step.state.iteration += 1
+        self._wait_for_earlier()
+        return losses
+
+    def _aside(self) -> torch.Tensor:
+        """An iteration on a stream of its own, since a capture's is not the usual one either."""
+        self._side.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(self._side), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="This instance was constructed with capturable=True")
+            losses = self._step.play()
+        torch.cuda.current_stream().wait_stream(self._side)
+        return losses
+
+    def _capture(self) -> None:
+        """Record an iteration, which plays none; what is loaded stays."""
+        graph = torch.cuda.CUDAGraph()
+        try:
+            with torch.cuda.graph(graph):
+                self._losses = self._step.play()
+            self._graph = graph
+        except RuntimeError as error:
+            self._captures = False
+            self._step.state.players.discriminator.requires_grad_(True)  # it is off in the generator's update
+            _logger.warning("iterations are not captured as a CUDA graph, the training goes on without: %s", error)
+
+    def _wait_for_earlier(self) -> None:
+        self._flying.append(torch.cuda.Event(blocking=True))
+        self._flying[-1].record()
+        if len(self._flying) > _FLYING:
+            self._flying.popleft().synchronize()
+
+
+def graphs_wanted() -> bool:
+    """Whether `SKYGEN_GRAPHS` leaves CUDA graphs on; raises `ValueError` where it says neither `on` nor `off`."""
+    wanted = os.environ.get("SKYGEN_GRAPHS") or "on"
+    if wanted not in ("on", "off"):
+        raise ValueError(f"SKYGEN_GRAPHS is {wanted!r}; it must be on or off")
+    return wanted == "on"
+
+
+def _tensors(parts: Any) -> list[torch.Tensor]:
+    """The tensors in nested tuples, in turn."""
+    found: list[torch.Tensor] = []
+    each_tensor(parts, lambda part: found.append(part) or part)  # type: ignore[func-returns-value]
+    return found
+
+
+def _fill(buffer: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+    """Copy `values` from the CPU into a buffer, without a wait where that is a GPU's."""
+    return buffer.copy_(values.pin_memory() if buffer.is_cuda else values, non_blocking=True)

@@ -1,0 +1,153 @@
+"""The iteration that a CUDA graph holds, without a GPU: that it is the plain one, and does what a capture allows."""
+
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_flatten
+
+from skygen.gan.dropout import dropout_rate
+from skygen.training import loop
+from skygen.training.batches import Batches, iteration_rng
+from skygen.training.graph import FixedStep, graphs_wanted
+from skygen.training.loop import iterate, player_of
+from skygen.training.state import new_state, set_steps
+from tests.harness.elsewhere import ELSEWHERE, Elsewhere
+from tests.training.tiny import CPU, content, same
+
+ROWS = {
+    "gan": {},
+    "improved": {},
+    "relativistic, with an average": {"ema_half_life": 100.0, "dropout": "fixed", "dropout_rate": 0.3},
+    "gradient penalty, falling steps": {
+        "loss": "wasserstein",
+        "penalty": "gradient_penalty",
+        "critic_steps": 2,
+        "lr_decay": 0.01,
+        "dropout": "s_dropout",
+        "dropout_k": 0.25,
+    },
+    "sgd": {"optimiser": "sgd", "lr_decay": 0.1},
+    "rmsprop": {"optimiser": "rmsprop"},
+    "adamax": {"optimiser": "adamax"},
+    "adagrad": {"optimiser": "adagrad", "lr_decay": 0.1},
+}
+ITERATIONS = 4
+
+
+@pytest.fixture(params=ROWS)
+def recipe(recipes, relativistic, request):
+    base = relativistic if request.param[0] in "rg" and request.param not in ("gan", "rmsprop") else recipes["improved"]
+    return recipes.get(request.param, base).model_copy(update=ROWS[request.param])
+
+
+@pytest.fixture
+def played(noise_store):
+    """A function: the state and the losses after some iterations by what `player` makes of a beginning."""
+
+    def start(recipe, player, resident=False, device=CPU):
+        state = new_state(recipe, noise_store.card, 2, 0, device)
+        batches = Batches(recipe, noise_store, state.players, 4, device, resident)
+        play, losses = player(state, recipe, batches), []
+        for iteration in range(ITERATIONS):
+            rng = iteration_rng(0, state.images_seen)
+            set_steps(state.players, recipe, iteration / ITERATIONS)
+            losses.append(play(rng, dropout_rate(recipe, iteration, state.images_seen, len(batches.tiles))))
+        return state, torch.stack(losses)
+
+    return start
+
+
+def plain(state, recipe, batches):
+    return lambda rng, dropout: iterate(state, recipe, batches, rng, dropout)
+
+
+def shaped(state, recipe, batches):
+    """Iterations as a graph plays them, each computed where a graph would be replayed."""
+    step = FixedStep(state, recipe, batches)
+
+    def play(rng, dropout):
+        step.load(rng, dropout)
+        losses = step.play()
+        state.iteration += 1
+        return losses
+
+    return play
+
+
+@pytest.mark.parametrize("resident", [False, True])
+def test_the_step_in_fixed_buffers_is_the_plain_one_bit_for_bit(recipe, played, resident):
+    state, losses = played(recipe, shaped, resident)
+    expected, expected_losses = played(recipe, plain)
+
+    assert same(content(state), content(expected))
+    assert torch.equal(losses, expected_losses)
+    assert (state.iteration, state.images_seen) == (ITERATIONS, ITERATIONS * 4 * recipe.critic_steps)
+
+
+class Captures(TorchDispatchMode):
+    """Refuses what a CUDA graph cannot hold: to read a number, to make a shape of values, to copy between devices."""
+
+    refused = ("_local_scalar_dense", "nonzero", "masked_select", "unique", "_to_copy", "equal", "is_nonzero")
+
+    def __torch_dispatch__(self, operation, types, arguments=(), named=None):
+        tensors = [part for part in tree_flatten((arguments, named))[0] if isinstance(part, torch.Tensor)]
+        name = operation.name().split("::")[1].split(".")[0]
+        refused = name in self.refused and not (name == "_to_copy" and (named or {}).get("device") is None)
+        if refused or (name == "index" and any(part.dtype == torch.bool for part in tensors[1:])):
+            raise RuntimeError(f"{operation} of {[tuple(part.shape) for part in tensors]} cannot be captured")
+        return operation(*arguments, **(named or {}))
+
+
+def test_a_loaded_step_reads_no_value_and_moves_nothing(recipe, noise_store):
+    if recipe.optimiser in ("rmsprop", "adamax"):
+        pytest.skip("on a CPU torch counts their steps in numbers; on a GPU they are capturable")
+    state = new_state(recipe, noise_store.card, 2, 0, CPU)
+    step = FixedStep(state, recipe, Batches(recipe, noise_store, state.players, 4, CPU, resident=True))
+    for _ in range(2):  # optimisers make what they keep in their first step
+        step.load(iteration_rng(0, state.images_seen), 0.1)
+        step.play()
+    step.load(iteration_rng(0, state.images_seen), 0.2)
+
+    with Captures():
+        losses = step.play()
+    assert losses.isfinite().all()
+
+
+def test_what_cannot_be_captured_is_found():
+    with Captures(), pytest.raises(RuntimeError, match="_local_scalar_dense"):
+        float(torch.ones(()))
+    with Captures(), pytest.raises(RuntimeError, match="index"):
+        torch.ones(3)[torch.tensor([True, False, True])]
+
+
+@pytest.mark.parametrize("resident", [False, True])
+def test_the_step_elsewhere_mixes_no_devices_and_is_that_of_the_cpu(recipes, played, monkeypatch, resident):
+    plain_adam = torch.optim.Adam
+    monkeypatch.setattr(
+        torch.optim, "Adam", lambda weights, fused, **named: plain_adam(weights, foreach=False, **named)
+    )
+    recipe = recipes["improved"].model_copy(update={"dropout": "none", "dropout_k": None, "ema_half_life": 100.0})
+    with Elsewhere():
+        _, losses = played(recipe, shaped, resident, ELSEWHERE)
+    _, expected = played(recipe, plain)
+
+    torch.testing.assert_close(losses.near, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_graph_is_for_a_gpu_alone(recipes, noise_store):
+    state = new_state(recipes["gan"], noise_store.card, 2, 0, CPU)
+    player = player_of(state, recipes["gan"], Batches(recipes["gan"], noise_store, state.players, 4, CPU))
+
+    assert player.func is loop.iterate
+
+
+@pytest.mark.parametrize(("word", "wanted"), [("", True), ("on", True), ("off", False)])
+def test_graphs_can_be_switched_off(monkeypatch, word, wanted):
+    monkeypatch.setenv("SKYGEN_GRAPHS", word)
+    assert graphs_wanted() is wanted
+
+
+def test_another_word_for_graphs_is_refused(monkeypatch):
+    monkeypatch.setenv("SKYGEN_GRAPHS", "never")
+    with pytest.raises(ValueError, match="SKYGEN_GRAPHS is 'never'; it must be on or off"):
+        graphs_wanted()
