@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import torch
 from torch import nn
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import ConcatDataset, DataLoader, Dataset
 
 from benchmarks.game import Game
 from skygen.gan.networks import Discriminator, Generator
@@ -31,17 +31,22 @@ class PlainLoop:
         self._optimiser_g = torch.optim.Adam(self._generator.parameters(), lr=recipe.generator_lr, betas=betas)
         self._optimiser_d = torch.optim.Adam(self._discriminator.parameters(), lr=recipe.discriminator_lr, betas=betas)
         self._criterion = nn.BCEWithLogitsLoss()
-        tiles = _Stretched(TileDataset(store.split("train")), store.card.stretch)
-        self._batches = _again_and_again(DataLoader(tiles, batch_size=game.scale.batch, shuffle=True))
+        self._device = next(players.generator.parameters()).device
+        tiles, batch = _Stretched(TileDataset(store.split("train")), store.card.stretch), game.scale.batch
+        enough: ConcatDataset[torch.Tensor] = ConcatDataset([tiles] * -(-batch // len(tiles)))
+        workers = 2 if self._device.type == "cuda" else 0
+        self._batches = _again_and_again(
+            DataLoader(enough, batch_size=batch, shuffle=True, drop_last=True, num_workers=workers)
+        )
 
     def iterate(self) -> tuple[float, float]:
         """One iteration; the losses of the discriminator and of the generator."""
-        real = next(self._batches)
+        real = next(self._batches).to(self._device)
         self._discriminator.zero_grad()
-        label = torch.full((len(real),), 1.0)
+        label = torch.full((len(real),), 1.0, device=self._device)
         loss_real = self._criterion(self._discriminator(real), label)
         loss_real.backward()
-        fake = self._generator(torch.randn(len(real), self._latent_size))
+        fake = self._generator(torch.randn(len(real), self._latent_size, device=self._device))
         label.fill_(0.0)
         loss_fake = self._criterion(self._discriminator(fake.detach()), label)
         loss_fake.backward()

@@ -2,17 +2,20 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from skygen.gan.card import load_generator
 from skygen.tiles.store import TileStore
 from tests.harness.gpu_parts import answers, breaks, raises, waits
-from tools.gpu import pack
+from tools.gpu import pack, paths, trainings
 from tools.gpu.__main__ import main, parts
 from tools.gpu.asked import Asked
 from tools.gpu.parts import Part, run
@@ -60,8 +63,14 @@ def test_without_stores_it_says_what_writes_them(tmp_path):
     assert str(ended.value.code).endswith("has no tile store r64, gri128, sky; make gpu-pack writes them")
 
 
-def test_all_parts_together_take_at_most_five_minutes():
-    assert sum(part.limit_s for part in parts()) <= 300
+def test_every_part_fits_into_a_call(asked):
+    on_gpu = list(parts(replace(asked, device="cuda", batches=(32, 512))))
+
+    assert max(part.limit_s for part in on_gpu) <= 600
+    assert [part.name for part in on_gpu if part.told] == ["long r64 gan", "long r64 improved"]
+    assert [part.name for part in on_gpu if part.name.startswith("speed")] == [
+        f"speed {tiles} {batch}" for tiles in ("r64", "gri128") for batch in (32, 512)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -76,7 +85,7 @@ def test_a_part_that_fails_says_how_and_the_next_one_runs(asked, check, argument
     limit = 0.5 if check is waits else 60.0
     assert run(Part("first", check, arguments, limit), asked)["failures"] == [failure]
     assert run(Part("next", answers, (), 60.0), asked) | {"seconds": 0} == {
-        "part": "next", "seconds": 0, "failures": [], "measured": {"device": "cpu"},
+        "part": "next", "seconds": 0, "failures": [], "measured": {"device": "cpu"}, "finished": True,
     }  # fmt: skip
 
 
@@ -103,21 +112,95 @@ def test_it_starts_with_what_training_needs_and_nothing_else():
     )
 
 
-@pytest.mark.slow
-def test_it_runs_through_on_a_cpu(stores, tmp_path, monkeypatch):
+@pytest.fixture
+def packed(stores, asked, monkeypatch):
+    """What is asked, with packed stores to train on."""
     monkeypatch.setattr(pack, "TILES", {name: {"train": 32, "validation": 32} for name in pack.TILES})
-    pack.main(["--tiles", str(stores), "--out", str(tmp_path / "gpu")])
+    pack.main(["--tiles", str(stores), "--out", str(asked.store)])
+    asked.out.mkdir()
+    return asked
+
+
+def test_a_training_goes_on_at_the_next_call_and_leaves_a_bundle(packed, monkeypatch):
+    longer, metrics = replace(packed, long=12), trainings.Rows.metrics
+
+    def at_its_limit(log, values, images_seen):
+        metrics(log, values, images_seen)
+        if values["iteration"] == 5:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(trainings.Rows, "metrics", at_its_limit)
+    stopped, finished = (trainings.to_the_end(longer, "r64", "gan", "1000") for _ in range(2))
+
+    assert (stopped.finished, stopped.failures, finished.finished, finished.failures) == (False, [], True, [])
+    assert (stopped.measured["iterations"], finished.measured["iterations"]) == (6, 12)
+    assert load_generator(packed.out / "bundles" / "r64" / "gan")
+    curve = [json.loads(line) for line in (packed.out / "long-r64-gan.jsonl").read_text().splitlines()]
+    assert [row["iteration"] for row in curve if "iteration" in row] == list(range(1, 13))
+
+
+def test_the_ways_to_play_are_compared(packed):
+    found = paths.paths(packed, "gan")
+
+    assert (found.measured, found.failures) == ({"gan: resident off": 0.0, "gan: graph off": 0.0}, [])
+
+
+def test_ways_that_differ_are_found(packed, monkeypatch):
+    monkeypatch.setattr(paths, "_apart", lambda one, other: 1e-8)
+
+    assert paths.paths(packed, "gan").failures == [
+        "gan: weights by resident are 1.0e-08 off",
+        "gan: weights by graph are 1.0e-08 off",
+    ]
+
+
+def test_what_is_done_is_not_repeated_and_what_failed_is(asked, stores, monkeypatch, capsys):
+    """Parts that only answer, by the command itself."""
+    planted = [Part("first", answers, (), 60.0), Part("second", raises, ("planted",), 60.0)]
+    monkeypatch.setattr("tools.gpu.__main__.parts", lambda asked: planted)
+    options = ["--device", "cpu", "--iterations", "3", "--store", str(stores), "--out", str(asked.out)]
+
+    def called(*more):
+        with pytest.raises(SystemExit) as ended:
+            main([*options, *more])
+        told = capsys.readouterr().out
+        return ended.value.code, [name for name in ("first", "second") if f"{name} " in told.split("gpu.json")[0]]
+
+    assert called() == (1, ["first", "second"])
+    assert called() == (1, ["second"])
+    planted[1] = planted[1]._replace(check=answers, arguments=())
+    assert called() == (0, ["second"])
+    assert called() == (0, [])
+    assert called("--scale", "workstation") == (0, ["first", "second"])
+    assert [row["part"] for row in json.loads((asked.out / "gpu.json").read_text())["parts"]] == ["first", "second"]
+
+
+def test_without_time_parts_are_left_for_the_next_call(asked, stores, monkeypatch, capsys):
+    monkeypatch.setattr("tools.gpu.__main__.parts", lambda asked: [Part("first", answers, (), 60.0)])
+    with pytest.raises(SystemExit) as ended:
+        main(["--device", "cpu", "--store", str(stores), "--out", str(asked.out), "--minutes", "0.5"])
+
+    assert ended.value.code == 0
+    assert "1 are left, the same command goes on with them: first" in capsys.readouterr().out
+    assert json.loads((asked.out / "gpu.json").read_text())["left"] == ["first"]
+
+
+@pytest.mark.slow
+def test_it_runs_through_on_a_cpu(packed):
     options = ["--device", "cpu", "--iterations", "3", "--scale", "laptop", "--tiles", "4", "--rectangle", "70", "40"]
-    places = {"--store": tmp_path / "gpu", "--out": tmp_path / "out", "--bundles": tmp_path / "none"}
+    places = {"--store": packed.store, "--out": packed.out, "--bundles": packed.bundles}
     with pytest.raises(SystemExit) as ended:
         main([*options, *(str(word) for pair in places.items() for word in pair)])
 
-    found = json.loads((tmp_path / "out" / "gpu.json").read_text())
-    assert [row["failures"] for row in found["parts"]] == [[]] * 14
-    assert ended.value.code == 0
+    found = json.loads((packed.out / "gpu.json").read_text())
+    assert [row["failures"] for row in found["parts"]] == [[]] * 25
+    assert (ended.value.code, found["left"]) == (0, [])
     by_name = {row["part"]: row["measured"] for row in found["parts"]}
-    assert by_name["parity gri128 scene"]["off"] == 0
+    assert by_name["parity gri128 scene"]["off"] == by_name["losses improved"]["off"] == 0
     assert by_name["training sky scene"]["resumes_to_the_bit"]
-    assert by_name["training r64 improved"]["iterations"] == 3
+    assert by_name["training gri128 improved"]["iterations"] == 3
+    assert by_name["training gri128 improved"]["hours_to_20000"] > 0
+    assert by_name["speed gri128 32"]["resident_over_plain"] > 0
+    assert by_name["long r64 improved"]["iterations"] == 3
     assert by_name["served r64 scene"]["rectangle_mpx_per_second"] > 0
-    assert len(list((tmp_path / "out").glob("*.png"))) == 15
+    assert len(list(packed.out.glob("*.png"))) == 17

@@ -17,13 +17,16 @@ class Asked:
     """What is asked for on the command line."""
 
     device: str
-    iterations: int
+    iterations: int  # of each short training
     scale: str  # of params.yaml: the widths and batches of the trainings
     store: Path  # a folder with a packed tile store a set
     bundles: Path  # a folder with bundles at SET/RECIPE
     out: Path
     tiles: int  # of each served pass
     rectangle: tuple[int, int]  # width and height of the sky that is served
+    batches: tuple[int, ...] = (32,)  # at which speed is measured
+    long: int = 20_000  # iterations of each long training
+    minutes: float = 10.0  # that a call takes at most
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,7 @@ class Found:
 
     measured: dict[str, float | int | str | bool | None]
     failures: list[str] = field(default_factory=list)
+    finished: bool = True  # False: the next call goes on with it
 
 
 def picture(path: Path, flux_nmgy: NDArray[np.float32], bands: list[str]) -> None:

@@ -12,6 +12,7 @@ from skygen.params import TileSetParams, load
 from skygen.process.generator import BANDS, Process, ProcessShape
 from skygen.sky.readout import field_of
 from skygen.tiles.store import TileStore
+from skygen.training.state import Checkpoint, shape_of
 from tools.gpu.asked import Asked
 
 
@@ -43,6 +44,16 @@ def _save_untrained(folder: Path, asked: Asked, tiles: str, name: str) -> None:
     elif isinstance(generator, Generator):
         initialise(generator, "normal", None, rng)
     cards.save(folder, generator.state_dict(), _card(tiles, name, recipe, shape, store, tile_set))
+
+
+def save_trained(folder: Path, tiles: str, name: str, width: int, best: Checkpoint, store: TileStore) -> None:
+    """A bundle of a training's best checkpoint, in `folder`."""
+    params = load(Path("params.yaml"))
+    recipe, tile_set = read_recipes(params.recipes)[name], params.tiles[tiles]
+    card = _card(tiles, name, recipe, shape_of(recipe, store.card, width), store, tile_set)
+    seen = {"iteration": best.iteration, "images_seen": best.images_seen}
+    validation = {key: value for key, value in best.measured.items() if key.startswith("validation_")}
+    cards.save(folder, best.generator, card.model_copy(update=seen | {"validation": validation}))
 
 
 def _card(

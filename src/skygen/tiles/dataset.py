@@ -68,7 +68,7 @@ class ResidentTiles:
         """
         tiles = self._tiles.index_select(0, indices)
         places = self._places.index_select(0, symmetries)[:, None].expand_as(tiles)
-        return tiles.gather(2, places).float().unflatten(2, (self._side, self._side))
+        return tiles.gather(2, places).float().view(*tiles.shape[:2], self._side, self._side)
 
 
 def fits(split: TileSplit, dtype: str, device: torch.device) -> bool:

@@ -76,7 +76,7 @@ class Batches:
         tiles: tuple[torch.Tensor, ...] = ()
         if real and isinstance(self.tiles, ResidentTiles):
             tiles = draw_places(len(self.tiles), batch, rng, share)
-        elif real:
+        elif real and isinstance(self.tiles, TileDataset):
             tiles = (draw_batch(self.tiles, batch, rng, share),)
         latents, sky = self._painted(rng)
         mix = torch.rand(batch, generator=rng)[share] if recipe.penalty == "gradient_penalty" else None
@@ -103,20 +103,21 @@ class Batches:
 
 def on_device(chosen: Chosen, device: torch.device) -> Chosen:
     """The same on `device`."""
-    return each_tensor(chosen, lambda part: _sent(part, device))
+    sent: Chosen = _each_tensor(chosen, lambda part: _sent(part, device))
+    return sent
 
 
 def _sent(part: torch.Tensor, device: torch.device) -> torch.Tensor:
     return part.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else part.to(device)
 
 
-def each_tensor(parts: Any, change: Callable[[torch.Tensor], torch.Tensor]) -> Any:
+def _each_tensor(parts: Any, change: Callable[[torch.Tensor], torch.Tensor]) -> Any:
     """Nested tuples with `change` made to each tensor in them, and all else as it is."""
     if isinstance(parts, torch.Tensor):
         return change(parts)
     if not isinstance(parts, tuple):
         return parts
-    changed = [each_tensor(part, change) for part in parts]
+    changed = [_each_tensor(part, change) for part in parts]
     return type(parts)(*changed) if hasattr(parts, "_fields") else tuple(changed)
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from skygen.gan.recipes import Recipe
-from skygen.training.batches import Batches, each_tensor, on_device
+from skygen.training.batches import Batches, on_device
 from skygen.training.state import State
 from skygen.training.step import Rates, play, rates_of
 
@@ -40,25 +40,26 @@ class FixedStep:
         decay = None if recipe.ema_half_life is None else torch.zeros((), dtype=torch.float64, device=device)
         self._rates = Rates(dropout, decay)
         optimisers = (state.players.generator_optimiser, state.players.discriminator_optimiser)
-        groups = [group for optimiser in optimisers for group in optimiser.param_groups]
         dtype = torch.float32 if device.type == "cuda" else torch.float64  # the fused kernels of a GPU take no other
         self._steps = [
-            (group, torch.zeros((), dtype=dtype, device=device)) for group in groups if recipe.lr_decay is not None
+            (optimiser, torch.zeros((), dtype=dtype, device=device))
+            for optimiser in optimisers
+            if recipe.lr_decay is not None
         ]
 
     def load(self, rng: torch.Generator, dropout: float) -> None:
         """Choose by `rng` what the next iteration takes, and send it; `dropout` is its rate."""
         batches, state = self._batches, self.state
         for real, fixed in zip(batches.updates, self._chosen, strict=True):
-            chosen = iter(_tensors(batches.choose(rng, real)))
-            each_tensor(fixed, lambda part, chosen=chosen: _fill(part, next(chosen)))
+            for buffer, values in zip(_tensors(fixed), _tensors(batches.choose(rng, real)), strict=True):
+                buffer.copy_(values.pin_memory() if buffer.is_cuda else values, non_blocking=True)
         state.images_seen += batches.batch * self._recipe.critic_steps
         rates = rates_of(self._recipe, dropout, batches.batch, state.images_seen)
-        for buffer, value in zip(self._rates, rates, strict=True):
-            if isinstance(buffer, torch.Tensor):
-                buffer.fill_(value)
-        for group, buffer in self._steps:
-            buffer.fill_(group["lr"])
+        for rate, value in zip(self._rates, rates, strict=True):
+            if isinstance(rate, torch.Tensor) and value is not None:
+                rate.fill_(value)
+        for optimiser, step in self._steps:
+            step.fill_(optimiser.param_groups[0]["lr"])
 
     def play(self) -> torch.Tensor:
         """Play the iteration that is loaded; the losses [2] of the last critic step and of the generator's."""
@@ -70,13 +71,14 @@ class FixedStep:
     @contextmanager
     def _steps_on_device(self) -> Iterator[None]:
         """The optimisers read their learning rates from buffers while it lasts; elsewhere they are numbers."""
-        numbers = [group["lr"] for group, _ in self._steps]
-        for group, buffer in self._steps:
+        groups = [optimiser.param_groups[0] for optimiser, _ in self._steps]
+        numbers = [group["lr"] for group in groups]
+        for group, (_, buffer) in zip(groups, self._steps, strict=True):
             group["lr"] = buffer
         try:
             yield
         finally:
-            for (group, _), number in zip(self._steps, numbers, strict=True):
+            for group, number in zip(groups, numbers, strict=True):
                 group["lr"] = number
 
 
@@ -93,7 +95,7 @@ class Graph:
         self._graph: torch.cuda.CUDAGraph | None = None
         self._losses = torch.empty(0)  # where the graph leaves them
         self._warm = 0
-        self._side = torch.cuda.Stream()
+        self._side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         self._flying: deque[torch.cuda.Event] = deque()
 
     @property
@@ -140,7 +142,7 @@ class Graph:
             _logger.warning("iterations are not captured as a CUDA graph, the training goes on without: %s", error)
 
     def _wait_for_earlier(self) -> None:
-        self._flying.append(torch.cuda.Event(blocking=True))
+        self._flying.append(torch.cuda.Event(blocking=True))  # type: ignore[no-untyped-call]
         self._flying[-1].record()
         if len(self._flying) > _FLYING:
             self._flying.popleft().synchronize()
@@ -154,13 +156,10 @@ def graphs_wanted() -> bool:
     return wanted == "on"
 
 
-def _tensors(parts: Any) -> list[torch.Tensor]:
+def _tensors(parts: Any) -> Iterator[torch.Tensor]:
     """The tensors in nested tuples, in turn."""
-    found: list[torch.Tensor] = []
-    each_tensor(parts, lambda part: found.append(part) or part)  # type: ignore[func-returns-value]
-    return found
-
-
-def _fill(buffer: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
-    """Copy `values` from the CPU into a buffer, without a wait where that is a GPU's."""
-    return buffer.copy_(values.pin_memory() if buffer.is_cuda else values, non_blocking=True)
+    if isinstance(parts, torch.Tensor):
+        yield parts
+    elif isinstance(parts, tuple):
+        for part in parts:
+            yield from _tensors(part)
