@@ -63,7 +63,7 @@ bench: $(INSTALLED) ## run the benchmarks; FRAMES=FOLDER takes real frames in g,
 	for name in engines training generation plane evaluation serving overload broken; do \
 		echo "# $$name"; $(BIN)/python -m benchmarks.$$name; done
 
-gpu: $(INSTALLED) ## check the project on a GPU, in at most five minutes; python -m tools.gpu --help has the options
+gpu: $(INSTALLED) ## measure the project on a GPU, ten minutes a call; python -m tools.gpu --help has the options
 	$(BIN)/python -m tools.gpu
 
 gpu-pack: $(INSTALLED) ## write small parts of the tile sets to data/gpu, which make gpu trains on
