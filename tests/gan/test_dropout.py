@@ -54,3 +54,13 @@ def test_discarding_nothing_changes_nothing_and_gradients_pass_where_kept():
     found = discard(features, 0.5)
     found.sum().backward()
     assert torch.equal(features.grad, torch.where(found == 0, 0.0, 2.0))
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.095, 0.375, 0.5, 0.999999])
+def test_a_rate_in_a_buffer_discards_what_the_number_does(rate):
+    features = torch.randn(7, 1003, generator=torch.Generator().manual_seed(1))
+    torch.manual_seed(0)
+    by_number = discard(features, rate)
+    torch.manual_seed(0)
+
+    assert torch.equal(discard(features, torch.tensor(rate, dtype=torch.float64)), by_number)

@@ -1,5 +1,10 @@
 """The iteration that a CUDA graph holds, without a GPU: that it is the plain one, and does what a capture allows."""
 
+from contextlib import contextmanager
+from copy import deepcopy
+from types import SimpleNamespace
+from unittest.mock import MagicMock
+
 import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -8,7 +13,7 @@ from torch.utils._pytree import tree_flatten
 from skygen.gan.dropout import dropout_rate
 from skygen.training import loop
 from skygen.training.batches import Batches, iteration_rng
-from skygen.training.graph import FixedStep, graphs_wanted
+from skygen.training.graph import WARM, FixedStep, Graph, graphs_wanted
 from skygen.training.loop import iterate, player_of
 from skygen.training.state import new_state, set_steps
 from tests.harness.elsewhere import ELSEWHERE, Elsewhere
@@ -132,6 +137,60 @@ def test_the_step_elsewhere_mixes_no_devices_and_is_that_of_the_cpu(recipes, pla
     _, expected = played(recipe, plain)
 
     torch.testing.assert_close(losses.near, expected, rtol=1e-4, atol=1e-5)
+
+
+class Gpu:
+    """In place of torch.cuda, as there is no GPU: a capture leaves no trace in the state, a replay plays the step."""
+
+    def __init__(self, refuses):
+        self.refuses, self.captures, self.replays = refuses, 0, 0
+        self.step = None
+
+    Stream = Event = current_stream = stream = staticmethod(lambda *_, **__: MagicMock())
+
+    def CUDAGraph(self):  # noqa: N802 - torch's name
+        return SimpleNamespace(replay=self._replay)
+
+    @contextmanager
+    def graph(self, graph):
+        players, average = self.step.state.players, self.step.state.ema_generator
+        parts = [part for part in (*vars(players).values(), average) if hasattr(part, "state_dict")]
+        before, rng = [deepcopy(part.state_dict()) for part in parts], torch.get_rng_state()
+        self.captures += 1
+        if self.refuses:
+            players.discriminator.requires_grad_(False)  # in the midst of the generator's update
+            raise RuntimeError("operation not permitted when stream is capturing")
+        yield
+        for part, content_before in zip(parts, before, strict=True):
+            part.load_state_dict(content_before)
+        torch.set_rng_state(rng)
+
+    def _replay(self):
+        self.replays += 1
+        self.player._losses.copy_(self.step.play())
+
+
+@pytest.mark.parametrize(("captures", "refuses", "replays"), [(True, False, 3), (True, True, 0), (False, False, 0)])
+def test_iterations_are_the_same_captured_refused_and_switched_off(
+    recipes, played, monkeypatch, caplog, captures, refuses, replays
+):
+    monkeypatch.setattr(f"{__name__}.ITERATIONS", WARM + 3)
+    gpu = Gpu(refuses)
+    for name in ("Stream", "Event", "current_stream", "stream", "CUDAGraph", "graph"):
+        monkeypatch.setattr(torch.cuda, name, getattr(gpu, name))
+
+    def graphed(state, recipe, batches):
+        gpu.step = FixedStep(state, recipe, batches)
+        gpu.player = Graph(gpu.step, captures)
+        return gpu.player
+
+    state, losses = played(recipes["improved"], graphed)
+    expected, expected_losses = played(recipes["improved"], plain)
+
+    assert (gpu.captures, gpu.replays) == (int(captures), replays)
+    assert ("not captured as a CUDA graph, the training goes on without: operation" in caplog.text) == refuses
+    assert same(content(state), content(expected))
+    assert torch.equal(losses, expected_losses)
 
 
 def test_a_graph_is_for_a_gpu_alone(recipes, noise_store):

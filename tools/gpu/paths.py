@@ -93,7 +93,7 @@ def losses(asked: Asked, name: str) -> Found:
 
 def _played(asked: Asked, recipe: Recipe, way: Way) -> Game:
     game = new_game(asked, "r64", recipe, scale_of(asked, "r64", **NARROW), way)
-    game.play(PLAYED)
+    game.play(min(PLAYED, asked.iterations))
     return game
 
 
