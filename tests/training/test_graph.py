@@ -68,7 +68,7 @@ def plain(state, recipe, batches):
 
 def shaped(state, recipe, batches):
     """Iterations as a graph plays them, each computed where a graph would be replayed."""
-    step = FixedStep(state, recipe, batches)
+    step = FixedStep(state, recipe, batches, loop.play)
 
     def play(rng, dropout):
         step.load(rng, dropout)
@@ -107,7 +107,7 @@ def test_a_loaded_step_reads_no_value_and_moves_nothing(recipe, noise_store):
     if recipe.optimiser in ("rmsprop", "adamax"):
         pytest.skip("on a CPU torch counts their steps in numbers; on a GPU they are capturable")
     state = new_state(recipe, noise_store.card, 2, 0, CPU)
-    step = FixedStep(state, recipe, Batches(recipe, noise_store, state.players, 4, CPU, resident=True))
+    step = FixedStep(state, recipe, Batches(recipe, noise_store, state.players, 4, CPU, resident=True), loop.play)
     for _ in range(2):  # optimisers make what they keep in their first step
         step.load(iteration_rng(0, state.images_seen), 0.1)
         step.play()
@@ -180,7 +180,7 @@ def test_iterations_are_the_same_captured_refused_and_switched_off(
         monkeypatch.setattr(torch.cuda, name, getattr(gpu, name))
 
     def graphed(state, recipe, batches):
-        gpu.step = FixedStep(state, recipe, batches)
+        gpu.step = FixedStep(state, recipe, batches, loop.play)
         gpu.player = Graph(gpu.step, captures)
         return gpu.player
 

@@ -16,7 +16,7 @@ from skygen.params import TrainingScale, load
 from skygen.tiles.store import TileStore
 from skygen.training.batches import Batches, iteration_rng
 from skygen.training.graph import FixedStep, Graph
-from skygen.training.loop import Player, iterate
+from skygen.training.loop import Player, iterate, play
 from skygen.training.state import new_state, set_steps
 from tools.gpu.asked import Asked
 
@@ -71,7 +71,7 @@ def new_game(asked: Asked, tiles: str, recipe: Recipe, scale: TrainingScale, way
     batches = Batches(ran, store, state.players, scale.batch, on, way.resident)
     player: Callable[[torch.Generator, float], torch.Tensor] = partial(iterate, state, ran, batches)
     if on.type == "cuda" and isinstance(ran, ConvolutionalRecipe):
-        player = Graph(FixedStep(state, ran, batches), way.graph)
+        player = Graph(FixedStep(state, ran, batches, play), way.graph)
     return Game(ran, scale, state, batches, store, player)
 
 

@@ -7,6 +7,7 @@ import torch
 from skygen.gan.recipes import ConvolutionalRecipe, Recipe
 from skygen.training.batches import iteration_rng
 from skygen.training.graph import WARM, FixedStep, Graph
+from skygen.training.loop import play
 from skygen.training.precision import Precision, repeatable_kernels
 from skygen.training.state import not_finite, weights_of
 from tools.gpu.asked import Asked, Found
@@ -112,7 +113,7 @@ def _apart(one: Game, other: Game) -> float:
 
 def _waits(game: Game) -> str:
     """What an iteration that is loaded says where it waits for the device; nothing where it does not."""
-    step = FixedStep(game.state, game.recipe, game.batches)
+    step = FixedStep(game.state, game.recipe, game.batches, play)
     step.load(iteration_rng(1, 0), game.recipe.dropout_rate)
     torch.cuda.set_sync_debug_mode("error")
     try:

@@ -8,16 +8,19 @@ import logging
 import os
 import warnings
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import torch
+from torch import nn
 
 from skygen.gan.recipes import Recipe
 from skygen.training.batches import Batches, on_device
 from skygen.training.state import State
-from skygen.training.step import Rates, play, rates_of
+from skygen.training.step import Draws, Players, Rates, rates_of
+
+Play = Callable[[Players, nn.Module, Recipe, Iterator[Draws], Rates], torch.Tensor]  # the loop's `play`
 
 WARM = 3  # iterations before a capture, as torch asks for: libraries and optimisers make what they keep
 _FLYING = 2  # iterations that the CPU may be ahead: the tiles sent for each lie in pinned memory
@@ -30,10 +33,10 @@ class FixedStep:
     `load` fills them, `play` computes on them: without a wait for the device, and on no other way for other values.
     """
 
-    def __init__(self, state: State, recipe: Recipe, batches: Batches) -> None:
+    def __init__(self, state: State, recipe: Recipe, batches: Batches, play: Play) -> None:
         device = batches.device
         self.state = state
-        self._recipe, self._batches = recipe, batches
+        self._recipe, self._batches, self._play = recipe, batches, play
         some = torch.Generator()  # only shapes count here
         self._chosen = [on_device(batches.choose(some, real), device) for real in batches.updates]
         dropout = 0.0 if recipe.dropout == "none" else torch.zeros((), dtype=torch.float64, device=device)
@@ -66,7 +69,7 @@ class FixedStep:
         state, batches = self.state, self._batches
         draws = (batches.shown(chosen) for chosen in self._chosen)
         with self._steps_on_device():
-            return play(state.players, state.ema_generator, self._recipe, draws, self._rates)
+            return self._play(state.players, state.ema_generator, self._recipe, draws, self._rates)
 
     @contextmanager
     def _steps_on_device(self) -> Iterator[None]:

@@ -2,13 +2,14 @@
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 from tqdm import tqdm
 
 from skygen.cores import keep_to_cores
@@ -33,7 +34,15 @@ from skygen.training.state import (
     save_state,
     set_steps,
 )
-from skygen.training.step import play, rates_of
+from skygen.training.step import (
+    Draws,
+    Players,
+    Rates,
+    average_weights,
+    rates_of,
+    update_discriminator,
+    update_generator,
+)
 
 Player = Callable[[torch.Generator, float], torch.Tensor]  # an iteration's draws and dropout rate → its losses [2]
 
@@ -89,7 +98,7 @@ def player_of(state: State, recipe: Recipe, batches: Batches) -> Player:
     if not isinstance(recipe, ConvolutionalRecipe):
         _logger.warning("a process's scenes have other shapes each time: its iterations are not captured as a graph")
         return partial(iterate, state, recipe, batches)
-    return Graph(FixedStep(state, recipe, batches), graphs_wanted())
+    return Graph(FixedStep(state, recipe, batches, play), graphs_wanted())
 
 
 def iterate(state: State, recipe: Recipe, batches: Batches, rng: torch.Generator, dropout: float) -> torch.Tensor:
@@ -103,6 +112,19 @@ def iterate(state: State, recipe: Recipe, batches: Batches, rng: torch.Generator
     losses = play(state.players, state.ema_generator, recipe, draws, rates)
     state.iteration += 1
     return losses
+
+
+def play(players: Players, average: nn.Module, recipe: Recipe, draws: Iterator[Draws], rates: Rates) -> torch.Tensor:
+    """One iteration: all updates of the discriminator, that of the generator, and of its moving average.
+
+    `draws` are those of each update in turn. The losses [2] of the last critic step and of the generator's. It is this
+    that a CUDA graph holds (`skygen.training.graph`).
+    """
+    losses = [update_discriminator(players, recipe, next(draws), rates.dropout) for _ in range(recipe.critic_steps)]
+    losses.append(update_generator(players, recipe, next(draws), rates.dropout))
+    if rates.decay is not None:
+        average_weights(average, players.generator, rates.decay)
+    return torch.stack(losses[-2:])
 
 
 @dataclass

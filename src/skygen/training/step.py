@@ -1,10 +1,9 @@
-"""An iteration and its updates of each network: the mathematics of the game.
+"""One update of each network: the mathematics of the game, free of I/O and of random numbers but dropout's.
 
-It is free of I/O, and of random numbers but dropout's. For a convolutional recipe it takes no way that depends on the
+For a convolutional recipe it takes no way that depends on the
 value of a tensor and waits for no device, so that a CUDA graph can hold it (`skygen.training.graph`).
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
@@ -59,18 +58,6 @@ def rates_of(recipe: Recipe, dropout: float, batch: int, images_seen: int) -> Ra
     if recipe.ema_half_life is None:
         return Rates(dropout, None)
     return Rates(dropout, ema_decay(recipe.ema_half_life, batch * recipe.critic_steps, images_seen))
-
-
-def play(players: Players, average: nn.Module, recipe: Recipe, draws: Iterator[Draws], rates: Rates) -> torch.Tensor:
-    """One iteration: all updates of the discriminator, that of the generator, and of its moving average.
-
-    `draws` are those of each update in turn. The losses [2] of the last critic step and of the generator's.
-    """
-    losses = [update_discriminator(players, recipe, next(draws), rates.dropout) for _ in range(recipe.critic_steps)]
-    losses.append(update_generator(players, recipe, next(draws), rates.dropout))
-    if rates.decay is not None:
-        average_weights(average, players.generator, rates.decay)
-    return torch.stack(losses[-2:])
 
 
 def update_discriminator(players: Players, recipe: Recipe, draws: Draws, dropout: float | torch.Tensor) -> torch.Tensor:
