@@ -13,7 +13,7 @@ from safetensors.torch import save as safetensors_of
 from torch import nn
 
 from skygen.files import read_json, write_atomically, write_json
-from skygen.gan.networks import Discriminator, Generator, GeneratorShape
+from skygen.gan.networks import Discriminator, Generator, GeneratorShape, discriminator_of
 from skygen.gan.recipes import ConvolutionalRecipe
 from skygen.params import Flag, Section, Size, validate
 from skygen.process.generator import Process, ProcessShape
@@ -107,7 +107,7 @@ def load_discriminator(path: Path, card: Card) -> Discriminator:
     row = validate(ConvolutionalRecipe, card.row, str(path))
     if not isinstance(card.generator, GeneratorShape):
         raise BundleError(f"{path}: no discriminator is kept beside a process")
-    discriminator = Discriminator(card.size, len(card.bands), card.generator.width, row.norm, row.logit_slope)
+    discriminator = discriminator_of(row, card.size, len(card.bands), card.generator.width)
     _load_weights(discriminator, path)
     return discriminator
 

@@ -12,7 +12,8 @@ from pydantic import Field, model_validator
 from skygen.params import ParamsError, Positive, Section, TrainingScale, validate
 
 Norm = Literal["batch", "none"]
-Last = Literal["tanh", "relu", "softmax"]
+Last = Literal["tanh", "relu", "softplus", "softmax"]
+Resampling = Literal["strided", "pooling"]
 PENALTY_WITHOUT_NORM = ("gradient_penalty", "r1_r2")  # of single tiles' gradients, which batch norm mixes
 
 
@@ -145,9 +146,16 @@ class ConvolutionalRecipe(Recipe):
     last: Last
     """The generator's last activation: the paper's table 3, tanh chosen there."""
 
-    norm: Norm
-    """Batch norm after every convolution but the last, in both networks, as in the paper; or none (Huang et al. 2024,
+    generator_norm: Norm
+    """Batch norm after every convolution of the generator but the last, as in the paper; or none (Huang et al. 2024,
     arXiv:2501.05441)."""
+
+    discriminator_norm: Norm
+    """The same of the discriminator. Gradient penalties have no sense with it."""
+
+    resampling: Resampling
+    """How maps grow and shrink: by transposed and strided convolutions, as in the paper, or, as in the GAN that it says
+    it changes (section 1.2), by repeating values and by keeping the largest of four."""
 
     init: Literal["normal", "uniform"]
     """Distribution of the initial weights: Gaussian in DCGAN, uniform in the paper (figs 4 and 5)."""
@@ -168,10 +176,10 @@ class ConvolutionalRecipe(Recipe):
 
     @model_validator(mode="after")
     def _norm_leaves_tiles_apart(self) -> Self:
-        if self.penalty in PENALTY_WITHOUT_NORM and self.norm == "batch":
+        if self.penalty in PENALTY_WITHOUT_NORM and self.discriminator_norm == "batch":
             raise ValueError(
                 f"penalty is {self.penalty}, of single tiles' gradients, but batch norm mixes the tiles of a batch; "
-                "set norm to none"
+                "set discriminator_norm to none"
             )
         return self
 
