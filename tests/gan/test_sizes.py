@@ -40,7 +40,7 @@ def test_networks_at_the_paper_s_width_layer_by_layer(
     row = recipes[recipe]
     with torch.device("meta"):
         generator = Generator(generator_shape(row, size, bands, PAPER_WIDTH))
-        discriminator = Discriminator(size, bands, PAPER_WIDTH, row.norm, row.logit_slope)
+        discriminator = Discriminator(size, bands, PAPER_WIDTH, row.discriminator_norm, row.logit_slope)
         latents, tiles = torch.empty(2, row.latent_size), torch.empty(2, bands, size, size)
 
     assert shapes(generator, latents) == layers
