@@ -67,7 +67,8 @@ def test_scene_is_a_process_in_a_relativistic_game_with_small_slopes(recipes):
 def test_a_row_is_of_the_kind_that_its_generator_says(params):
     kinds = {name: type(read_recipe(row, name)) for name, row in params.recipes.items()}
 
-    assert kinds == {"gan": ConvolutionalRecipe, "improved": ConvolutionalRecipe, "scene": ProcessRecipe}
+    networks = dict.fromkeys(("gan", "improved", "ambient"), ConvolutionalRecipe)
+    assert kinds == {**networks, "scene": ProcessRecipe}
     with pytest.raises(ParamsError, match=r"mine: generator = 'diffusion': it must be one of convolutional, process"):
         read_recipe({**params.recipes["gan"], "generator": "diffusion"}, "mine")
     with pytest.raises(ParamsError, match=r"mine: generator: missing"):

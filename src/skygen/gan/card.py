@@ -47,7 +47,7 @@ class Card(Section):
     source_snr: float  # by how much
     drop: list[Flag] = Field(default_factory=list)  # what spoils its tiles; a process knows the haloes of stars outside
     conditions: list[list[BandConditions]] | None  # of fields by band, for scenes; null where noise is painted
-    densities: list[Density] | None  # of a process: of the fields of `conditions`
+    densities: list[Density] | None  # of the fields of `conditions`; null of a network
     iteration: int
     images_seen: int
     validation: dict[str, float]  # the metrics by which this checkpoint was chosen

@@ -109,6 +109,11 @@ class Recipe(Section):
         """Whether the generator's loss compares fake tiles with real ones."""
         return self.loss == "relativistic"
 
+    @property
+    def makes_scenes(self) -> bool:
+        """Whether the survey's noise is added to what the generator gives."""
+        return True
+
     @model_validator(mode="after")
     def _values_agree(self) -> Self:
         if (self.clip is None) == (self.penalty == "clipping"):
@@ -139,7 +144,7 @@ class Recipe(Section):
 
 
 class ConvolutionalRecipe(Recipe):
-    """One way to train a convolutional generator, which paints tiles, noise and all."""
+    """One way to train a convolutional generator, which paints tiles, or scenes to which noise is added."""
 
     generator: Literal["convolutional"]
 
@@ -164,6 +169,10 @@ class ConvolutionalRecipe(Recipe):
     """Standard deviation of the initial weights, of either distribution: 0.02 in DCGAN, and the paper gives no range.
     null takes the one that keeps the features' variance, layer by layer (He et al. 2015, arXiv:1502.01852)."""
 
+    noise: Literal["painted", "survey"]
+    """Whether the generator paints the noise of the sky, as in the paper, or paints scenes, to which that of the survey
+    is added before the discriminator looks (Bora et al. 2018, AmbientGAN)."""
+
     latents: Literal["normal", "uniform"]
     """Distribution of the latents: standard normal, or uniform on [-1, 1]."""
 
@@ -173,6 +182,11 @@ class ConvolutionalRecipe(Recipe):
     logit_slope: Annotated[float, Field(ge=0, le=1)]
     """Negative slope of the Leaky-ReLU on the discriminator's last layer: 0.2 as printed in the paper; 1 leaves the
     logit raw."""
+
+    @property
+    def makes_scenes(self) -> bool:
+        """Whether the survey's noise is added to what the generator gives."""
+        return self.noise == "survey"
 
     @model_validator(mode="after")
     def _norm_leaves_tiles_apart(self) -> Self:
