@@ -145,6 +145,9 @@ def test_trouble_is_what_collapsed_diverged_or_was_lost(judged):
     (row,) = claim["rows"]
     assert (claim["split"], row["verdict"], row["p"]) == (None, "agrees", 0.03125)
     assert row["means"] == {"a": 0.0, "b": 1.0}
+    (claim,) = judged({"metric": "trouble"}, a=kernels(1, 1, 1, 1, 1), b=[bad, bad, bad, bad, bad])
+    assert 0 < claim["rows"][0]["interval"][1] < 0.05
+    assert (claim["verdict"], claim["rows"][0]["seeds_needed"]) == ("undecided", 6)
 
 
 def test_steadiness_by_the_course_of_validation(judged):
