@@ -184,7 +184,7 @@ def _card(training: Training, served: str, best: Checkpoint) -> cards.Card:
     card = trained_on if served == training.tiles else TileStore.open(TILES / served).card
     measured = {key: value for key, value in best.measured.items() if key.startswith("validation_")}
     stretch = camera_of(recipe, card.stretch).stretch
-    painted = isinstance(recipe, ConvolutionalRecipe)
+    is_process = not isinstance(recipe, ConvolutionalRecipe)
     readouts = _readouts(card)
     return cards.Card(
         tiles=served,
@@ -202,8 +202,8 @@ def _card(training: Training, served: str, best: Checkpoint) -> cards.Card:
         require_source=training.params.tiles[served].require_source,
         source_snr=training.params.tiles[served].source_snr,
         drop=training.params.tiles[served].drop,
-        conditions=None if painted else [card.conditions[readout] for readout in readouts],
-        densities=None if painted else [card.densities[field_of(readout)] for readout in readouts],
+        conditions=[card.conditions[readout] for readout in readouts] if recipe.makes_scenes else None,
+        densities=[card.densities[field_of(readout)] for readout in readouts] if is_process else None,
         iteration=best.iteration,
         images_seen=best.images_seen,
         validation=measured,

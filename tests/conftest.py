@@ -276,7 +276,7 @@ def write_bundle(recipes):
             "latents": ran.latents if painted else None,
             "require_source": True,
             "source_snr": 10.0,
-            "conditions": None if painted else [conditions_of(field, len(bands)) for field in range(2)],
+            "conditions": [conditions_of(field, len(bands)) for field in range(2)] if ran.makes_scenes else None,
             "densities": None if painted else DENSITIES,
             "iteration": 1,
             "images_seen": 32,

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file
 
 from skygen.bundle import bundle
-from skygen.bundle.bundle import Bundle
+from skygen.bundle.bundle import Bundle, PaintedError
+from skygen.bundle.tile import row
 from skygen.files import read_json, sha256_folder, write_json
 from skygen.gan.card import CARD, WEIGHTS, BundleError, Card, load_discriminator, save_weights
 from skygen.gan.latents import latents_of
@@ -19,9 +20,9 @@ from skygen.params import ParamsError, validate
 from skygen.sky.stretch import Stretch
 
 
-@pytest.fixture(scope="module", params=["gan", "scene"])
+@pytest.fixture(scope="module", params=["gan", "ambient", "scene"])
 def folder(request, tmp_path_factory, write_bundle):
-    """A bundle that paints tiles, and one that cuts them from skies."""
+    """A bundle that paints tiles, one that paints scenes, and one that cuts tiles from skies."""
     folder = tmp_path_factory.mktemp("bundle")
     write_bundle(folder, recipe=request.param)
     return folder
@@ -54,6 +55,23 @@ def test_tiles_are_the_generator_s_in_flux(tmp_path, write_bundle):
 
     assert card.latents == "uniform"
     assert Bundle.load(tmp_path / "bundle").generate(5, 3) == pytest.approx(expected, rel=1e-5, abs=1e-6)
+
+
+def test_scenes_that_a_generator_paints_get_the_noise_of_their_field(tmp_path, write_bundle):
+    card = write_bundle(tmp_path, recipe="ambient")
+    painted = Bundle.load(tmp_path)
+    scenes, tiles = (painted.generate(5, 200, noise=noise) for noise in ("none", "survey"))
+    conditions = painted.conditions_of(row(5, 200))
+
+    assert len(card.conditions) == 2
+    assert np.array_equal(scenes, painted.generate(5, 200, noise="none"))
+    expected = (conditions.sky_noise_nmgy[:, 0, None, None].numpy() ** 2).mean()
+    variance = ((tiles - scenes - conditions.sky_level_nmgy[..., None, None].numpy()) ** 2).mean()
+    assert variance > 0.98 * expected  # that of the sky, and the photons' of what is painted
+    twice = painted.generate(5, 1, noise=2 * float(conditions.sky_noise_nmgy[0, 0])) - scenes[:1]
+    np.testing.assert_allclose(twice - 2 * (tiles[:1] - scenes[:1]), -conditions.sky_level_nmgy[0, 0], atol=1e-5)
+    with pytest.raises(PaintedError, match="recipe ambient paints its seeing"):
+        painted.generate(5, 1, seeing=1.2)
 
 
 def test_flux_stays_within_the_limit(tmp_path, write_bundle):
@@ -205,7 +223,8 @@ def test_mlflow_s_entry_draws_the_bundle_s_tiles(folder):
 SCRIPT = """
 import hashlib, os, sys
 from pathlib import Path
-from skygen.bundle.bundle import Bundle
+from skygen.bundle.bundle import Bundle, PaintedError
+from skygen.bundle.tile import row
 for folder in sys.argv[1:]:
     if not os.fork():
         bundle = Bundle.load(Path(folder))

@@ -22,21 +22,29 @@ from skygen.sky.stretch import Stretch
 STRETCH = Stretch(softening_nmgy=0.02, limit_nmgy=100.0)
 SKY_NOISE_NMGY = 0.03  # of the survey in r: under it, flux is not seen
 LATENTS = 100
+CONVOLUTIONS = nn.Conv2d | nn.ConvTranspose2d
 SIZES = [(64, 1), (80, 1), (128, 3), (144, 3)]  # canvas and bands
 OF_BITS = list(product([80, 144], ["batch", "none"], ["eager", "onnx"]))
 
 
-def network(canvas=64, bands=1, norm="batch", last="tanh", width=4):
+def network(canvas=64, bands=1, norm="batch", last="tanh", width=4, resampling="strided"):
     """A generator with random weights, offsets and statistics, whose images have values of about 0.3."""
     shape = GeneratorShape(
-        kind="convolutional", canvas=canvas, bands=bands, width=width, latent_size=LATENTS, norm=norm, last=last
+        kind="convolutional",
+        canvas=canvas,
+        bands=bands,
+        width=width,
+        latent_size=LATENTS,
+        norm=norm,
+        last=last,
+        resampling=resampling,
     )
     generator, rng = Generator(shape).requires_grad_(False), torch.Generator().manual_seed(canvas)
     initialise(generator, "normal", None, rng)
     for layer in generator.layers:
-        if isinstance(layer, nn.ConvTranspose2d) and layer.bias is not None:
+        if isinstance(layer, CONVOLUTIONS) and layer.bias is not None:
             layer.bias.normal_(0.0, 0.3, generator=rng)
-        elif isinstance(layer, nn.ConvTranspose2d):
+        elif isinstance(layer, CONVOLUTIONS):
             layer.weight *= 0.01  # features of a variance that the epsilon of batch norm is not small beside
         elif isinstance(layer, nn.BatchNorm2d):
             layer.weight.uniform_(0.5, 2.0, generator=rng)
@@ -62,10 +70,10 @@ def worst(images, expected):
 
 
 @pytest.mark.parametrize(("canvas", "bands"), SIZES)
-@pytest.mark.parametrize("last", ["tanh", "relu", "softmax"])
-@pytest.mark.parametrize("norm", ["batch", "none"])
-def test_onnx_s_flux_is_eager_s(canvas, bands, last, norm):
-    generator, drawn = network(canvas, bands, norm, last), latents(3)
+@pytest.mark.parametrize("last", ["tanh", "relu", "softplus", "softmax"])
+@pytest.mark.parametrize(("norm", "resampling"), [("batch", "strided"), ("none", "strided"), ("batch", "pooling")])
+def test_onnx_s_flux_is_eager_s(canvas, bands, last, norm, resampling):
+    generator, drawn = network(canvas, bands, norm, last, resampling=resampling), latents(3)
     images = engine_for(generator, "cpu", "onnx")(drawn)
     exact = copy.deepcopy(generator).double()(drawn.double())
 
@@ -246,6 +254,8 @@ def test_an_engine_that_there_is_not_is_refused(device, name, words):
     ("place", "layer", "words"),
     [
         (2, nn.GELU(), "for GELU"),
+        (3, nn.Conv2d(32, 16, 3, 1, 1), "for Conv2d"),
+        (3, nn.Upsample(scale_factor=2, mode="bilinear"), "for Upsample"),
         (3, nn.ConvTranspose2d(32, 16, 4, 2, 1, dilation=2), "its dilation is not"),
         (3, nn.ConvTranspose2d(32, 16, 4, 2, 1, groups=2), "its groups is not"),
         (3, nn.ConvTranspose2d(32, 16, (4, 6), 2, 1), "its kernel_size is not"),

@@ -62,7 +62,7 @@ def made(tmp_path_factory, write_store, write_bundle, sky) -> Path:
 
 
 def save_discriminator(folder: Path, card: cards.Card) -> None:
-    network = Discriminator(card.size, len(card.bands), 2, card.row["norm"], card.row["logit_slope"])
+    network = Discriminator(card.size, len(card.bands), 2, card.row["discriminator_norm"], card.row["logit_slope"])
     cards.save_weights(folder / "discriminator.safetensors", network.state_dict())
 
 

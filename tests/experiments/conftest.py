@@ -29,6 +29,10 @@ EXPERIMENTS = {
         "again": {"best": 1, "seeds": [0, 1]},
         "against": "usual",
         "paper": {"r64": {"usual": 0.7, "hot": 0.3}},
+        "claims": [
+            {"text": "The usual rate is better", "better": "usual"},
+            {"text": "It is steadier", "better": "usual", "than": "hot", "metric": "trouble"},
+        ],
     },
     "twice": {"title": "A cell of the other", "rows": ["P9"], "sets": {"r64": [0]}, "recipes": ["gan"]},
     "shared": {"title": "Cells for two", "rows": ["P9"], "sets": {"r64": [5, 6, 7]}, "recipes": ["gan"]},

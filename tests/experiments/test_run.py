@@ -68,6 +68,16 @@ def test_a_lost_training_is_a_row_with_its_reason(rates, clone):
     assert str(clone.folder) not in "\n".join(lines)
 
 
+def test_claims_have_their_verdicts(rates, clone):
+    """One seed is common to both arms, and from it the other arm was lost."""
+    better, steadier = summary_of(clone, "rates")["claims"]
+    assert (better["verdict"], better["rows"][0]["lost"]) == ("cannot be compared", {"hot": [0]})
+    assert (steadier["verdict"], steadier["rows"][0]["difference"]) == ("cannot be compared", -1.0)
+    _, lines, _ = rates
+    assert any("**cannot be compared**: 1 of `hot` lost |" in line for line in lines)
+    assert any("**cannot be compared**: one seed decides nothing |" in line for line in lines)
+
+
 def test_what_the_table_says_is_what_the_stages_measured(rates, in_clone):
     values = summary_of(in_clone, "rates")["sets"]["r64"]["arms"]["usual"]["values"]["test.kernel"]
     usual = next(cell for cell in cells_of("rates") if cell.arm == "usual")

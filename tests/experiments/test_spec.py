@@ -10,6 +10,11 @@ from skygen.params import ParamsError
 from tests.e2e.conftest import ROOT
 
 
+def claim(**changes):
+    """What an experiment says of two arms and a claim."""
+    return {"grid": {"a": {"one": {}, "two": {}}}, "claims": [{"text": "t", "better": "one", **changes}]}
+
+
 @pytest.fixture(scope="module")
 def shipped(params):
     return read_experiments(params, ROOT / FOLDER)
@@ -58,6 +63,20 @@ def test_one_arm_of_each_question_is_the_recipe_as_it_is(shipped, recipes):
         assert [arm.name for arm in shipped[name].arms.values() if arm.row == recipes["improved"]] != [], name
 
 
+def test_each_claim_of_the_paper_is_in_a_file(shipped):
+    claims = {name: [(one.better, one.than) for one in found.spec.claims] for name, found in shipped.items()}
+    assert claims["optimiser"] == [("adam", [])]
+    assert claims["budget"] == [("i20000-b32", [])]
+    assert claims["activation"] == [("tanh", [])]
+    assert ("weights_uniform-latents_normal", ["weights_normal-latents_normal"]) in claims["initialisation"]
+    assert claims["dropout"] == [("s_dropout_iteration", ["fixed"])]
+    assert claims["learning_rates"] == [("generator_faster", ["equal"])]
+    assert claims["loss"] == [("clipping", ["jensen_shannon"])]
+    by = {one.metric: one.sets for one in shipped["comparison"].spec.claims}
+    assert {"accuracy", "kernel", "trouble", "noise_correlation"} <= by.keys()
+    assert by["accuracy"] == by["kernel"] == []  # both
+
+
 def test_an_experiment_is_found_by_its_name_and_its_alias(shipped):
     assert [found.name for found in choose(shipped, ["table1", "dropout", "optimiser"])] == ["optimiser", "dropout"]
     with pytest.raises(ValueError, match=r"no experiment is called table5; there are: .*budget, table2"):
@@ -80,6 +99,14 @@ def test_an_experiment_is_found_by_its_name_and_its_alias(shipped):
         ({"grid": {"a": {"one": {"optimiser": "lion"}}}}, "mine.yaml: arm one: optimiser = 'lion'"),
         ({"grid": {"a": {"one": {"batch_factor": 0}}}}, "arm one: batch_factor must be above 0"),
         ({"again": {"best": 0, "seeds": [0]}}, "again.best = 0"),
+        ({"claims": [{"text": "t", "better": "two"}]}, "no arm in `claims` is called two; there are: one"),
+        ({"claims": [{"text": "t", "better": "one"}]}, "the claim 't' has no arm beside one to be better than"),
+        (claim(than="one"), "no other arm than one in `claims` is called one; there are: two"),
+        (claim(than=["two", "three"]), "no other arm than one in `claims` is called three; there are: two"),
+        (claim(metric="fid"), "no metric or steadiness in `claims` is called fid; there are: accuracy, "),
+        (claim(metric="fid"), "trouble, last_over_best, best_after"),
+        (claim(sets=["gri128"]), "no tile set in `claims` is called gri128; there are: r64"),
+        (claim(split="train"), "claims.0.split = 'train'"),
         ({"seeds": [0]}, "seeds: unknown key"),
         ({"rows": ["table 1"]}, "rows.0 = 'table 1'"),
     ],

@@ -7,8 +7,9 @@ import pytest
 from scipy import stats
 
 from skygen.experiments.cells import Cell, ranked
-from skygen.experiments.spec import Arm, Experiment, Spec
-from skygen.experiments.summary import page, spearman, summarise
+from skygen.experiments.page import page
+from skygen.experiments.spec import Arm, Claim, Experiment, Spec
+from skygen.experiments.summary import logged, spearman, summarise
 from skygen.measure import student
 
 
@@ -54,11 +55,17 @@ def test_of_a_distance_without_bias_what_lies_below_0_is_no_worse_than_what_lies
 def summary(params, recipes):
     """A function: the summary of results by arm and seed, on r64, beside the paper's numbers by arm."""
 
-    def make(results, paper, against=None):
+    def make(results, paper, against=None, claims=()):
         arms = {name: Arm(name, "gan", recipes["gan"], {}, {}) for name in results}
         seeds = sorted({seed for of_arm in results.values() for seed in of_arm})
         spec = Spec(
-            title="Which?", rows=["P8"], sets={"r64": seeds}, recipes=["gan"], paper={"r64": paper}, against=against
+            title="Which?",
+            rows=["P8"],
+            sets={"r64": seeds},
+            recipes=["gan"],
+            paper={"r64": paper},
+            against=against,
+            claims=list(claims),
         )
         experiment = Experiment("mine", spec, arms, params)
         done = {
@@ -102,8 +109,28 @@ def test_the_page_shows_our_numbers_beside_the_papers_and_what_was_lost(summary)
     troubled = result(0.2, troubles={"collapsed": 640.0})
     results = {"a": {0: result(0.1), 1: result(0.3)}, "b": {0: troubled, 1: LOST}}
     text = page(summary(results, {"a": 0.9}, against="a"))
-    assert "| `a` | 800 × 32 | 0.9 | 2 | 0 | 0.2 ± 0.141 " in text  # noqa: RUF001
+    assert "| `a` | 800 × 32 | 0.9 | 2 | 0 | 0.2 [-1.07,\u00a01.47] " in text  # noqa: RUF001
     assert "| `b` | 800 × 32 | – | 2 | 2 | 0.2 |" in text  # noqa: RUF001
     assert "- `b`, seed 1, was lost: not finite: losses" in text
     assert "- `b`, seed 0, collapsed after 640 images" in text
     assert "Less `a`, seed by seed:" in text
+    assert "The paper's claims" not in text
+
+
+def test_noise_is_shown_beside_the_headlines(summary):
+    noisy = result(0.2)
+    noisy["test"] |= {"sky_noise": {"value": 1.4}, "noise_correlation": {"value": 0.15}}
+    text = page(summary({"a": {0: noisy}}, {}))
+    assert "| test, `noise_correlation` | test, `sky_noise` |" in text
+    assert "| 0.15 | 1.4 |" in text
+
+
+def test_verdicts_come_first_and_go_to_mlflow_as_numbers(summary):
+    results = {"a": {0: result(0.1), 1: result(0.1)}, "b": {0: result(0.2), 1: result(0.20001)}}
+    content = summary(results, {}, claims=[Claim(text="a wins", better="a")])
+    (claim,) = content["claims"]
+    assert claim["verdict"] == "agrees"
+    text = page(content)
+    assert text.index("| a wins |") < text.index("### `r64`")
+    assert dict(logged(content))["claim/1/r64/b/difference"] == claim["rows"][0]["difference"]
+    assert dict(logged(content))["claim/1/r64/b/p_holm"] == claim["rows"][0]["p_holm"]

@@ -24,8 +24,10 @@ def generator(size=64, bands=1, width=4, distribution="normal", std=0.02, seed=0
     return network
 
 
-def discriminator(size=64, bands=1, width=4, slope=0.2, distribution="normal", std=0.02, seed=0, norm="batch"):
-    network = Discriminator(size, bands, width, norm, slope)
+def discriminator(
+    size=64, bands=1, width=4, slope=0.2, distribution="normal", std=0.02, seed=0, norm="batch", resampling="strided"
+):
+    network = Discriminator(size, bands, width, norm, slope, resampling)
     initialise(network, distribution, std, torch.Generator().manual_seed(seed))
     return network
 

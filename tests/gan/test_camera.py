@@ -92,9 +92,19 @@ def test_a_generator_that_paints_noise_is_seen_as_it_is(recipes):
     images = random(2, 1, 64, 64).tanh()
     camera = camera_of(recipes["gan"], STRETCH)
 
-    assert camera == Camera(STRETCH)
+    assert camera == Camera(STRETCH, images_are_stretched=True)
     assert camera.stretched(images, None) is images
     assert torch.equal(camera.flux(images, None), STRETCH.unstretch(images))
+
+
+def test_noise_is_added_to_the_flux_of_scenes_that_a_generator_paints(recipes):
+    images, draws = random(2, 1, 8, 8).tanh(), random(2, 1, 8, 8, seed=1)
+    sky = Sky(conditions(noise=[[0.03]] * 2, electron=[[0.001]] * 2, level=[[0.0]] * 2), draws)
+    camera = camera_of(recipes["gan"].model_copy(update={"noise": "survey"}), STRETCH)
+
+    assert torch.equal(camera.flux(images, sky), expose(STRETCH.unstretch(images), sky))
+    assert torch.equal(camera.stretched(images, sky), STRETCH.stretch(camera.flux(images, sky)))
+    assert torch.equal(camera.scenes(images), STRETCH.unstretch(images))
 
 
 def test_a_recipe_may_have_a_softening_of_its_own(recipes):

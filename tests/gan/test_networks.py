@@ -5,19 +5,42 @@ from torch import nn
 from skygen.gan.networks import sides
 from tests.gan.small import LATENTS, SHAPES, convolutions, discriminator, generator, random
 
+RESAMPLINGS = pytest.mark.parametrize("resampling", ["strided", "pooling"])
 
+
+@RESAMPLINGS
 @pytest.mark.parametrize(("size", "bands", "width"), SHAPES)
-def test_latents_become_tiles_within_the_stretch(size, bands, width):
-    tiles = generator(size, bands, width)(random(5, LATENTS))
+def test_latents_become_tiles_within_the_stretch(size, bands, width, resampling):
+    tiles = generator(size, bands, width, resampling=resampling)(random(5, LATENTS))
 
     assert tiles.shape == (5, bands, size, size)
     assert tiles.abs().max() < 1
     assert tiles.min() < 0 < tiles.max()
 
 
+@RESAMPLINGS
 @pytest.mark.parametrize(("size", "bands", "width"), SHAPES)
-def test_tiles_become_logits(size, bands, width):
-    assert discriminator(size, bands, width)(random(5, bands, size, size), 0.5).shape == (5,)
+def test_tiles_become_logits(size, bands, width, resampling):
+    assert discriminator(size, bands, width, resampling=resampling)(random(5, bands, size, size), 0.5).shape == (5,)
+
+
+def test_pooling_has_no_strides_and_one_transposed_convolution_that_is_a_dense_layer():
+    first, *others = convolutions(generator(resampling="pooling"))
+    seen = convolutions(discriminator(resampling="pooling"))
+
+    assert (type(first), first.kernel_size) == (nn.ConvTranspose2d, (4, 4))
+    assert {type(layer) for layer in (*others, *seen)} == {nn.Conv2d}
+    assert {layer.stride for layer in (*others, *seen)} == {(1, 1)}
+
+
+def test_pooling_keeps_the_largest_of_four():
+    network, tile = discriminator(resampling="pooling", norm="none", slope=1.0), random(1, 1, 64, 64)
+    features = []
+    network.convolutions[1].register_forward_pre_hook(lambda _, given: features.append(given[0]))
+    network.eval()(tile, 0.0)
+    of_four = network.convolutions[0](tile).unflatten(2, (32, 2)).unflatten(4, (32, 2)).amax((3, 5))
+
+    assert torch.allclose(features[0], nn.functional.leaky_relu(of_four, 0.2))
 
 
 def test_channels_halve_as_the_side_doubles():
@@ -66,6 +89,13 @@ def test_relu_paints_no_negative_flux():
     found = images("relu")
 
     assert found.min() == 0
+    assert found.max() > 2
+
+
+def test_softplus_paints_positive_flux_alone():
+    found = images("softplus")
+
+    assert 0 < found.min() < 0.1
     assert found.max() > 2
 
 

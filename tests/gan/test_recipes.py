@@ -49,7 +49,8 @@ def test_the_improved_one_is_the_paper_s(recipes):
 def test_the_paper_s_generators_learn_slightly_faster(recipes):
     for recipe in (recipes["gan"], recipes["improved"]):
         assert 1 < recipe.generator_lr / recipe.discriminator_lr < 2
-        assert (recipe.norm, recipe.last, recipe.optimiser, recipe.ema_half_life) == ("batch", "tanh", "adam", None)
+        assert (recipe.generator_norm, recipe.discriminator_norm, recipe.resampling) == ("batch", "batch", "strided")
+        assert (recipe.last, recipe.optimiser, recipe.ema_half_life) == ("tanh", "adam", None)
         assert (recipe.generator, recipe.softening_nmgy, recipe.lr_decay) == ("convolutional", None, None)
         assert not recipe.needs_real_tiles
 
@@ -66,7 +67,8 @@ def test_scene_is_a_process_in_a_relativistic_game_with_small_slopes(recipes):
 def test_a_row_is_of_the_kind_that_its_generator_says(params):
     kinds = {name: type(read_recipe(row, name)) for name, row in params.recipes.items()}
 
-    assert kinds == {"gan": ConvolutionalRecipe, "improved": ConvolutionalRecipe, "scene": ProcessRecipe}
+    networks = dict.fromkeys(("gan", "improved", "ambient"), ConvolutionalRecipe)
+    assert kinds == {**networks, "scene": ProcessRecipe}
     with pytest.raises(ParamsError, match=r"mine: generator = 'diffusion': it must be one of convolutional, process"):
         read_recipe({**params.recipes["gan"], "generator": "diffusion"}, "mine")
     with pytest.raises(ParamsError, match=r"mine: generator: missing"):
@@ -80,7 +82,7 @@ def test_a_row_is_of_the_kind_that_its_generator_says(params):
         ("clip", 0.01, "clip = 0.01: Input should be None"),
         ("penalty", "clipping", "penalty = 'clipping': Input should be 'none' or 'r1_r2'"),
         ("latent_size", 100, "latent_size: unknown key (value 100); remove it"),
-        ("norm", "none", "norm: unknown key"),
+        ("generator_norm", "none", "generator_norm: unknown key"),
         ("stamps_a_tile", 0, "greater than or equal to 1"),
         ("lr_decay", 0.0, "greater than 0"),
         ("stamp_penalty_weight", None, "stamp_penalty_weight is None and penalty_weight 0.05, but both must be given"),
@@ -128,8 +130,9 @@ def test_values_that_do_not_go_together_are_refused(params, name, changes, words
     ("key", "value", "legal"),
     [
         ("softening_nmgy", -0.2, "greater than 0"),
-        ("last", "sigmoid", "'tanh', 'relu' or 'softmax'"),
-        ("norm", "layer", "'batch' or 'none'"),
+        ("last", "sigmoid", "'tanh', 'relu', 'softplus' or 'softmax'"),
+        ("generator_norm", "layer", "'batch' or 'none'"),
+        ("resampling", "bilinear", "'strided' or 'pooling'"),
         ("loss", "hinge", "'jensen_shannon', 'wasserstein' or 'relativistic'"),
         ("penalty", "r1", "'none', 'clipping', 'gradient_penalty' or 'r1_r2'"),
         ("penalty_weight", 0.0, "greater than 0"),
@@ -177,8 +180,8 @@ def test_every_recipe_takes_each_optimiser_of_the_paper_s_table(params, name, op
 @pytest.mark.parametrize(
     "changes",
     [
-        {"penalty": "gradient_penalty", "penalty_weight": 10.0, "norm": "none"},
-        {"penalty": "r1_r2", "penalty_weight": 1.0, "norm": "none"},
+        {"penalty": "gradient_penalty", "penalty_weight": 10.0, "discriminator_norm": "none"},
+        {"penalty": "r1_r2", "penalty_weight": 1.0, "discriminator_norm": "none"},
         {"penalty": "clipping", "clip": 0.01},
     ],
 )

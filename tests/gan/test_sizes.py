@@ -40,7 +40,7 @@ def test_networks_at_the_paper_s_width_layer_by_layer(
     row = recipes[recipe]
     with torch.device("meta"):
         generator = Generator(generator_shape(row, size, bands, PAPER_WIDTH))
-        discriminator = Discriminator(size, bands, PAPER_WIDTH, row.norm, row.logit_slope)
+        discriminator = Discriminator(size, bands, PAPER_WIDTH, row.discriminator_norm, row.logit_slope)
         latents, tiles = torch.empty(2, row.latent_size), torch.empty(2, bands, size, size)
 
     assert shapes(generator, latents) == layers
@@ -73,7 +73,7 @@ def cost_of(recipe: ConvolutionalRecipe, tile_set: TileSetParams, width: int, ba
     bands, size = len(tile_set.bands), tile_set.size
     with torch.device("meta"):
         generator = Generator(generator_shape(recipe, size, bands, width))
-        discriminator = Discriminator(size, bands, width, recipe.norm, recipe.logit_slope)
+        discriminator = Discriminator(size, bands, width, recipe.discriminator_norm, recipe.logit_slope)
         sgd = (torch.optim.SGD(network.parameters()) for network in (generator, discriminator))
         view = camera_of(recipe, Stretch(tile_set.softening_nmgy, tile_set.limit_nmgy))
         players, one = Players(generator, discriminator, *sgd, view), draws_of(recipe, 1, bands, size)
@@ -110,7 +110,10 @@ def test_the_operations_of_a_tile_and_of_an_iteration_by_hand(params, recipes):
 
 
 def test_penalties_cost_what_they_differentiate(params, recipes):
-    tile_set, without = params.tiles.sets["gri128"], recipes["gan"].model_copy(update={"norm": "none"})
+    tile_set, without = (
+        params.tiles.sets["gri128"],
+        recipes["gan"].model_copy(update={"generator_norm": "none", "discriminator_norm": "none"}),
+    )
     by_slopes, by_norm = (
         without.model_copy(update={"penalty": penalty, "penalty_weight": 1.0})
         for penalty in ("r1_r2", "gradient_penalty")

@@ -52,6 +52,23 @@ def row_of(text: str, first: str, title: str) -> list[str]:
     return [cell.strip().replace("\u00a0", " ") for cell in line.strip("|").split("|")]
 
 
+def test_the_first_lines_say_what_is_not_sky_yet():
+    found = comparison()
+    found["sets"]["r64"]["gan"]["test"]["accuracy"]["mean"] = 0.02
+    found["sets"]["r64"]["gan"]["test"]["noise_correlation"] |= {"mean": 0.15, "real_real": 0.005}
+    found["sets"]["r64"]["gan"]["test"]["sources.places"]["exceeds"] = False
+    for recipe in ("improved", "scene"):
+        found["sets"]["r64"][recipe]["test"]["accuracy"]["mean"] = 0.6
+    for recipe in RECIPES:
+        found["sets"]["gri128"][recipe]["test"]["accuracy"]["mean"] = 0.9
+    (line,) = [line for line in write_report(found, SHAPES).splitlines() if "not sky yet" in line]
+
+    assert "not sky yet at 64×64×1" in line  # noqa: RUF001
+    assert "`gan` (accuracy 0.02; correlation of neighbouring pixels 0.15 (0.005), radii" in line
+    assert "improved" not in line
+    assert "places" not in line
+
+
 def test_every_metric_of_every_set_is_shown_and_said_how_to_read():
     text = write_report(comparison(), SHAPES)
 

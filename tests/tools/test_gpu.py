@@ -193,7 +193,7 @@ def test_it_runs_through_on_a_cpu(packed):
         main([*options, *(str(word) for pair in places.items() for word in pair)])
 
     found = json.loads((packed.out / "gpu.json").read_text())
-    assert [row["failures"] for row in found["parts"]] == [[]] * 25
+    assert [row["failures"] for row in found["parts"]] == [[]] * 29
     assert (ended.value.code, found["left"]) == (0, [])
     by_name = {row["part"]: row["measured"] for row in found["parts"]}
     assert by_name["parity gri128 scene"]["off"] == by_name["losses improved"]["off"] == 0
@@ -203,4 +203,4 @@ def test_it_runs_through_on_a_cpu(packed):
     assert by_name["speed gri128 32"]["resident_over_plain"] > 0
     assert by_name["long r64 improved"]["iterations"] == 3
     assert by_name["served r64 scene"]["rectangle_mpx_per_second"] > 0
-    assert len(list(packed.out.glob("*.png"))) == 17
+    assert len(list(packed.out.glob("*.png"))) == 18

@@ -27,7 +27,13 @@ def noise_store(tmp_path, write_store):
 def relativistic(recipes):
     """A recipe of a convolutional generator whose loss compares tiles and whose penalty is of their slopes."""
     return recipes["gan"].model_copy(
-        update={"loss": "relativistic", "penalty": "r1_r2", "penalty_weight": 1.0, "norm": "none", "init_std": None}
+        update={
+            "loss": "relativistic",
+            "penalty": "r1_r2",
+            "penalty_weight": 1.0,
+            "discriminator_norm": "none",
+            "init_std": None,
+        }
     )
 
 

@@ -16,7 +16,7 @@ from skygen.training.state import new_state
 CPU = torch.device("cpu")
 
 
-@pytest.fixture(params=["gan", "scene", "relativistic with a gradient penalty"])
+@pytest.fixture(params=["gan", "ambient", "scene", "relativistic with a gradient penalty"])
 def recipe(recipes, relativistic, request):
     return recipes.get(request.param) or relativistic.model_copy(update={"penalty": "gradient_penalty"})
 
@@ -39,7 +39,7 @@ def parts(draws):
     sky = [] if draws.sky is None else [*draws.sky.conditions[:5], draws.sky.draws]
     latents = (
         [draws.latents]
-        if draws.sky is None
+        if isinstance(draws.latents, torch.Tensor)
         else [*draws.latents.stars[1:], *draws.latents.galaxies[1:], draws.latents.offset_px]
     )
     return [part for part in (draws.real, *latents, draws.mix, *sky) if part is not None]

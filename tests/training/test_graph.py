@@ -19,30 +19,35 @@ from skygen.training.state import new_state, set_steps
 from tests.harness.elsewhere import ELSEWHERE, Elsewhere
 from tests.training.tiny import CPU, content, same
 
-ROWS = {
-    "gan": {},
-    "improved": {},
-    "relativistic, with an average": {"ema_half_life": 100.0, "dropout": "fixed", "dropout_rate": 0.3},
-    "gradient penalty, falling steps": {
-        "loss": "wasserstein",
-        "penalty": "gradient_penalty",
-        "critic_steps": 2,
-        "lr_decay": 0.01,
-        "dropout": "s_dropout",
-        "dropout_k": 0.25,
-    },
-    "sgd": {"optimiser": "sgd", "lr_decay": 0.1},
-    "rmsprop": {"optimiser": "rmsprop"},
-    "adamax": {"optimiser": "adamax"},
-    "adagrad": {"optimiser": "adagrad", "lr_decay": 0.1},
+ROWS = {  # changes to a recipe
+    "gan": ("gan", {}),
+    "improved": ("improved", {}),
+    "ambient": ("ambient", {}),
+    "pooling": ("gan", {"resampling": "pooling", "generator_norm": "none", "discriminator_norm": "none"}),
+    "average": ("relativistic", {"ema_half_life": 100.0, "dropout": "fixed", "dropout_rate": 0.3}),
+    "gradient penalty and falling steps": (
+        "relativistic",
+        {
+            "loss": "wasserstein",
+            "penalty": "gradient_penalty",
+            "critic_steps": 2,
+            "lr_decay": 0.01,
+            "dropout": "s_dropout",
+            "dropout_k": 0.25,
+        },
+    ),
+    "sgd": ("improved", {"optimiser": "sgd", "lr_decay": 0.1}),
+    "rmsprop": ("improved", {"optimiser": "rmsprop"}),
+    "adamax": ("improved", {"optimiser": "adamax"}),
+    "adagrad": ("improved", {"optimiser": "adagrad", "lr_decay": 0.1}),
 }
 ITERATIONS = 4
 
 
 @pytest.fixture(params=ROWS)
 def recipe(recipes, relativistic, request):
-    base = relativistic if request.param[0] in "rg" and request.param not in ("gan", "rmsprop") else recipes["improved"]
-    return recipes.get(request.param, base).model_copy(update=ROWS[request.param])
+    name, changes = ROWS[request.param]
+    return recipes.get(name, relativistic).model_copy(update=changes)
 
 
 @pytest.fixture

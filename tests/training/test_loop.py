@@ -28,7 +28,7 @@ def test_the_history_is_what_the_log_was_told_but_for_the_clock(run, recipes, na
         assert {"iteration", "discriminator_loss", "generator_loss", "dropout_rate"} < set(entry)
         assert {"collapsed", "diverged"} < set(entry)
         assert {"validation_score", "validation_pixel_w1", "validation_power_spectrum"} < set(entry)
-        assert ("validation_scene_diversity" in entry) == (name == "scene")
+        assert ("validation_scene_diversity" in entry) == (name in ("ambient", "scene"))
         assert all(math.isfinite(value) for value in entry.values())
 
 

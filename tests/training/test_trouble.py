@@ -80,7 +80,11 @@ def collapsed(recipes, noise_store):
         if name == "scene":
             noise_store.card.densities["94-1-1"] = Density(stars=1e-9, galaxies=1e-9)
         else:
-            changes |= {"init_std": 1e-3, "norm": "none"}  # batch norm would blow tiny weights up
+            changes |= {
+                "init_std": 1e-3,
+                "generator_norm": "none",
+                "discriminator_norm": "none",
+            }  # batch norm would blow tiny weights up
         return recipes[name].model_copy(update=changes)
 
     return plant

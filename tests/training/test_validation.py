@@ -19,7 +19,7 @@ def validated(noise_store, recipes):
     return make
 
 
-@pytest.mark.parametrize("name", ["gan", "scene"])
+@pytest.mark.parametrize("name", ["gan", "ambient", "scene"])
 def test_the_same_generator_draws_the_same_tiles_whatever_chance_stands_at(validated, name):
     validation, generator = validated(name)
     first = validation.draw(generator)
@@ -31,8 +31,9 @@ def test_the_same_generator_draws_the_same_tiles_whatever_chance_stands_at(valid
     assert first.flux.shape == (17, 3, 64, 64)
 
 
-def test_clean_scenes_are_watched_where_there_is_a_noise_model(validated):
-    validation, generator = validated("scene")
+@pytest.mark.parametrize("name", ["ambient", "scene"])
+def test_clean_scenes_are_watched_where_there_is_a_noise_model(validated, name):
+    validation, generator = validated(name)
     drawn = validation.draw(generator)
     same = Drawn(drawn.flux, np.zeros_like(drawn.scenes))
 

@@ -9,7 +9,7 @@ from skygen.training.state import Checkpoint
 from skygen.training.validation import Validation
 
 CPU = torch.device("cpu")
-RECIPES = ["gan", "improved", "scene"]
+RECIPES = ["gan", "improved", "ambient", "scene"]
 
 
 class Recorder:

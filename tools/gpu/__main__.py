@@ -19,7 +19,14 @@ from tools.gpu import drawing, paths, trainings
 from tools.gpu.asked import SETS, Asked
 from tools.gpu.parts import Part, run
 
-TRAINED = (("gri128", "gan"), ("gri128", "improved"), ("sky", "scene"), ("r64", "gan"), ("r64", "improved"))
+TRAINED = (
+    ("gri128", "gan"),
+    ("gri128", "improved"),
+    ("gri128", "ambient"),
+    ("sky", "scene"),
+    ("r64", "gan"),
+    ("r64", "improved"),
+)
 LONG = (("r64", "gan"), ("r64", "improved"))
 BATCHES = (32, 64, 128, 256, 512)
 SMOKE_S, PATHS_S, PARITY_S, LOSSES_S, SERVED_S = 30.0, 60.0, 30.0, 45.0, 30.0  # limits of a part

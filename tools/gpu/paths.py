@@ -13,15 +13,14 @@ from skygen.training.state import not_finite, weights_of
 from tools.gpu.asked import Asked, Found
 from tools.gpu.games import GRAPH, RESIDENT, STREAMING, Game, Way, new_game, recipe_of, scale_of
 
-PAINTED = ("gan", "improved")
+PAINTED = ("gan", "improved", "ambient")
 NARROW = {"width": 16, "batch": 8}  # what is compared is the same at any size
 PLAYED = WARM + 5  # iterations, of which a graph replays five
 COMPARED = 4  # iterations beside the CPU's
 LONGER = 100  # iterations with TF32 beside those without
 OFF = 1e-3  # of a loss on the device from the CPU's, as share of the largest: rounding grows from step to step
-_NORMS = [name for name in ConvolutionalRecipe.model_fields if name.endswith("norm") and name != "clip_norm"]
 _SMOOTH = {
-    **dict.fromkeys(_NORMS, "none"),
+    "discriminator_norm": "none",
     "penalty_weight": 1.0,
     "clip": None,
     "ema_half_life": 1000.0,
@@ -30,10 +29,12 @@ _SMOOTH = {
 ROWS: dict[str, dict[str, dict[str, Any]]] = {  # what trainings can be made of, as changes to the paper's recipe
     "gan": {"gan": {}},
     "improved": {"improved": {}},
+    "ambient": {"ambient": {}},
     "penalties": {
         "gradient penalty": {**_SMOOTH, "penalty": "gradient_penalty"},
         "relativistic": {**_SMOOTH, "penalty": "r1_r2", "loss": "relativistic", "critic_steps": 1},
     },
+    "pooling": {"pooling": {"resampling": "pooling"}},
     "optimisers": {name: {"optimiser": name} for name in ("sgd", "rmsprop", "adamax", "adagrad")},
 }
 

@@ -111,7 +111,7 @@ def recipes() -> str:
 
 def experiments() -> str:
     """The experiments that there are, and every key of their files: what is legal, and what it means."""
-    from skygen.experiments.spec import Again, Spec, read_experiments
+    from skygen.experiments.spec import Again, Claim, Spec, read_experiments
     from skygen.params import load
 
     found = read_experiments(load(ROOT / "params.yaml"), ROOT / "experiments")
@@ -120,7 +120,7 @@ def experiments() -> str:
         for name, one in found.items()
     ]
     keys = list[list[str]]()
-    for prefix, model in (("", Spec), ("again.", Again)):
+    for prefix, model in (("", Spec), ("again.", Again), ("claims.", Claim)):
         schema = model.model_json_schema()
         for field, meaning in _attribute_docstrings(ROOT / "src/skygen/experiments/spec.py", model.__name__).items():
             keys.append([code(prefix + field), kind(schema["properties"][field], schema), meaning])

@@ -72,8 +72,8 @@ class Bundle:
     def takes(self) -> dict[str, bool]:
         """What of a tile can be chosen: noise, seeing, density; and whether there are walks, and a sky with a truth."""
         is_process = isinstance(self._drawer, PlaneDrawer)
-        of_process = dict.fromkeys(("noise", "seeing", "density", "sky"), is_process)
-        return {**of_process, "walk": not is_process}
+        of_process = dict.fromkeys(("seeing", "density", "sky"), is_process)
+        return {"noise": self.card.conditions is not None, **of_process, "walk": not is_process}
 
     @property
     def tiles_a_pass(self) -> int:
@@ -124,7 +124,7 @@ class Bundle:
         with one_thread(), torch.inference_mode():
             if isinstance(drawer, PlaneDrawer):
                 return drawer.draw(*self._boxes(drawer, tiles))
-            return drawer.draw(tiles)
+            return drawer.draw(tiles, self.conditions_of(tiles))
 
     def truth_all(self, tiles: Sequence[Tile], min_snr: float = 0.0) -> list[Truth]:
         """What lies in each of `tiles` of a process, found on all cores; see `truth`."""

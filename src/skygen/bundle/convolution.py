@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 
 from skygen.bundle.engines import NamedEngine
 from skygen.bundle.tile import Tile
-from skygen.gan.camera import Camera
+from skygen.gan.camera import Camera, Conditions, Sky
 from skygen.gan.card import Card
-from skygen.gan.latents import latents_of, walk_latents
+from skygen.gan.latents import latents_of, noise_of, walk_latents
 from skygen.gan.networks import GeneratorShape
 
 
@@ -19,12 +19,20 @@ class Convolution:
 
     def __init__(self, card: Card, shape: GeneratorShape, engine: NamedEngine) -> None:
         self.engine, self._compute, self._latent_size = engine.name, engine, shape.latent_size
-        self._camera, self._of = Camera(card.stretch), card.latents or "normal"
+        self._camera, self._of = Camera(card.stretch, images_are_stretched=True), card.latents or "normal"
+        self._shape = (len(card.bands), card.size, card.size)
 
-    def draw(self, tiles: Sequence[Tile]) -> NDArray[np.float32]:
-        """The flux [n, bands, H, W] of `tiles` in nmgy, on the calling thread."""
-        images = self._compute(torch.stack([self._latents(tile) for tile in tiles]))
-        return np.asarray(self._camera.flux(images, None).cpu().numpy())
+    def draw(self, tiles: Sequence[Tile], conditions: Conditions | None) -> NDArray[np.float32]:
+        """The flux [n, bands, H, W] of `tiles` in nmgy, on the calling thread.
+
+        Of scenes under `conditions` [n, bands]; None where noise is painted.
+        """
+        images = self._compute(torch.stack([self._latents(tile) for tile in tiles])).cpu()
+        sky = None if conditions is None else Sky(conditions, torch.cat([self._noise(tile) for tile in tiles]))
+        return np.asarray(self._camera.flux(images, sky).numpy())
+
+    def _noise(self, tile: Tile) -> torch.Tensor:
+        return noise_of(self._shape, tile.seed, range(tile.index, tile.index + 1))
 
     def _latents(self, tile: Tile) -> torch.Tensor:
         seeds = [tile.seed] if tile.towards is None else [tile.seed, tile.towards[0]]

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from onnx import ModelProto, NodeProto, TensorProto
 
 LATENTS, IMAGES = "latents", "images"  # the graph's input [n, latent_size] and output [n, bands, canvas, canvas]
+# By axis, what a convolution of 3 after values are repeated weighs as a transposed one: [4, 3].
+_REPEATED = np.array([[0, 0, 1], [0, 1, 1], [1, 1, 0], [1, 0, 0]], dtype=np.float64)
 _OPSET, _IR = 17, 8  # those of ONNX 1.12 (2022), which all runtimes know
 
 
@@ -97,9 +99,15 @@ def graph_of(generator: Generator) -> "ModelProto":
 def _paintings(generator: Generator) -> list[_Painting]:
     """The layers, with all that is linear folded into the transposed convolution before it."""
     found: list[_Painting] = []
+    repeated = False
     for layer in generator.layers:
         if isinstance(layer, nn.ConvTranspose2d):
             found.append(_painting(layer))
+        elif isinstance(layer, nn.Upsample) and _doubles(layer) and found and not repeated:
+            repeated = True
+        elif isinstance(layer, nn.Conv2d) and repeated:
+            found.append(_painting_of_repeated(layer))
+            repeated = False
         elif isinstance(layer, nn.BatchNorm2d) and found and not found[-1].relu:
             found[-1] = found[-1].scaled(*_batch_norm(layer))
         elif isinstance(layer, nn.ReLU) and found:
@@ -111,14 +119,31 @@ def _paintings(generator: Generator) -> list[_Painting]:
     return found
 
 
+def _doubles(layer: nn.Upsample) -> bool:
+    return (layer.mode, layer.scale_factor) == ("nearest", 2.0)
+
+
 def _painting(layer: nn.ConvTranspose2d) -> _Painting:
     stride, padding = layer.stride[0], int(layer.padding[0])
-    plain = nn.ConvTranspose2d(1, 1, layer.kernel_size[0], stride, padding)
-    for name in ("kernel_size", "stride", "padding", "output_padding", "dilation", "groups"):
+    _refuse_unlike(layer, nn.ConvTranspose2d(1, 1, layer.kernel_size[0], stride, padding))
+    return _Painting(_float64(layer.weight), _bias(layer), stride, padding)
+
+
+def _painting_of_repeated(layer: nn.Conv2d) -> _Painting:
+    """A convolution of the map that repeats each value four times: the transposed one with the same results."""
+    _refuse_unlike(layer, nn.Conv2d(1, 1, 3, 1, 1))
+    weight = np.einsum("ya,xb,oiab->ioyx", _REPEATED, _REPEATED, _float64(layer.weight))
+    return _Painting(weight, _bias(layer), 2, 1)
+
+
+def _refuse_unlike(layer: nn.Conv2d | nn.ConvTranspose2d, plain: nn.Module) -> None:
+    for name in ("kernel_size", "stride", "padding", "output_padding", "dilation", "groups", "padding_mode"):
         if getattr(layer, name) != getattr(plain, name):
             raise ValueError(f"the ONNX graph has no translation for {layer}: its {name} is not of the plain kind")
-    bias = np.zeros(layer.out_channels) if layer.bias is None else _float64(layer.bias)
-    return _Painting(_float64(layer.weight), bias, stride, padding)
+
+
+def _bias(layer: nn.Conv2d | nn.ConvTranspose2d) -> NDArray[np.float64]:
+    return np.zeros(layer.out_channels) if layer.bias is None else _float64(layer.bias)
 
 
 def _batch_norm(layer: nn.BatchNorm2d) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -163,6 +188,8 @@ def _activate(graph: _Graph, value: str, last: Last, shape: tuple[int, int]) -> 
         graph.node("Tanh", value)
     elif last == "relu":
         graph.node("Relu", value)
+    elif last == "softplus":
+        graph.node("Softplus", value)
     else:
         bands, side = shape
         pixels = graph.node("Reshape", value, graph.constant(np.array([0, bands, side * side])))

@@ -1,4 +1,4 @@
-"""The form of experiments/NAME.yaml: one question, what is varied for it, and the paper's numbers.
+"""The form of experiments/NAME.yaml: one question, what is varied for it, the paper's numbers and its claims.
 
 An arm is one of the ways to train that are compared: a recipe of params.yaml with the values of one level of each axis
 of the grid. All is checked against params.yaml before anything runs.
@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
@@ -21,8 +21,10 @@ from skygen.params import Count, Params, ParamsError, Positive, Section, Seed, T
 
 FOLDER = Path("experiments")
 FACTORS = ("iterations_factor", "batch_factor")  # of a level: times the scale's, beside values of the recipe
+STEADINESS = ("trouble", "last_over_best", "best_after")  # what a claim may be about beside a metric; less is better
 Seeds = Annotated[list[Seed], Field(min_length=1)]
 Slug = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.]*$")]
+OneOrSeveral = Annotated[list[str], BeforeValidator(lambda given: [given] if isinstance(given, str) else given)]
 
 
 class Again(Section):
@@ -33,6 +35,30 @@ class Again(Section):
 
     seeds: Seeds
     """All seeds that they then have; those that they have already are not trained again."""
+
+
+class Claim(Section):
+    """A claim of the paper: one arm is better than others. It is judged on the seeds of the file, by paired tests."""
+
+    text: Annotated[str, Field(min_length=1)]
+    """The claim in a sentence."""
+
+    better: str
+    """The arm that the paper prefers."""
+
+    than: OneOrSeveral = Field(default_factory=list)
+    """The arm, or the list of arms, that it is better than; every other one where left out."""
+
+    metric: str | None = None
+    """The metric by which it is better, that is nearer to perfect; `ranked_by` where left out. Or how steady trainings
+    are: `trouble`, the share that collapse, diverge or are lost; `last_over_best`, the last validation score over the
+    best one; `best_after`, the images until the best one. Less is better in these three."""
+
+    split: Literal["validation", "test"] = "test"
+    """The tiles on which the metric is measured."""
+
+    sets: list[str] = Field(default_factory=list)
+    """The tile sets that the claim is about; all of the file where left out."""
 
 
 class Spec(Section):
@@ -71,6 +97,9 @@ class Spec(Section):
 
     paper: dict[str, dict[str, float]] = Field(default_factory=dict)
     """By tile set and arm, the number that the paper gives; larger is better there."""
+
+    claims: list[Claim] = Field(default_factory=list)
+    """What the paper claims, and the report gives a verdict on."""
 
 
 @dataclass(frozen=True)
@@ -139,11 +168,23 @@ def _read(path: Path, params: Params) -> Experiment:
         known("tile set in `paper`", list(spec.paper), list(spec.sets))
         for numbers in spec.paper.values():
             known("arm in `paper`", list(numbers), list(arms))
+        for claim in spec.claims:
+            _check(claim, spec, arms)
     except ParamsError:
         raise
     except ValueError as error:
         raise ParamsError(f"{path}: {error}") from None
     return Experiment(path.stem, spec, arms, params)
+
+
+def _check(claim: Claim, spec: Spec, arms: Mapping[str, Arm]) -> None:
+    known("arm in `claims`", [claim.better], list(arms))
+    others = [arm for arm in arms if arm != claim.better]
+    if not others:
+        raise ValueError(f"the claim {claim.text!r} has no arm beside {claim.better} to be better than")
+    known(f"other arm than {claim.better} in `claims`", claim.than, others)
+    known("metric or steadiness in `claims`", [claim.metric] if claim.metric else [], [*MEANINGS, *STEADINESS])
+    known("tile set in `claims`", claim.sets, list(spec.sets))
 
 
 def _arms(path: Path, spec: Spec, params: Params) -> list[Arm]:

@@ -12,27 +12,22 @@ from scipy import stats
 
 from skygen.evaluation.scoring import rounded
 from skygen.experiments.cells import Cell, Result, apart, ranked, value_of
+from skygen.experiments.claims import judge
+from skygen.experiments.page import page
 from skygen.experiments.spec import Experiment
 from skygen.files import write_atomically, write_json
 from skygen.measure import student
-from skygen.report.tables import interval, markdown_table, number
 
 REPORTS = Path("reports/paper")
 SHOWN = (  # split and metric
     ("validation", "kernel"),
     ("test", "kernel"),
     ("test", "accuracy"),
+    ("test", "noise_correlation"),
+    ("test", "sky_noise"),
     ("test", "discriminator_accuracy"),
 )
 PRINTED = "discriminator_accuracy"  # what code of the paper's time printed: compared with its numbers as it is
-_NONE = "–"  # noqa: RUF001
-_READING = """\
-`kernel` is a distance, 0 for tiles as good as real ones; `accuracy` is 1 for these. `discriminator_accuracy` is what
-code of the paper's time printed, and most likely what it calls accuracy: it says how the game stands, not how good
-tiles are. In trouble are trainings that collapsed, diverged or were lost. Values are means over seeds ± their spread
-(standard deviation) with the 95 % interval of the mean (Student). Arms are in our order, by `{ranked_by}` on the
-validation tiles.
-"""
 
 Results = Mapping[Cell, Result]
 
@@ -44,7 +39,8 @@ def summarise(experiment: Experiment, total: int, done: Results, failed: Mapping
     order: {arm: {"paper" (null where it gives none), "seeds", "values": {split.metric: {"mean", "spread", "interval",
     "seeds"}}, "lost": {seed: why}, "troubles": {seed: {name: images}}, "score": {seed: best and last},
     "differences": {split.metric: mean and interval of arm - `against`, seed by seed}}}, "correlation":
-    {split.metric: {"rho", "p", "arms"}}}}. `cells`: {"done", "total"}. `failed`: {cell: why}.
+    {split.metric: {"rho", "p", "arms"}}}}. `cells`: {"done", "total"}. `failed`: {cell: why}. `claims`: as
+    `judge` returns them.
     """
     spec, params = experiment.spec, experiment.params
     return {
@@ -58,6 +54,7 @@ def summarise(experiment: Experiment, total: int, done: Results, failed: Mapping
         "devices": sorted({result["device"] for result in done.values()}),
         "cells": {"done": len(done), "total": total},
         "failed": dict(failed),
+        "claims": judge(experiment, done, complete=len(done) == total),
         "sets": {tiles: _of_set(experiment, tiles, done) for tiles in spec.sets},
     }
 
@@ -163,71 +160,11 @@ def write_summary(experiment: Experiment, content: Mapping[str, Any]) -> Path:
     return path
 
 
-def page(content: Mapping[str, Any]) -> str:
-    """The Markdown of a summary."""
-    cells = content["cells"]
-    length = "" if content["length"] == 1 else f", iterations × {content['length']:g}"  # noqa: RUF001
-    lines = [
-        f"# {content['title']}\n",
-        f"Experiment `{content['experiment']}` ({', '.join(content['rows'])} of the paper's description), scale "
-        f"`{content['scale']}`{length}; {cells['done']} of {cells['total']} cells done, on "
-        f"{', '.join(content['devices']) or 'nothing yet'}.\n",
-        _READING.format(ranked_by=content["ranked_by"]),
-        *(table(tiles, found, content["against"]) for tiles, found in content["sets"].items()),
-    ]
-    lines += [f"- {name} failed: {reason}" for name, reason in content["failed"].items()]
-    return "\n".join(lines).rstrip() + "\n"
-
-
-def table(tiles: str, found: Mapping[str, Any], against: str | None) -> str:
-    """A tile set of a summary: our numbers beside the paper's, differences, orders compared, and what went wrong.
-
-    In trouble are trainings that were lost, collapsed or diverged.
-    """
-    arms = found["arms"]
-    shown = [key for key, *_ in _shown() if any(key in arm["values"] for arm in arms.values())]
-    titles = [key.replace(".", ", `") + "`" for key in shown]
-    rows = [
-        [
-            f"`{name}`",
-            f"{arm['iterations']} × {arm['batch']}",  # noqa: RUF001
-            _NONE if arm["paper"] is None else f"{arm['paper']:.5g}",
-            str(len(arm["seeds"])),
-            str(len({*arm["lost"], *arm["troubles"]})),
-            *(_cell(arm["values"].get(key)) for key in shown),
-        ]
-        for name, arm in arms.items()
-    ]
-    heads = ["arm", "iterations × batch", "paper", "seeds", "in trouble", *titles]  # noqa: RUF001
-    lines = [f"## `{tiles}`\n", markdown_table(heads, rows, range(1, len(heads)))]
-    differing = {name: arm for name, arm in arms.items() if arm["differences"]}
-    if differing:
-        rows = [
-            [f"`{name}`", *(_cell(arm["differences"].get(key), "+") for key in shown)]
-            for name, arm in differing.items()
-        ]
-        lines += [
-            f"Less `{against}`, seed by seed:\n",
-            markdown_table(["arm", *titles], rows, range(1, len(titles) + 1)),
-        ]
-    lines += [
-        f"- Our order by {title} and the paper's: Spearman {number(both['rho'])}, p = {number(both['p'])} "
-        f"({len(both['arms'])} arms)"
-        for key, title in zip(shown, titles, strict=True)
-        if (both := found["correlation"][key])
-    ]
-    for name, arm in arms.items():
-        lines += [f"- `{name}`, seed {seed}, was lost: {reason}" for seed, reason in arm["lost"].items()]
-        lines += [
-            f"- `{name}`, seed {seed}, {trouble} after {images:.0f} images"
-            for seed, troubles in arm["troubles"].items()
-            for trouble, images in troubles.items()
-        ]
-    return "\n".join(lines) + "\n"
-
-
 def logged(content: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
-    """What MLflow shows of a summary: `SET/ARM/split/metric` are means, `spread/…` what they spread."""
+    """What MLflow shows of a summary: `SET/ARM/split/metric` are means, `spread/…` what they spread.
+
+    `claim/N/SET/ARM/…` are difference and p-value of the Nth claim beside another arm.
+    """
     for tiles, found in content["sets"].items():
         for name, arm in found["arms"].items():
             for key, value in arm["values"].items():
@@ -235,11 +172,8 @@ def logged(content: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
                 yield place, value["mean"]
                 if value["spread"] is not None:
                     yield f"spread/{place}", value["spread"]
-
-
-def _cell(value: Mapping[str, Any] | None, sign: str = "") -> str:
-    if value is None:
-        return _NONE
-    if value["interval"] is None:
-        return number(value["mean"], sign)
-    return f"{number(value['mean'], sign)} ± {number(value['spread'])} {interval(value['interval'])}"
+    for nth, claim in enumerate(content["claims"], 1):
+        for row in claim["rows"]:
+            for key in ("difference", "p_holm"):
+                if row[key] is not None:
+                    yield f"claim/{nth}/{row['set']}/{row['than']}/{key}", row[key]

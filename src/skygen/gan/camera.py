@@ -1,8 +1,8 @@
 """How the camera sees what a generator gives: the noise of the survey, and the stretch.
 
-A convolutional generator paints stretched tiles, noise and all. A process gives scenes in flux, free of noise; noise is
-added before anything is compared with real tiles, as AmbientGAN does for measurements (Bora et al. 2018, openreview
-Hy7fDog0b), and the stretch, which clips, is the discriminator's alone.
+A convolutional generator paints stretched images: tiles, noise and all, or scenes free of noise. A process gives scenes
+in flux. To scenes noise is added before anything is compared with real tiles, as AmbientGAN does for measurements (Bora
+et al. 2018, openreview Hy7fDog0b), and the stretch that clips what is seen is the discriminator's alone.
 """
 
 from collections.abc import Callable, Sequence
@@ -81,24 +81,29 @@ class Sky(NamedTuple):
 
 @dataclass(frozen=True)
 class Camera:
-    """What becomes of a generator's images: scenes in nmgy where there is a sky to see them under, else tiles."""
+    """What becomes of a generator's images: scenes where there is a sky to see them under, else tiles."""
 
     stretch: Stretch
+    images_are_stretched: bool = False  # those of a convolutional generator; those of a process are in nmgy
 
     def stretched(self, images: torch.Tensor, sky: Sky | None) -> torch.Tensor:
         """The stretched tiles [N, bands, size, size] that a discriminator sees."""
-        return images if sky is None else self.stretch.stretch(expose(images, sky))
+        return images if sky is None else self.stretch.stretch(expose(self.scenes(images), sky))
 
     def flux(self, images: torch.Tensor, sky: Sky | None) -> torch.Tensor:
         """The tiles [N, bands, size, size] in nmgy."""
-        return self.stretch.unstretch(images) if sky is None else expose(images, sky)
+        return self.scenes(images) if sky is None else expose(self.scenes(images), sky)
+
+    def scenes(self, images: torch.Tensor) -> torch.Tensor:
+        """The images [N, bands, size, size] in nmgy, as they are without the noise of the survey."""
+        return self.stretch.unstretch(images) if self.images_are_stretched else images
 
 
 def camera_of(recipe: Recipe, stretch: Stretch) -> Camera:
     """How the discriminator of `recipe` sees tiles of a set whose own stretch is `stretch`."""
     if recipe.softening_nmgy is not None:
         stretch = Stretch(recipe.softening_nmgy, stretch.limit_nmgy)
-    return Camera(stretch)
+    return Camera(stretch, recipe.generator == "convolutional")
 
 
 def expose(scenes: torch.Tensor, sky: Sky) -> torch.Tensor:

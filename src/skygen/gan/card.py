@@ -13,7 +13,7 @@ from safetensors.torch import save as safetensors_of
 from torch import nn
 
 from skygen.files import read_json, write_atomically, write_json
-from skygen.gan.networks import Discriminator, Generator, GeneratorShape
+from skygen.gan.networks import Discriminator, Generator, GeneratorShape, discriminator_of
 from skygen.gan.recipes import ConvolutionalRecipe
 from skygen.params import Flag, Section, Size, validate
 from skygen.process.generator import Process, ProcessShape
@@ -47,7 +47,7 @@ class Card(Section):
     source_snr: float  # by how much
     drop: list[Flag] = Field(default_factory=list)  # what spoils its tiles; a process knows the haloes of stars outside
     conditions: list[list[BandConditions]] | None  # of fields by band, for scenes; null where noise is painted
-    densities: list[Density] | None  # of a process: of the fields of `conditions`
+    densities: list[Density] | None  # of the fields of `conditions`; null of a network
     iteration: int
     images_seen: int
     validation: dict[str, float]  # the metrics by which this checkpoint was chosen
@@ -107,7 +107,7 @@ def load_discriminator(path: Path, card: Card) -> Discriminator:
     row = validate(ConvolutionalRecipe, card.row, str(path))
     if not isinstance(card.generator, GeneratorShape):
         raise BundleError(f"{path}: no discriminator is kept beside a process")
-    discriminator = Discriminator(card.size, len(card.bands), card.generator.width, row.norm, row.logit_slope)
+    discriminator = discriminator_of(row, card.size, len(card.bands), card.generator.width)
     _load_weights(discriminator, path)
     return discriminator
 

@@ -1,4 +1,4 @@
-"""The generator and the discriminator: a strided convolutional pair (rows P2 and P3 of the paper's description).
+"""The generator and the discriminator: a convolutional pair (rows P2 and P3 of the paper's description).
 
 Both scale with `width`, the channels next to the image, and work on stretched tiles [N, bands, size, size] in [-1, 1].
 """
@@ -13,7 +13,7 @@ from torch import nn
 from torch.nn import functional
 
 from skygen.gan.dropout import discard
-from skygen.gan.recipes import ConvolutionalRecipe, Last, Norm
+from skygen.gan.recipes import ConvolutionalRecipe, Last, Norm, Resampling
 from skygen.params import Section
 
 _FIRST = 4  # px, least side of the smallest feature map
@@ -31,6 +31,7 @@ class GeneratorShape(Section):
     latent_size: int
     norm: Norm
     last: Last
+    resampling: Resampling = "strided"  # what bundles have that were made before there was a choice
 
 
 def generator_shape(recipe: ConvolutionalRecipe, size: int, bands: int, width: int) -> GeneratorShape:
@@ -41,8 +42,9 @@ def generator_shape(recipe: ConvolutionalRecipe, size: int, bands: int, width: i
         bands=bands,
         width=width,
         latent_size=recipe.latent_size,
-        norm=recipe.norm,
+        norm=recipe.generator_norm,
         last=recipe.last,
+        resampling=recipe.resampling,
     )
 
 
@@ -73,26 +75,37 @@ def _softmax(image: torch.Tensor) -> torch.Tensor:
 LAST: dict[Last, Callable[[torch.Tensor], torch.Tensor]] = {
     "tanh": torch.tanh,
     "relu": torch.relu,
+    "softplus": functional.softplus,
     "softmax": _softmax,
 }
+
+
+def _strided_up(wide: int, narrow: int, offsets: bool) -> list[nn.Module]:
+    return [nn.ConvTranspose2d(wide, narrow, 4, 2, 1, bias=offsets)]
+
+
+def _repeated_up(wide: int, narrow: int, offsets: bool) -> list[nn.Module]:
+    return [nn.Upsample(scale_factor=2, mode="nearest"), nn.Conv2d(wide, narrow, 3, 1, 1, bias=offsets)]
 
 
 class Generator(nn.Module):
     """Latents [N, latent_size] → images [N, bands, canvas, canvas], in the range of the last activation.
 
-    Transposed convolutions; ReLU, after batch norm where there is any, on all but the last; the last activation at the
-    end: tanh in (-1, 1), relu at least 0, softmax with a mean of 0 a band.
+    Transposed convolutions, or, where `resampling` is pooling, convolutions of the map that repeats each value four
+    times; the first is a dense layer either way. ReLU, after batch norm where there is any, on all but the last; the
+    last activation at the end: tanh in (-1, 1), relu at least 0, softplus above 0, softmax with a mean of 0 a band.
     """
 
     def __init__(self, shape: GeneratorShape) -> None:
         super().__init__()
         first, channels, offsets = sides(shape.canvas)[0], _channels(shape.canvas, shape.width), shape.norm == "none"
+        doubled = _strided_up if shape.resampling == "strided" else _repeated_up
         layers: list[nn.Module] = [nn.ConvTranspose2d(shape.latent_size, channels[0], first, 1, 0, bias=offsets)]
         for wide, narrow in pairwise(channels):
             layers += [_norm(shape.norm, wide), nn.ReLU(inplace=True)]
-            layers += [nn.ConvTranspose2d(wide, narrow, 4, 2, 1, bias=offsets)]
+            layers += doubled(wide, narrow, offsets)
         layers += [_norm(shape.norm, channels[-1]), nn.ReLU(inplace=True)]
-        layers += [nn.ConvTranspose2d(channels[-1], shape.bands, 4, 2, 1)]
+        layers += doubled(channels[-1], shape.bands, True)
         self.shape, self.layers, self.last = shape, nn.Sequential(*layers), LAST[shape.last]
 
     def forward(self, latents: torch.Tensor) -> torch.Tensor:
@@ -103,16 +116,27 @@ class Generator(nn.Module):
 class Discriminator(nn.Module):
     """Stretched tiles [N, bands, size, size] and a dropout rate → logits [N]; of larger tiles, those of their patches.
 
-    Strided convolutions; after every one but the last: batch norm where there is any, Leaky-ReLU, dropout. The last
-    layer's logit passes a Leaky-ReLU of slope `logit_slope` too, as the paper prints; a slope of 1 leaves it raw.
+    Strided convolutions, or, where `resampling` is pooling, convolutions and the largest of each four values; after
+    every one but the last: batch norm where there is any, Leaky-ReLU, dropout. The last layer's logit passes a
+    Leaky-ReLU of slope `logit_slope` too, as the paper prints; a slope of 1 leaves it raw.
     """
 
-    def __init__(self, size: int, bands: int, width: int, norm: Norm, logit_slope: float) -> None:
+    def __init__(
+        self,
+        size: int,
+        bands: int,
+        width: int,
+        norm: Norm,
+        logit_slope: float,
+        resampling: Resampling = "strided",
+    ) -> None:
         super().__init__()
         channels = [bands, *reversed(_channels(size, width))]
+        kernel, stride = (4, 2) if resampling == "strided" else (3, 1)
         self.convolutions = nn.ModuleList(
-            nn.Conv2d(narrow, wide, 4, 2, 1, bias=norm == "none") for narrow, wide in pairwise(channels)
+            nn.Conv2d(narrow, wide, kernel, stride, 1, bias=norm == "none") for narrow, wide in pairwise(channels)
         )
+        self.pool = nn.Identity() if resampling == "strided" else nn.MaxPool2d(2)
         self.norms = nn.ModuleList(_norm(norm, wide) for wide in channels[1:])
         self.last = nn.Conv2d(channels[-1], 1, sides(size)[0], 1, 0)
         self.logit_slope = logit_slope
@@ -126,9 +150,14 @@ class Discriminator(nn.Module):
         """Logits of the images; `dropout` counts in training mode alone."""
         features = images
         for convolution, norm in zip(self.convolutions, self.norms, strict=True):
-            features = functional.leaky_relu(norm(convolution(features)), _LEAK)
+            features = functional.leaky_relu(norm(self.pool(convolution(features))), _LEAK)
             features = discard(features, dropout) if self.training else features
         return functional.leaky_relu(self.last(features).flatten(), self.logit_slope)
+
+
+def discriminator_of(recipe: ConvolutionalRecipe, size: int, bands: int, width: int) -> Discriminator:
+    """The discriminator of `recipe` for tiles of `size` px."""
+    return Discriminator(size, bands, width, recipe.discriminator_norm, recipe.logit_slope, recipe.resampling)
 
 
 class Judge(NamedTuple):

@@ -12,7 +12,8 @@ from pydantic import Field, model_validator
 from skygen.params import ParamsError, Positive, Section, TrainingScale, validate
 
 Norm = Literal["batch", "none"]
-Last = Literal["tanh", "relu", "softmax"]
+Last = Literal["tanh", "relu", "softplus", "softmax"]
+Resampling = Literal["strided", "pooling"]
 PENALTY_WITHOUT_NORM = ("gradient_penalty", "r1_r2")  # of single tiles' gradients, which batch norm mixes
 
 
@@ -108,6 +109,11 @@ class Recipe(Section):
         """Whether the generator's loss compares fake tiles with real ones."""
         return self.loss == "relativistic"
 
+    @property
+    def makes_scenes(self) -> bool:
+        """Whether the survey's noise is added to what the generator gives."""
+        return True
+
     @model_validator(mode="after")
     def _values_agree(self) -> Self:
         if (self.clip is None) == (self.penalty == "clipping"):
@@ -138,16 +144,23 @@ class Recipe(Section):
 
 
 class ConvolutionalRecipe(Recipe):
-    """One way to train a convolutional generator, which paints tiles, noise and all."""
+    """One way to train a convolutional generator, which paints tiles, or scenes to which noise is added."""
 
     generator: Literal["convolutional"]
 
     last: Last
     """The generator's last activation: the paper's table 3, tanh chosen there."""
 
-    norm: Norm
-    """Batch norm after every convolution but the last, in both networks, as in the paper; or none (Huang et al. 2024,
+    generator_norm: Norm
+    """Batch norm after every convolution of the generator but the last, as in the paper; or none (Huang et al. 2024,
     arXiv:2501.05441)."""
+
+    discriminator_norm: Norm
+    """The same of the discriminator. Gradient penalties have no sense with it."""
+
+    resampling: Resampling
+    """How maps grow and shrink: by transposed and strided convolutions, as in the paper, or, as in the GAN that it says
+    it changes (section 1.2), by repeating values and by keeping the largest of four."""
 
     init: Literal["normal", "uniform"]
     """Distribution of the initial weights: Gaussian in DCGAN, uniform in the paper (figs 4 and 5)."""
@@ -155,6 +168,10 @@ class ConvolutionalRecipe(Recipe):
     init_std: Positive | None
     """Standard deviation of the initial weights, of either distribution: 0.02 in DCGAN, and the paper gives no range.
     null takes the one that keeps the features' variance, layer by layer (He et al. 2015, arXiv:1502.01852)."""
+
+    noise: Literal["painted", "survey"]
+    """Whether the generator paints the noise of the sky, as in the paper, or paints scenes, to which that of the survey
+    is added before the discriminator looks (Bora et al. 2018, AmbientGAN)."""
 
     latents: Literal["normal", "uniform"]
     """Distribution of the latents: standard normal, or uniform on [-1, 1]."""
@@ -166,12 +183,17 @@ class ConvolutionalRecipe(Recipe):
     """Negative slope of the Leaky-ReLU on the discriminator's last layer: 0.2 as printed in the paper; 1 leaves the
     logit raw."""
 
+    @property
+    def makes_scenes(self) -> bool:
+        """Whether the survey's noise is added to what the generator gives."""
+        return self.noise == "survey"
+
     @model_validator(mode="after")
     def _norm_leaves_tiles_apart(self) -> Self:
-        if self.penalty in PENALTY_WITHOUT_NORM and self.norm == "batch":
+        if self.penalty in PENALTY_WITHOUT_NORM and self.discriminator_norm == "batch":
             raise ValueError(
                 f"penalty is {self.penalty}, of single tiles' gradients, but batch norm mixes the tiles of a batch; "
-                "set norm to none"
+                "set discriminator_norm to none"
             )
         return self
 

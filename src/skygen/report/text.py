@@ -28,6 +28,14 @@ CHARTS = {  # the file in figures/, after the set's name, and what it shows; in 
     "curves": "What was measured on the validation tiles over a training; the dot is the checkpoint that was kept",
 }
 
+HALF = 0.5  # an accuracy under which the report says in its first lines what is wrong with tiles
+REMAINING = {  # what is seen first: a lattice in the noise, sources that stand at the same places or have no shape
+    "noise_correlation": "correlation of neighbouring pixels",
+    "sources.places": "pairs of sources at one place",
+    "sources.half_light_radius": "radii of sources apart by px",
+}
+_LONGER = "More iterations help some of it: `skygen paper iterations` draws how much."
+
 _INTRODUCTION = """\
 # Comparison of the recipes
 
@@ -153,9 +161,29 @@ def _in_short(comparison: Mapping[str, Any], shapes: Mapping[str, str]) -> str:
             f"{f' ({others})' if others else ''}; of {ranked} metrics it is the nearest to perfect in {wins}, and not "
             f"worse than real-real in {passes}."
         )
+    lines += [_remaining(shapes[tiles], recipes) for tiles, recipes in comparison["sets"].items()]
     if all(len(result["seeds"]) == 1 for recipes in comparison["sets"].values() for result in recipes.values()):
         lines.append("- One training a recipe: how much trainings differ by luck is not known from this.")
-    return "\n".join(lines) + "\n"
+    return "\n".join(filter(None, lines)) + "\n"
+
+
+def _remaining(shape: str, recipes: Recipes) -> str:
+    """What the tiles of recipes are not yet like sky in, where their accuracy is under a half; empty where none is."""
+    lacking = []
+    for recipe, result in recipes.items():
+        test = result["test"]
+        if test["accuracy"]["mean"] < HALF:
+            said = [
+                f"{words} {number(test[key]['mean'])} ({number(test[key]['real_real'])})"
+                for key, words in REMAINING.items()
+                if test[key]["exceeds"]
+            ]
+            lacking.append(
+                f"`{recipe}` (accuracy {number(test['accuracy']['mean'])}{'; ' if said else ''}{', '.join(said)})"
+            )
+    if not lacking:
+        return ""
+    return f"- What is not sky yet at {shape}, real-real in brackets: {'; '.join(lacking)}. {_LONGER}"
 
 
 def _but(champion: Mapping[str, Any]) -> str:

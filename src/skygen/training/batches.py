@@ -91,14 +91,18 @@ class Batches:
         return Draws(real, chosen.latents, chosen.sky, chosen.mix)
 
     def _painted(self, rng: torch.Generator) -> tuple[torch.Tensor | Scatter, Sky | None]:
-        """What the generator takes; of a process under the conditions of random training tiles, and with noise."""
+        """What the generator takes; of scenes under the conditions of random training tiles, and with noise."""
         recipe, share = self._recipe, self._share
+        taken: torch.Tensor | Scatter = torch.empty(0)
         if isinstance(recipe, ConvolutionalRecipe):
-            return draw_latents(recipe.latents, self.batch, recipe.latent_size, rng)[share], None
+            taken = draw_latents(recipe.latents, self.batch, recipe.latent_size, rng)[share]
+        if not recipe.makes_scenes:
+            return taken, None
         rows = self._rows[torch.randint(len(self._rows), (self.batch,), generator=rng)]
-        scatter = scattered(self._players.generator, self._conditions.take(rows), self._shape[-1], rng, share)
+        if not isinstance(recipe, ConvolutionalRecipe):
+            taken = scattered(self._players.generator, self._conditions.take(rows), self._shape[-1], rng, share)
         draws = torch.randn(self.batch, *self._shape, generator=rng)[share]
-        return scatter, Sky(self._conditions.take(rows[share]), draws)
+        return taken, Sky(self._conditions.take(rows[share]), draws)
 
 
 def on_device(chosen: Chosen, device: torch.device) -> Chosen:

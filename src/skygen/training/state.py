@@ -18,7 +18,14 @@ from torch.optim import Optimizer
 
 from skygen.gan.camera import camera_of
 from skygen.gan.judges import Judges
-from skygen.gan.networks import Discriminator, Generator, GeneratorShape, generator_shape, initialise
+from skygen.gan.networks import (
+    Discriminator,
+    Generator,
+    GeneratorShape,
+    discriminator_of,
+    generator_shape,
+    initialise,
+)
 from skygen.gan.recipes import ConvolutionalRecipe, ProcessRecipe, Recipe
 from skygen.params import TrainingScale
 from skygen.process.generator import REFERENCE, Process, ProcessShape
@@ -83,7 +90,7 @@ def _networks(
     """The generator and the discriminator of a recipe, with their first weights."""
     if isinstance(recipe, ConvolutionalRecipe):
         generator = Generator(generator_shape(recipe, card.size, len(card.bands), width))
-        discriminator = Discriminator(card.size, len(card.bands), width, recipe.norm, recipe.logit_slope)
+        discriminator = discriminator_of(recipe, card.size, len(card.bands), width)
         for network in (generator, discriminator):
             initialise(network, recipe.init, recipe.init_std, rng)
         return generator, discriminator

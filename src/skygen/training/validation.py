@@ -44,7 +44,7 @@ class Validation:
             first, second = first[:MOST], second[:MOST]
         real_second = tiles.batch(second)
         self._score, self._real_diversity = ValidationScore(tiles.batch(first), real_second), _diversity(real_second)
-        self._camera, self._device = camera, device
+        self._camera, self._device, self._makes_scenes = camera, device, recipe.makes_scenes
         self._shape = (len(card.bands), card.size, card.size)
         names = [readouts[index] for index in second]
         densities = [card.densities[field_of(name)] for name in names]
@@ -55,7 +55,11 @@ class Validation:
         """Generated tiles, always of the same latents or scattered by the same numbers."""
         generator.eval()
         with torch.no_grad():
-            drawn = self._painted(generator) if isinstance(generator, Generator) else self._scattered(generator)
+            if self._makes_scenes:
+                drawn = self._observed(generator)
+            else:
+                images = [generator(latents) for latents in self._passes()]
+                drawn = Drawn(self._camera.flux(torch.cat(images), None).cpu().numpy(), None)
         generator.train()
         return drawn
 
@@ -72,21 +76,25 @@ class Validation:
             found["validation_scene_diversity"] = ratio(_diversity(drawn.scenes), self._real_diversity)
         return found
 
-    def _painted(self, generator: Generator) -> Drawn:
-        batches = torch.split(self._latents, _PASS)
-        parts = [self._camera.flux(generator(latents.to(self._device)), None) for latents in batches]
-        return Drawn(np.asarray(torch.cat(parts).cpu().numpy()), None)
-
-    def _scattered(self, process: Process) -> Drawn:
+    def _observed(self, generator: Generator | Process) -> Drawn:
+        """Scenes, and these with noise under the conditions of the real tiles."""
         parts, rng = [], torch.Generator().manual_seed(_SEED)
+        painted = iter(self._passes())
         for rows in torch.split(torch.arange(len(self._conditions.psf_fwhm_px)), _PASS):
             some = self._conditions.take(rows)
-            scatter = scattered(process, some, self._shape[-1], rng)
-            scenes = process(scatter.to(self._device))
+            if isinstance(generator, Process):
+                images = generator(scattered(generator, some, self._shape[-1], rng).to(self._device))
+            else:
+                images = generator(next(painted))
             noise = noise_of(self._shape, _SEED, range(int(rows[0]), int(rows[-1]) + 1))
-            parts.append((self._camera.flux(scenes, Sky(some, noise).to(self._device)), scenes))
+            sky = Sky(some, noise).to(self._device)
+            parts.append((self._camera.flux(images, sky), self._camera.scenes(images)))
         flux, scenes = (np.asarray(torch.cat(of_all).cpu().numpy()) for of_all in zip(*parts, strict=True))
         return Drawn(flux, scenes)
+
+    def _passes(self) -> list[torch.Tensor]:
+        """The latents, so many at once."""
+        return [latents.to(self._device) for latents in torch.split(self._latents, _PASS)]
 
 
 def _diversity(tiles: NDArray[np.float32]) -> float:
