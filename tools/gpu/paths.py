@@ -47,7 +47,7 @@ def paths(asked: Asked, rows: str) -> Found:
     measured: dict[str, float | int | str | bool | None] = {}
     failures = []
     for name, changes in ROWS[rows].items():
-        recipe = recipe_of(name) if name == rows else recipe_of("improved", **changes)
+        recipe = recipe_of("improved", **changes) if changes else recipe_of(name)
         with repeatable_kernels():
             games = {way: _played(asked, recipe, way) for way in (STREAMING, RESIDENT, GRAPH)}
         failures += [f"{name}: {bad} is not finite" for game in games.values() if (bad := not_finite(game.state))]
