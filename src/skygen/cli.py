@@ -167,6 +167,8 @@ def paper(names: Sequence[str], only_list: bool, figures: bool) -> None:
     from skygen.experiments.summary import REPORTS
     from skygen.experiments.training import Clone
 
+    if figures and (names or only_list):
+        raise click.UsageError("--figures stands alone: it draws all of them, and runs no experiment")
     checked = load(Path("params.yaml"))
     if figures:
         from skygen.experiments.figures import draw_figures

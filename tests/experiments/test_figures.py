@@ -1,5 +1,7 @@
 """`skygen paper --figures` over tiny tiles and bundles that nobody trained."""
 
+import re
+import runpy
 import shutil
 from pathlib import Path
 
@@ -104,6 +106,14 @@ def test_rates_are_those_of_eq_3(clone, monkeypatch):
     assert "before they are multiplied by 0.2" in caption
 
 
+def test_the_page_names_every_figure_and_its_pictures_are_made_from_them(drawn, tmp_path, capsys):
+    page, captions = (ROOT / "docs/paper.md").read_text(encoding="utf-8"), read_json(drawn / "captions.json")
+    runpy.run_path(str(ROOT / "docs/pictures/paper.py"))["main"](drawn, tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == set(re.findall(r"\(pictures/(paper-.*?)\)", page))
+    assert [name for name in captions if name not in page] == []
+    assert f"paper-r64.jpg: {captions['figure-10.png']}" in capsys.readouterr().out.splitlines()
+
+
 def test_what_is_missing_or_damaged_is_named_and_the_rest_drawn(drawn, clone):
     missing, weights = clone[0] / "models/r64/improved", clone[0] / "models/gri128/gan/0/bundle/generator.safetensors"
     missing.rename(clone[0] / "away")
@@ -121,6 +131,12 @@ def test_what_is_missing_or_damaged_is_named_and_the_rest_drawn(drawn, clone):
     finally:
         (clone[0] / "away").rename(missing)
         weights.write_bytes(whole)
+
+
+def test_figures_stand_alone():
+    said = CliRunner().invoke(main, ["paper", "table1", "--figures"])
+    assert said.exit_code == 2
+    assert "--figures stands alone" in said.output
 
 
 def test_without_tiles_there_is_a_sentence(drawn, clone, tmp_path, monkeypatch):
