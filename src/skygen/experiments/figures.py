@@ -182,10 +182,10 @@ class _Paper:
 
     def _start_curves(self) -> Drawn:
         with styled():
-            figure, places = panels(len(_CURVES), len(_CURVES), width=3.5)
+            figure, places = panels(len(_CURVES), len(_CURVES))
             for axes, (key, title) in zip(places, _CURVES.items(), strict=True):
                 for place, start in enumerate(self._starts):
-                    label = f"weights {start.recipe.init}, latents {start.recipe.latents}"
+                    label = f"{start.recipe.init} weights,\n{start.recipe.latents} latents"
                     seen, values = zip(*((row["iteration"], row[key]) for row in start.history), strict=True)
                     axes.plot(seen, values, color=look(place).colour, linestyle=look(place).line, label=label)
                 axes.set(title=title, xlabel="iterations")
