@@ -165,7 +165,7 @@ def test_a_missing_key_is_named(key):
     [
         ("tiles.r64.bands", ["g", "i"], "bands must be distinct and hold r"),
         ("tiles.r64.bands", ["r", "r"], "got ['r', 'r']"),
-        ("tiles.r64.limit_nmgy", 0.2, "limit_nmgy must exceed softening_nmgy; got 0.2 and 0.2"),
+        ("tiles.r64.limit_nmgy", 0.05, "limit_nmgy must exceed softening_nmgy; got 0.05 and 0.05"),
         ("compared", ["gan", "wgan"], "compared names ['wgan'], but recipes holds ['ambient', 'gan', 'improved', "),
         ("scales.laptop", LEAVE_OUT, "scale is 'laptop', but scales holds ['paper', 'workstation']"),
         (

@@ -152,8 +152,9 @@ def folds(
 @main.command()
 @click.argument("names", nargs=-1)
 @click.option("--list", "--dry-run", "only_list", is_flag=True, help="Say how far they are, and run nothing.")
+@click.option("--figures", is_flag=True, help="Draw the paper's figures into reports/paper/figures instead.")
 @says_errors
-def paper(names: Sequence[str], only_list: bool) -> None:
+def paper(names: Sequence[str], only_list: bool, figures: bool) -> None:
     """Run the experiments NAMES, such as optimiser or table1; without any, list all with how many cells are done.
 
     A cell is a training and its evaluation. What is done is not repeated, a cell that was killed goes on from its
@@ -166,7 +167,15 @@ def paper(names: Sequence[str], only_list: bool) -> None:
     from skygen.experiments.summary import REPORTS
     from skygen.experiments.training import Clone
 
+    if figures and (names or only_list):
+        raise click.UsageError("--figures stands alone: it draws all of them, and runs no experiment")
     checked = load(Path("params.yaml"))
+    if figures:
+        from skygen.experiments.figures import draw_figures
+
+        if missing := draw_figures(checked, click.echo):
+            raise ValueError(f"figures missing: {missing}")
+        return
     chosen, clone, failed = choose(read_experiments(checked), names), Clone(checked), 0
     if only_list or not names:
         for line in describe(chosen, clone):
