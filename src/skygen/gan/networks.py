@@ -146,7 +146,7 @@ class Discriminator(nn.Module):
         """The networks that it is made of: itself, which looks at whole tiles."""
         return (Judge(self),)
 
-    def forward(self, images: torch.Tensor, dropout: float) -> torch.Tensor:
+    def forward(self, images: torch.Tensor, dropout: float | torch.Tensor) -> torch.Tensor:
         """Logits of the images; `dropout` counts in training mode alone."""
         features = images
         for convolution, norm in zip(self.convolutions, self.norms, strict=True):
