@@ -33,7 +33,7 @@ def cells(params, monkeypatch, tmp_path):
 
 def test_the_two_best_again_are_counted_from_the_start(cells):
     assert {name: cells(name).total for name in ("optimiser", "budget", "comparison", "dropout")} == {
-        "optimiser": 5 + 2 * 4,
+        "optimiser": 5 * 3 + 2 * 2,
         "budget": 9 + 2 * 4,
         "comparison": 3 * 5 + 3 * 3,
         "dropout": 4 * 5,
@@ -57,18 +57,19 @@ def test_a_process_is_trained_once_for_all_tile_sets_and_a_painter_for_each(cell
 
 
 def test_what_two_experiments_have_in_common_is_one_training(cells, params):
-    """At a scale that shortens neither."""
+    """At a scale that shortens both alike."""
     adam, tanh = (
         next(cell for cell in cells(name).first if cell.arm == arm).training
         for name, arm in (("optimiser", "adam"), ("activation", "tanh"))
     )
     assert adam.identity == tanh.identity
     assert adam.evaluation("r64") == tanh.evaluation("r64")
-    assert adam.scale == params.chosen.training["r64"]
+    whole = params.chosen.training["r64"]
+    assert adam.scale == whole.model_copy(update={"iterations": whole.iterations // 2})
 
 
 def test_a_long_experiment_is_shortened_at_a_scale(cells, params):
-    whole = params.chosen.training["r64"].iterations
+    whole = params.chosen.training["r64"]
     budgets = {cell.arm: cell.training.scale for cell in cells("budget").first}
-    assert budgets["i25000-b64"].iterations == round(whole * 0.3 * 1.25)
-    assert budgets["i25000-b64"].batch == 64
+    assert budgets["i25000-b64"].iterations == round(whole.iterations * 0.5 * 1.25)
+    assert budgets["i25000-b64"].batch == 2 * whole.batch

@@ -97,13 +97,14 @@ def test_first_weights_and_latents_are_crossed(drawn):
 def test_rates_are_those_of_eq_3(clone, monkeypatch):
     """As the paper prints them, whatever the scale multiplies them by; an epoch is 70 tiles, an iteration sees 20."""
     monkeypatch.chdir(clone[0])
-    figure, caption = figures._Paper(load(Path("params.yaml"))).figures["figures-08-09.svg"]()
+    params = load(Path("params.yaml"))
+    figure, caption = figures._Paper(params).figures["figures-08-09.svg"]()
     rates = {line.get_label(): line.get_ydata() for line in figure.axes[0].lines}
     assert [rates["s_dropout_iteration"][done] for done in (0, 1, 9)] == pytest.approx([0.5, 0.375, 0.475])
     assert [rates["s_dropout_epoch"][done] for done in (0, 3, 4, 7)] == pytest.approx([0.5, 0.5, 0.375, 5 / 12])
     assert set(rates["fixed"]) == {0.5}
     assert set(rates["none"]) == {0.0}
-    assert "before they are multiplied by 0.2" in caption
+    assert f"before they are multiplied by {params.chosen.training['r64'].dropout_factor:g}" in caption
 
 
 def test_the_page_names_every_figure_and_its_pictures_are_made_from_them(drawn, tmp_path, capsys):

@@ -87,7 +87,7 @@ def test_an_experiment_is_found_by_its_name_and_its_alias(shipped):
     ("changes", "said"),
     [
         ({"sets": {"sky": [0]}}, "no tile set with an encoder is called sky; there are: r64, gri128"),
-        ({"recipes": ["wgan"]}, "no recipe is called wgan; there are: gan, improved, scene"),
+        ({"recipes": ["wgan"]}, "no recipe is called wgan; there are: gan, improved, ambient, scene"),
         ({"ranked_by": "fid"}, "no metric is called fid; there are: accuracy, "),
         ({"length": {"huge": 1.0}}, "no scale is called huge; there are: laptop, workstation, paper"),
         ({"against": "two"}, "no arm in `against` is called two; there are: one"),
@@ -129,7 +129,7 @@ def test_the_command_lists_experiments_before_there_are_tiles_and_refuses_others
     monkeypatch.chdir(tmp_path)
     listed = CliRunner().invoke(main, ["paper"])
     assert listed.exit_code == 0, listed.output
-    assert "optimiser, table1: 0 of 13 cells done. Which optimiser trains the improved GAN best?" in listed.output
+    assert "optimiser, table1: 0 of 19 cells done. Which optimiser trains the improved GAN best?" in listed.output
     unknown = CliRunner().invoke(main, ["paper", "table5"])
     assert unknown.exit_code == 1
     assert "no experiment is called table5; there are: activation, table3, " in unknown.output

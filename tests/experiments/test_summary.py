@@ -105,12 +105,14 @@ def test_differences_are_paired_by_seed(summary):
     assert found["interval"] == pytest.approx(student.interval([0.1, 0.2]), rel=1e-5)
 
 
-def test_the_page_shows_our_numbers_beside_the_papers_and_what_was_lost(summary):
+def test_the_page_shows_our_numbers_beside_the_papers_and_what_was_lost(summary, params):
     troubled = result(0.2, troubles={"collapsed": 640.0})
     results = {"a": {0: result(0.1), 1: result(0.3)}, "b": {0: troubled, 1: LOST}}
     text = page(summary(results, {"a": 0.9}, against="a"))
-    assert "| `a` | 800 × 32 | 0.9 | 2 | 0 | 0.2 [-1.07,\u00a01.47] " in text  # noqa: RUF001
-    assert "| `b` | 800 × 32 | – | 2 | 2 | 0.2 |" in text  # noqa: RUF001
+    scale = params.chosen.training["r64"]
+    trained = f"{scale.iterations} × {scale.batch}"  # noqa: RUF001
+    assert f"| `a` | {trained} | 0.9 | 2 | 0 | 0.2 [-1.07,\u00a01.47] " in text
+    assert f"| `b` | {trained} | – | 2 | 2 | 0.2 |" in text  # noqa: RUF001
     assert "- `b`, seed 1, was lost: not finite: losses" in text
     assert "- `b`, seed 0, collapsed after 640 images" in text
     assert "Less `a`, seed by seed:" in text

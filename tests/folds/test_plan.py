@@ -51,7 +51,7 @@ def test_what_is_not_named_is_what_params_yaml_compares(plan):
     ("named", "refusal"),
     [
         ({"sets": ["r63"]}, "no tile set is called r63; there are: r64, gri128"),
-        ({"recipes": ["scene", "wgan"]}, "no recipe is called wgan; there are: gan, improved, scene"),
+        ({"recipes": ["scene", "wgan"]}, "no recipe is called wgan; there are: gan, improved, ambient, scene"),
         ({"fields": ["94-1-99"]}, f"no field is called 94-1-99; there are: {', '.join(FIELDS)}"),
     ],
 )
