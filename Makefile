@@ -14,7 +14,7 @@ export BENTOML_DO_NOT_TRACK := True
 export MLFLOW_DISABLE_TELEMETRY := true
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro test test-slow check serve ui bench gpu gpu-pack encoders docs lock stages clean
+.PHONY: help setup repro test test-slow check serve ui rehearse bench gpu gpu-pack encoders docs lock stages clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -57,6 +57,9 @@ ui: $(INSTALLED) ## browse runs and models in MLflow, at 127.0.0.1:UI_PORT
 		|| { echo "127.0.0.1:$(UI_PORT) is taken, or no address: end what listens there, or say make ui UI_PORT=5001" >&2; exit 1; }
 	@$(BIN)/python -c 'from skygen import tracking; tracking.keep_relative(tracking.LOCAL)'
 	$(BIN)/mlflow ui --backend-store-uri sqlite:///mlflow.db --host 127.0.0.1 --port $(UI_PORT)
+
+rehearse: $(INSTALLED) ## run it for real on this machine for ten minutes: deploy, roll back, alarms, a killed database
+	OMP_NUM_THREADS=1 $(BIN)/python -m tools.rehearse
 
 bench: $(INSTALLED) ## run the benchmarks; FRAMES=FOLDER takes real frames in g, r and i
 	@set -e; for name in frames tiles simulation; do echo "# $$name"; $(BIN)/python -m benchmarks.$$name $(FRAMES); done; \
