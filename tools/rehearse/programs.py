@@ -26,7 +26,7 @@ def find(name: str) -> str:
     places = os.pathsep.join([os.environ.get("PATH", ""), *_PLACES])
     found = [shutil.which(known, path=places) for known in (name, *_OTHER_NAMES.get(name, ()))]
     for path in filter(None, found):
-        return path
+        return str(path)
     packages = " ".join(PACKAGES.values())
     sys.exit(f"rehearse: {name} is missing; Debian has what is needed: apt-get install {packages}")
 
