@@ -12,6 +12,7 @@ import click
 from tqdm import tqdm
 
 from skygen.draw_commands import generate, sky, walk_between
+from skygen.model_commands import models, promote, refuse, release, rollback
 from skygen.options import SEED, Several, says_errors
 from skygen.params import load
 
@@ -50,7 +51,7 @@ def main() -> None:
     """
 
 
-for _command in (generate, sky, walk_between):
+for _command in (generate, sky, walk_between, models, promote, refuse, rollback, release):
     main.add_command(_command)
 
 

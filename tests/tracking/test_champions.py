@@ -71,7 +71,7 @@ def registry(client):
 def found(project):
     """The hash of the encoder, and by recipe the flaws that the comparison has found."""
     sha256 = network.Encoder.load(project / "encoders/r64").sha256
-    validation = promotion.validation_of("r64", {"encoder": {"r64": sha256}}, PARAMS)
+    validation = promotion.validation_of("r64", PARAMS, sha256)
     bundles = {recipe: Bundle.load(promotion.bundle_folder("r64", recipe, 0)) for recipe in ("perfect", *CHANGES)}
     return sha256, {recipe: flaws(validation.measure(bundle).gates, GATES) for recipe, bundle in bundles.items()}
 
@@ -83,7 +83,7 @@ def packaged(found, capsys):
     def run(recipe):
         eyes, flaws_of = found
         champions = {"r64": {"recipe": recipe, "seed": 0, "flaws": flaws_of[recipe]}}
-        hashes = {f"r64.{recipe}": sha256_folder(promotion.bundle_folder("r64", recipe, 0))}
+        hashes = {f"r64/{recipe}": sha256_folder(promotion.bundle_folder("r64", recipe, 0))}
         package.register_all({"champions": champions, "encoder": {"r64": eyes}}, hashes, PARAMS)
         return capsys.readouterr().out.strip()
 
@@ -224,4 +224,4 @@ def test_a_second_stage_at_the_same_time_is_told_and_changes_nothing(packaged, r
 
 def test_a_comparison_made_with_another_encoder_is_refused(project):
     with pytest.raises(ValueError, match=r"made with the encoder blind, that of r64 is now .*; run dvc repro"):
-        promotion.validation_of("r64", {"encoder": {"r64": "blind"}}, PARAMS)
+        promotion.validation_of("r64", PARAMS, "blind")
