@@ -11,6 +11,7 @@ from typing import Any
 import click
 from tqdm import tqdm
 
+from skygen.deploy.command import deploy
 from skygen.draw_commands import generate, sky, walk_between
 from skygen.options import SEED, Several, says_errors
 from skygen.params import load
@@ -50,7 +51,7 @@ def main() -> None:
     """
 
 
-for _command in (generate, sky, walk_between):
+for _command in (generate, sky, walk_between, deploy):
     main.add_command(_command)
 
 
