@@ -54,8 +54,8 @@ class Nginx:
             name = nginx.answering()
         except httpx.TransportError as error:
             raise ValueError(
-                f"no nginx answers at {url} ({error}), and skygen deploy switches between two services behind one: start "
-                f"it by `{command}`, or say where it answers by --url; make serve needs none"
+                f"no nginx answers at {url} ({error}), and skygen deploy switches between two services behind one: "
+                f"start it by `{command}`, or say where it answers by --url; make serve needs none"
             ) from error
         if name is None:
             raise ValueError(

@@ -123,9 +123,8 @@ def _pixels(samples: Samples, limits: Limits) -> Iterator[str]:
 def _against_real(samples: Samples, limits: Limits, tiles: str, recipe: str) -> Iterator[str]:
     for band, noise in _means(samples, "skygen_sample_sky_noise_nmgy", "band", tiles, recipe).items():
         for labels, real in samples["skygen_real_sky_noise_nmgy"]:
-            if (labels["tiles"], labels["band"]) == (tiles, band) and (
-                noise / real - 1
-            ) ** 2 > limits.noise_off_squared:
+            is_its = (labels["tiles"], labels["band"]) == (tiles, band)
+            if is_its and (noise / real - 1) ** 2 > limits.noise_off_squared:
                 yield f"the sky noise of {tiles}/{recipe} in {band} is {noise / real:.2g} times the real tiles'"
     for diversity in _means(samples, "skygen_sample_diversity", "recipe", tiles, recipe).values():
         for labels, real in samples["skygen_real_diversity"]:
