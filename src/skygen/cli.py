@@ -11,6 +11,7 @@ from typing import Any
 import click
 from tqdm import tqdm
 
+from skygen.deploy.command import deploy
 from skygen.draw_commands import generate, sky, walk_between
 from skygen.model_commands import models, promote, refuse, release, rollback
 from skygen.options import SEED, Several, says_errors
@@ -51,7 +52,7 @@ def main() -> None:
     """
 
 
-for _command in (generate, sky, walk_between, models, promote, refuse, rollback, release):
+for _command in (generate, sky, walk_between, models, promote, refuse, rollback, release, deploy):
     main.add_command(_command)
 
 
