@@ -129,10 +129,11 @@ def _described(held: "Registered", one: "Version") -> dict[str, Any]:
     """A version, and what was done with it last."""
     latest = held.audit.latest(one.version)
     stands = one.version == held.standing
+    before = "promoted" if stands else "compared before there was an audit" if one.verdict else "never compared"
     return {
-        **asdict(one),
+        **{name: value for name, value in asdict(one).items() if name != "over"},
         "stands": stands,
-        "became": latest.action if latest else "promoted" if stands else "never compared",
+        "became": latest.action if latest else before,
         "anyway": latest.anyway if latest else False,
         "barred": held.audit.bar(one.sha256) is not None,
         **{name: getattr(latest, name, None) for name in ("who", "when", "why")},

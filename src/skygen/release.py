@@ -66,22 +66,11 @@ def write_release(folder: Path, bento: Path) -> Release:
     if folder.exists() and not (folder / CATALOGUE).is_file() and (not folder.is_dir() or any(folder.iterdir())):
         raise FileExistsError(f"{folder} holds something else than a release; name another folder, or empty it")
     with TemporaryDirectory(prefix="skygen-release-") as temporary:
-        packed, notes = _unpack(bento, Path(temporary) / "bento"), list[str]()
-        try:
-            standing = _standing(packed)
-        except (ConnectionError, FileNotFoundError, ImportError) as error:
-            if packed is None:
-                raise FileNotFoundError(f"{bento}: no such Bento, and no champion from a registry: {error}") from error
-            standing = {}
-            notes.append(f"the champions are those of {bento}, for the registry cannot be asked: {error}")
-        bundles, own = _bundles(packed)
-        champions = own | {
-            tiles: champion_of(held, bundles, Path(temporary) / tiles) for tiles, held in standing.items()
-        }
-        if packed is None:
-            notes.append(f"{bento} is missing: the release holds the champions of the registry, and no real tiles")
-        elif standing and (without := sorted(set(own) - set(standing))):
-            notes.append(f"the registry has no champion of {', '.join(without)}: it is that of {bento}")
+        packed = _unpack(bento, Path(temporary) / "bento")
+        bundles, champions = _bundles(packed)
+        standing, notes = _ask(packed, bento)
+        for tiles, held in standing.items():
+            champions[tiles] = champion_of(held, bundles, Path(temporary) / tiles)
         with replace_folder(folder) as new:
             for source in sorted(packed.glob(f"*/{REAL}.*")) if packed else ():
                 (new / source.parent.name).mkdir(exist_ok=True)
@@ -126,16 +115,24 @@ def champion_of(held: "Registered", bundles: Mapping[str, Path], folder: Path) -
     return Champion(standing.recipe, tracking.fetch_version(held.tiles, standing, folder), standing.version)
 
 
-def _standing(packed: Path | None) -> dict[str, "Registered"]:
-    """What the registry holds of the sets of a Bento, or of all sets, where a champion stands."""
-    from skygen import tracking
+def _ask(packed: Path | None, bento: Path) -> tuple[dict[str, "Registered"], list[str]]:
+    """What the registry holds of the sets of a Bento, or of all, where a champion stands; and what to say about it."""
+    try:
+        from skygen import tracking
 
-    sets = tracking.registered_sets() if packed is None else Contents.read(packed).champions
-    every = {tiles: tracking.registered(tiles) for tiles in sets}
+        sets = list(Contents.read(packed).champions) if packed else tracking.registered_sets()
+        every = {tiles: tracking.registered(tiles) for tiles in sets}
+    except (ConnectionError, FileNotFoundError, ImportError) as error:
+        if packed is None:
+            raise FileNotFoundError(f"{bento}: no such Bento, and no champion from a registry: {error}") from error
+        return {}, [f"the champions are those of {bento}, for the registry cannot be asked: {error}"]
     found = {tiles: held for tiles, held in every.items() if held.standing is not None}
     if packed is None and not found:
-        raise FileNotFoundError("no champion stands in the registry")
-    return found
+        raise FileNotFoundError(f"{bento}: no such Bento, and no champion stands in the registry")
+    if packed is None:
+        return found, [f"{bento} is missing: the release holds the champions of the registry, and no real tiles"]
+    without = ", ".join(tiles for tiles in sets if tiles not in found)
+    return found, [f"the registry has no champion of {without}: it is that of {bento}"] if without else []
 
 
 def _unpack(bento: Path, folder: Path) -> Path | None:

@@ -1,8 +1,8 @@
 """The audit of a tile set's champions: who promoted, refused or rolled back which version, when and why.
 
-An entry is a tag of the registered model, such as `audit.000012-3fa9c1`: its number gives the order, its last digits are
-drawn, so that two clones that write to one server at once never overwrite each other. An entry that moves the alias is
-written before that, as begun, and again after it: where a run ends in between, the alias says what became of it.
+An entry is a tag of the registered model, such as `audit.000012-3fa9c1`: its number gives the order, its last digits
+are drawn, so that two clones that write to one server at once never overwrite each other. An entry that moves the alias
+is written before that, as begun, and again after it: where a run ends between, the alias says what became of it.
 """
 
 import getpass
