@@ -121,7 +121,7 @@ def publish(to: str | None, finished: bool) -> None:
 @main.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen at.")
 @click.option("--port", type=click.IntRange(0, 65535), default=9109, show_default=True, help="The port; 0 is any.")
-@click.option("--every", type=click.FloatRange(1), default=30, show_default=True, help="Seconds between two readings.")
+@click.option("--every", type=click.FloatRange(1), default=60, show_default=True, help="Seconds between two readings.")
 @says_errors
 def exporter(host: str, port: int, every: float) -> None:
     """Tell Prometheus of trainings, champions and the pipeline, as MLflow holds them (MLFLOW_TRACKING_URI).

@@ -57,10 +57,11 @@ def test_bad_pixels_wake_somebody_and_a_device_that_fails_hides_them(told: Told,
             assert answer(watches, "skygen_sample_bad_pixels_total") == 0
             told.text = "skygen_ready 1\n" + NO_NUMBERS.format(64)
             [message] = told.next("page")["attachments"]
-            assert message["title"] == "firing: SkygenPixelsNoNumbers"
-            assert message["text"] == "r64/scene draws pixels that are no numbers; go back to the version before\n"
+            assert message["title"] == "page: 1 firing, 0 resolved"
+            bad = "r64/scene draws pixels that are no numbers; go back to the version before"
+            assert message["text"].strip() == f"firing SkygenPixelsNoNumbers: {bad}"
             told.text = "skygen_ready 0\n" + NO_NUMBERS.format(128)
             [message] = told.next("page")["attachments"]
-            assert message["title"] == "firing: SkygenDeviceFails"
+            assert message["text"].startswith("firing SkygenDeviceFails: the device of ")
             assert alert_of(tells, "SkygenPixelsNoNumbers", "suppressed")["status"]["inhibitedBy"]
             assert told.messages["/ticket"].empty()
