@@ -7,10 +7,12 @@ import pytest
 
 # What `.ci/run` installs, by the program that tests start.
 PACKAGES = {
+    "amtool": "prometheus-alertmanager",
     "chromium": "chromium",
     "fitsverify": "fitsverify",
     "nginx": "nginx-light",
     "prometheus": "prometheus",
+    "prometheus-alertmanager": "prometheus-alertmanager",
     "promtool": "prometheus",
 }
 

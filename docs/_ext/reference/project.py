@@ -50,6 +50,24 @@ def layers() -> str:
     return "\n\n".join([*found, table(["only imported by the modules on the right", "modules"], rows)])
 
 
+def alerts() -> str:
+    """Every alert: how loud it is, what it says, after how long, and what to do then."""
+    from ruamel.yaml import YAML
+
+    groups = YAML(typ="safe").load(ROOT / "serving/monitoring/alerts.yml")["groups"]
+    rows = []
+    for rule in (rule for group in groups for rule in group["rules"]):
+        said = (_without_template(rule["annotations"][name]) for name in ("summary", "remedy"))
+        rows.append([code(rule["alert"]), rule["labels"]["severity"], rule.get("for", "at once"), *said])
+    return table(["alert", "severity", "after", "says", "what to do"], rows)
+
+
+def _without_template(text: str) -> str:
+    """An annotation with the names of its labels in capitals in the place of their values."""
+    named = re.sub(r"\{\{ \$labels\.(\w+) \}\}", lambda found: found[1].upper(), text)
+    return re.sub(r"\{\{.*?\}\}", "N", named)
+
+
 def source_files() -> str:
     """Every source file with the first sentence of its docstring."""
     found = []
