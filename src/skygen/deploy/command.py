@@ -24,7 +24,7 @@ _PORT = click.IntRange(1, 65535)
               help="In which the new service must be ready.")  # fmt: skip
 @click.option("--canary", type=click.FloatRange(0.01, 50), metavar="PERCENT",
               help="Of the clients, that hear the release first.")  # fmt: skip
-@click.option("--watch", type=click.FloatRange(1), default=300, show_default=True, metavar="SECONDS",
+@click.option("--watch", type=click.FloatRange(10), default=300, show_default=True, metavar="SECONDS",
               help="For which the canary is watched.")  # fmt: skip
 @click.option("--back", is_flag=True, help="Go back to the release before.")
 @click.option("--status", is_flag=True, help="Say what serves, and do nothing.")
