@@ -23,7 +23,6 @@ import skygen
 from skygen.deploy import services
 from skygen.deploy.place import Place, State
 from skygen.files import sha256_file, sha256_folder, write_json
-from tests.harness.raw import Address
 from tests.harness.served import free_port
 from tests.serving.proxied import proxied
 
@@ -97,7 +96,8 @@ class Site:
     place: Place
     releases: Path
     options: list[str]
-    address: Address
+    nginx: str
+    url: str
 
     @property
     def upstream(self) -> Path:
@@ -118,7 +118,9 @@ class Site:
     def start(self, *words: str, **settings: str) -> "subprocess.Popen[str]":
         """The command as a process of its own."""
         call = [sys.executable, "-c", "from skygen.cli import main; main()", *self.command(*words)]
-        variables = os.environ | {"SKYGEN_DEVICE": "cpu", "HOME": str(self.place.folder)} | settings
+        variables = (
+            os.environ | {"SKYGEN_DEVICE": "cpu", "SKYGEN_ENGINE": "eager", "HOME": str(self.place.folder)} | settings
+        )
         pipe = subprocess.PIPE
         return subprocess.Popen(call, env=variables, cwd=ROOT, stdout=pipe, stderr=pipe, text=True)
 
@@ -141,7 +143,7 @@ class Site:
             while not over.is_set():
                 try:
                     with httpx.Client(transport=httpx.HTTPTransport(local_address=address), timeout=60) as calling:
-                        answer = calling.get(f"http://{self.address[0]}:{self.address[1]}/v1/tile/r64/{seed}.npy")
+                        answer = calling.get(f"{self.url}/v1/tile/r64/{seed}.npy")
                     answers.outcomes[str(answer.status_code)] += 1
                     answers.heard.append((address, answer.headers["X-Skygen-Service"]))
                 except httpx.TransportError as error:
@@ -168,7 +170,7 @@ def empty(tmp_path_factory: pytest.TempPathFactory, bento: Path, releases: Path)
         url = f"http://{address[0]}:{address[1]}"
         options = ["--bento", str(bento), "--folder", str(place.folder), "--nginx", nginx, "--url", url]
         try:
-            yield Site(place, releases, [*options, "--ports", f"{free_port()},{free_port()}"], address)
+            yield Site(place, releases, [*options, "--ports", f"{free_port()},{free_port()}"], nginx, url)
         finally:
             services.end_all_but(place, [])
 
