@@ -5,6 +5,9 @@ PORT ?= 3000
 UI_PORT ?= 5000
 FRAMES ?=
 SETS ?=
+SET ?=
+WHY ?=
+DEPLOY ?=
 
 BIN := .venv/bin
 INSTALLED := .venv/.installed
@@ -12,9 +15,10 @@ BENTO := dist/skygen.bento
 
 export BENTOML_DO_NOT_TRACK := True
 export MLFLOW_DISABLE_TELEMETRY := true
+export SET WHY
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro test test-slow check serve ui rehearse bench gpu gpu-pack encoders docs lock stages clean
+.PHONY: help setup repro test test-slow check serve deploy rollback ui rehearse bench gpu gpu-pack encoders docs lock stages clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -51,6 +55,17 @@ serve: $(INSTALLED) ## serve the packaged generators at HOST:PORT, or those in b
 	else \
 		echo "no $(BENTO): serving the small generators in bundles/; make repro trains your own"; service=serving.service:Skygen; \
 	fi; BENTOML_HOME="$$own/home" $(BIN)/bentoml serve "$$service" --host $(HOST) --port $(PORT) --timeout-graceful-shutdown 75
+
+# docs/how-to/deploy.md; what was released last lies in .deploy/next.
+deploy: $(INSTALLED) ## serve the registry's champions behind nginx in place of what serves; DEPLOY='--canary 10' has options
+	$(BIN)/skygen release .deploy/next
+	$(BIN)/skygen deploy .deploy/next $(DEPLOY)
+
+rollback: $(INSTALLED) ## make the champion of SET the one before it, for the reason WHY, and deploy; DEPLOY as above
+	@test -n "$$SET" && test -n "$$WHY" || { echo "say which set and why: make rollback SET=r64 WHY='blurred stars'" >&2; exit 1; }
+	$(BIN)/skygen rollback "$$SET" --why "$$WHY"
+	$(BIN)/skygen release .deploy/next
+	$(BIN)/skygen deploy .deploy/next $(DEPLOY)
 
 ui: $(INSTALLED) ## browse runs and models in MLflow, at 127.0.0.1:UI_PORT
 	@$(BIN)/python -c 'import socket; socket.create_server(("127.0.0.1", $(UI_PORT)))' 2>/dev/null \

@@ -5,8 +5,8 @@ import io
 import httpx
 import numpy as np
 
-from skygen.deploy.place import Catalogue
-from skygen.deploy.services import HOST, Started, deadline
+from skygen.deploy.place import HOST, Catalogue
+from skygen.deploy.services import Started, deadline
 
 _SEED = 7
 

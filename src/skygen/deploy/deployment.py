@@ -17,7 +17,7 @@ import psutil  # type: ignore[import-untyped]
 from skygen.children import sigterm_as_exit
 from skygen.deploy import services
 from skygen.deploy.asking import asking, await_ready, check_served
-from skygen.deploy.place import DIGITS, KEPT, Place, Release, Serving, State, check_bundles, read_catalogue
+from skygen.deploy.place import DIGITS, HOST, KEPT, Place, Release, Serving, State, check_bundles, read_catalogue
 from skygen.deploy.proxy import Nginx
 from skygen.deploy.services import Started
 from skygen.deploy.watch import ALERTS, Limits, watch
@@ -46,8 +46,8 @@ class Deployment:
     ready_seconds: float
     say: Say
 
-    def deploy(self, folder: Path, bento: Path, canary: Canary | None = None) -> None:
-        """Have the release in `folder` served by `bento` in place of what serves.
+    def deploy(self, folder: Path, bento: Path, again: bool = False, canary: Canary | None = None) -> None:
+        """Have the release in `folder` served by `bento` in place of what serves; of the same only `again`.
 
         Raises `ValueError` or `OSError` where it cannot be: all is then as before. `BlockingIOError` where another
         deployment runs.
@@ -55,14 +55,13 @@ class Deployment:
         with self._alone():
             state = self._tidy()
             release = self.place.keep(folder, bento)
-            if [release] == _release_of(state.serving):
-                if services.lives(self.place, state.serving):
-                    self.say(f"{state.serving.name} serves this release already")
-                    return
-                before = state.before
+            old = state.serving
+            if old is None or release != old.bare():
+                self._replace(old, release, [*state.before, *([old.bare()] if old else [])], canary)
+            elif again or not services.lives(self.place, old):
+                self._replace(old, release, state.before, canary)
             else:
-                before = [*state.before, *_release_of(state.serving)]
-            self._replace(state.serving, release, before, canary)
+                self.say(f"{old.name} serves this release already")
 
     def back(self) -> None:
         """Have the release before served again; raises as `deploy`, and `ValueError` where there was none."""
@@ -90,6 +89,7 @@ class Deployment:
                 self.say(f"an earlier deployment was not finished: all clients go to {state.serving.name} again")
                 self.nginx.lead([(state.serving, 100)])()
             services.end_all_but(self.place, [state.serving.port])
+            self.place.show([state.serving])
         else:
             services.end_all_but(self.place, self.nginx.ports())
         return state
@@ -101,7 +101,7 @@ class Deployment:
             raise ValueError("nothing serves that a canary could be compared with: deploy without --canary")
         port = self._free_port(old)
         colour, proxied = COLOURS[self.ports.index(port)], self.nginx.text()
-        self.say(f"starting {colour} at {services.HOST}:{port} with release {release.release[:DIGITS]}")
+        self.say(f"starting {colour} at {HOST}:{port} with release {release.release[:DIGITS]}")
         began = time.monotonic()
         started = services.start(self.place, release, colour, port)
         try:
@@ -112,8 +112,9 @@ class Deployment:
             await_end = self.nginx.lead([(started.serving, 100)])
             state = State(serving=started.serving, before=list(before)[-KEPT:])
             self.place.write(state)
+            self.place.show([started.serving])
         except BaseException:
-            self._restore(proxied)
+            self._restore(proxied, old)
             services.end(psutil.Process(started.process.pid))
             raise
         self.say(f"{started.serving.name} serves, after {time.monotonic() - began:.1f} s")
@@ -123,10 +124,14 @@ class Deployment:
 
     def _try(self, started: Started, client: httpx.Client) -> None:
         await_ready(started, client, self.ready_seconds)
-        check_served(client, read_catalogue(self.place.releases(started.serving)))
+        try:
+            check_served(client, read_catalogue(self.place.releases(started.serving)))
+        except httpx.HTTPError as error:
+            raise ValueError(f"the new service does not answer: {error}; see {started.log}") from error
 
     def _show_some(self, started: Started, client: httpx.Client, old: Serving, canary: Canary) -> None:
         limits = Limits.of(self.place.bentos / started.serving.bento / ALERTS)
+        self.place.show([old, started.serving])
         self.nginx.lead([(old, 100 - canary.percent), (started.serving, canary.percent)], alone=False)
         self.say(f"{canary.percent:g} % of the clients go to {started.serving.name} for {canary.seconds:g} s")
         catalogue = read_catalogue(self.place.releases(started.serving))
@@ -135,8 +140,9 @@ class Deployment:
         except ValueError as error:
             raise ValueError(f"{started.serving.name} was taken back: {error}") from error
 
-    def _restore(self, proxied: str) -> None:
+    def _restore(self, proxied: str, old: Serving | None) -> None:
         """Have nginx as it was, and wait until none of its calls is at the service that is to go."""
+        self.place.show([old] if old else [])
         try:
             self.nginx.restore(proxied)()
         except ValueError as error:
@@ -148,12 +154,8 @@ class Deployment:
             if not services.listens(port):
                 return port
         raise ValueError(
-            f"another program listens at {services.HOST}:{' and '.join(map(str, free))}: end it, or name other --ports"
+            f"another program listens at {HOST}:{' and '.join(map(str, free))}: end it, or name other --ports"
         )
-
-
-def _release_of(serving: Serving | None) -> list[Release]:
-    return [Release(release=serving.release, bento=serving.bento)] if serving else []
 
 
 def describe(place: Place) -> str:
@@ -164,10 +166,10 @@ def describe(place: Place) -> str:
         lines = ["nothing was deployed"]
     else:
         how = f"process {serving.pid}" if services.lives(place, serving) else "whose process has ended: deploy again"
-        lines = [f"{serving.name} serves at {services.HOST}:{serving.port} since {serving.since}, {how}"]
+        lines = [f"{serving.name} serves at {HOST}:{serving.port} since {serving.since}, {how}"]
         lines += [f"  {name}: {sha256}" for name, sha256 in _champions(place, serving).items()]
     left = [port for port in ports if serving is None or port != serving.port]
-    lines += [f"a service at {services.HOST}:{port} was left by a deployment that did not end" for port in left]
+    lines += [f"a service at {HOST}:{port} was left by a deployment that did not end" for port in left]
     lines += [f"before: {release.release[:DIGITS]}" for release in reversed(state.before)]
     return "\n".join(lines)
 

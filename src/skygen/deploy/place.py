@@ -10,6 +10,7 @@ from typing import Final
 from skygen.files import read_json, replace_folder, sha256_file, sha256_folder, write_json
 from skygen.params import Section, validate
 
+HOST: Final = "127.0.0.1"  # where services listen
 KEPT: Final = 5  # releases
 DIGITS: Final = 12  # of a hash in a name, as in the labels of the service's metrics
 _WRITES: Final = "skygen release writes one"
@@ -30,6 +31,10 @@ class Serving(Release):
     pid: int
     started: float
     since: str
+
+    def bare(self) -> Release:
+        """The release alone."""
+        return Release(release=self.release, bento=self.bento)
 
     @property
     def name(self) -> str:
@@ -89,6 +94,11 @@ class Place:
     def write(self, state: State) -> None:
         """Make `state` the state, whole or not at all."""
         write_json(self.folder / "state.json", state.model_dump())
+
+    def show(self, serving: Sequence[Serving]) -> None:
+        """Write down for Prometheus (file_sd_configs) which services there are to scrape."""
+        targets = [{"targets": [f"{HOST}:{one.port}"], "labels": {"colour": one.colour}} for one in serving]
+        write_json(self.folder / "targets.json", targets)
 
     def keep(self, folder: Path, bento: Path) -> Release:
         """The release of the bundles in `folder` under a Bento, copied to this place where it is not there already.

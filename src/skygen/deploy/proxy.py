@@ -6,6 +6,7 @@ import shlex
 import subprocess
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -13,8 +14,8 @@ from typing import Final
 import httpx
 import psutil  # type: ignore[import-untyped]
 
-from skygen.deploy.place import Serving
-from skygen.deploy.services import GRACE_SECONDS, HOST, deadline
+from skygen.deploy.place import HOST, Serving
+from skygen.deploy.services import GRACE_SECONDS, deadline
 from skygen.files import write_atomically
 
 HEADER: Final = "X-Skygen-Service"
@@ -65,8 +66,8 @@ class Nginx:
 
     def answering(self) -> str | None:
         """The name of the upstream that a call of ours came to."""
-        answer = httpx.get(f"{self.url}/readyz", timeout=10, trust_env=False)
-        return answer.headers.get(HEADER)
+        name: str | None = httpx.get(f"{self.url}/readyz", timeout=10, trust_env=False).headers.get(HEADER)
+        return name
 
     def text(self) -> str:
         """The file of upstreams."""
@@ -118,7 +119,8 @@ class Nginx:
     def _await(self, name: str) -> None:
         limit, seen, found = deadline(30), 0, None
         while limit.waits(0.1):
-            found = self.answering()
+            with suppress(httpx.TransportError):
+                found = self.answering()
             seen = seen + 1 if found == name else 0
             if seen == _SEEN:
                 return

@@ -14,10 +14,9 @@ from typing import Final
 
 import psutil  # type: ignore[import-untyped]
 
-from skygen.deploy.place import Place, Release, Serving
+from skygen.deploy.place import HOST, Place, Release, Serving
 from skygen.files import make_folder
 
-HOST: Final = "127.0.0.1"
 GRACE_SECONDS: Final = 75  # for calls in flight; the service answers within SKYGEN_TIMEOUT_SECONDS, 60 s
 _KEYS: Final = ("SKYGEN_API_KEYS", "SKYGEN_API_KEYS_FILE")
 _SAME_SECONDS: Final = 2.0  # two looks at when a process began differ by less
@@ -64,7 +63,7 @@ def start(place: Place, release: Release, colour: str, port: int) -> Started:
             start_new_session=True,
         )
     serving = Serving(
-        **release.model_dump(include=set(Release.model_fields)),
+        **release.model_dump(),
         colour=colour,
         port=port,
         pid=process.pid,
