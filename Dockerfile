@@ -1,32 +1,62 @@
-# Two images, neither run as root: `serve` answers over HTTP, `train` runs the pipeline.
+# The images, none run as root. docs/how-to/containers.md says how they are built, run and pinned.
 #
-#   docker build --target serve -t skygen:serve .     after `make repro`: it takes dist/skygen.bento
-#   docker run -p 3000:3000 skygen:serve
+#   serve, serve-cuda    answer over HTTP; built after `make repro`, since they hold dist/skygen.bento
+#   train, train-cuda    run the pipeline, in a clone that is mounted, or on their own copy
+#   mlflow               the team's tracking server on PostgreSQL, and `skygen exporter`
 #
-#   docker build --target train --build-arg SKYGEN_COMMIT="$(git rev-parse HEAD)" -t skygen:train .
-#   docker run --gpus all --user "$(id -u):$(id -g)" -v "$PWD":/home/skygen/project skygen:train
-# as the owner of the mounted clone, in which results land.
-#
-# torch's public wheel brings the CUDA libraries. `--build-arg PIP_EXTRA_INDEX_URL=...`, naming an index with torch's
-# CPU builds, makes an image that is several gigabytes smaller.
+# Those with -cuda install requirements-cuda.lock, the others requirements.lock, whose torch has no CUDA.
+ARG BASE=docker.io/library/python:3.11-slim-bookworm
 
-FROM docker.io/library/python:3.11-slim-bookworm AS base
-ENV PATH=/opt/venv/bin:$PATH \
-    PYTHONDONTWRITEBYTECODE=1 \
-    PYTHONUNBUFFERED=1 \
-    PIP_DISABLE_PIP_VERSION_CHECK=1 \
-    PIP_NO_CACHE_DIR=1
+FROM $BASE AS base
+ENV PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1
 RUN useradd --uid 1000 --create-home skygen \
-    && install --directory --owner=skygen --group=skygen /home/skygen/project \
-    && python -m venv /opt/venv
+    && install --directory --owner=skygen --group=skygen /home/skygen/project
 WORKDIR /home/skygen/project
 
-FROM base AS serve
+FROM base AS build
 ARG PIP_EXTRA_INDEX_URL
-COPY pyproject.toml requirements.lock /tmp/
-RUN python -c "import tomllib; p = tomllib.load(open('/tmp/pyproject.toml', 'rb'))['project']; \
-               print(*p['dependencies'], *p['optional-dependencies']['serve'], sep='\n')" > /tmp/needs.txt \
-    && pip install -c /tmp/requirements.lock -r /tmp/needs.txt
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
+    PIP_ROOT_USER_ACTION=ignore
+RUN python -m venv --without-pip /opt/venv
+COPY deploy/install.py pyproject.toml requirements*.lock ./
+
+# torch asks for setuptools to compile with, which a service never does.
+FROM build AS build-serve
+RUN --mount=type=cache,target=/root/.cache/pip python install.py requirements.lock skygen serve \
+    && python -m pip --python /opt/venv/bin/python uninstall --yes setuptools
+
+FROM build AS build-mlflow
+RUN --mount=type=cache,target=/root/.cache/pip \
+    python install.py requirements.lock server astropy click numpy orjson pillow pydantic ruamel-yaml tqdm hatchling
+COPY LICENSE README.md ./
+COPY src src
+RUN python -m pip --python /opt/venv/bin/python install --no-deps --no-build-isolation .
+
+FROM build AS build-train
+RUN --mount=type=cache,target=/root/.cache/pip \
+    python install.py requirements.lock skygen pipeline serve remotes hatchling editables
+COPY LICENSE README.md ./
+COPY src src
+RUN python -m pip --python /opt/venv/bin/python install --no-deps --no-build-isolation --editable .
+
+# What runs: no pip, no setuptools, no ensurepip. What is installed comes from the stages above.
+FROM base AS runtime
+RUN python -c "import shutil, site, sysconfig; \
+               [shutil.rmtree(p, ignore_errors=True) for p in (*site.getsitepackages(), sysconfig.get_path('stdlib') + '/ensurepip')]" \
+    && rm -f /usr/bin/pip* /usr/local/bin/pip* /usr/local/bin/wheel
+ENV PATH=/opt/venv/bin:$PATH
+ARG SKYGEN_COMMIT=unknown
+ARG SKYGEN_VERSION=unknown
+ARG SKYGEN_SOURCE=unknown
+LABEL org.opencontainers.image.title="skygen" \
+      org.opencontainers.image.description="Synthetic sky tiles from Sloan Digital Sky Survey frames" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.revision=$SKYGEN_COMMIT \
+      org.opencontainers.image.version=$SKYGEN_VERSION \
+      org.opencontainers.image.source=$SKYGEN_SOURCE
+
+FROM runtime AS service
 ENV BENTOML_DO_NOT_TRACK=True
 WORKDIR /home/skygen
 USER 1000
@@ -42,6 +72,25 @@ ENTRYPOINT ["/bin/sh", "-c", "test -w /tmp || export TMPDIR=/dev/shm; \
             export HOME=${TMPDIR:-/tmp} BENTOML_HOME=${BENTOML_HOME:-${TMPDIR:-/tmp}/bentoml}; exec \"$@\"", "sh"]
 CMD ["bentoml", "serve", "/home/skygen/bento", "--host", "0.0.0.0", "--port", "3000", "--timeout-graceful-shutdown", "75"]
 
+FROM service AS serve
+COPY --from=build-serve /opt/venv /opt/venv
+
+FROM runtime AS mlflow
+COPY --from=build-mlflow /opt/venv /opt/venv
+ENV MLFLOW_DISABLE_TELEMETRY=true \
+    MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false \
+    USER=skygen
+RUN install --directory --owner=skygen --group=skygen /srv/artifacts
+WORKDIR /srv
+USER 1000
+EXPOSE 5000
+HEALTHCHECK --interval=10s --timeout=5s --start-period=60s \
+    CMD ["python", "-c", "from urllib.request import urlopen; urlopen('http://127.0.0.1:5000/health', timeout=4)"]
+# The password stands in a file, so that no address holds it.
+ENTRYPOINT ["/bin/sh", "-c", "test -z \"$PGPASSWORD_FILE\" || PGPASSWORD=$(cat \"$PGPASSWORD_FILE\") || exit 1; \
+            export PGPASSWORD HOME=/tmp; exec \"$@\"", "sh"]
+CMD ["mlflow", "server", "--host", "0.0.0.0", "--port", "5000", "--serve-artifacts", "--artifacts-destination", "/srv/artifacts"]
+
 # What `train` takes from the project, gathered so that it becomes one layer there.
 FROM scratch AS project
 COPY .dvc /.dvc
@@ -52,18 +101,13 @@ COPY pipelines /pipelines
 COPY serving /serving
 COPY .dvcignore LICENSE README.md dvc.* params.yaml pyproject.toml requirements.lock /
 
-FROM base AS train
-ARG PIP_EXTRA_INDEX_URL
+FROM runtime AS trainer
 # git: DVC and the recorded commit read a mounted clone, which may belong to another user.
 RUN apt-get update && apt-get install --yes --no-install-recommends git && rm -rf /var/lib/apt/lists/* \
     && git config --system --add safe.directory '*'
-COPY requirements.lock /tmp/
-RUN pip install -r /tmp/requirements.lock
 COPY --from=project --chown=1000:1000 / .
 # Without a mounted clone there is no git: DVC is told so, and the commit comes from the build.
-RUN pip install --no-deps --no-build-isolation --editable . \
-    && printf '[core]\n    no_scm = true\n' > .dvc/config.local \
-    && chmod -R a+rwX .
+RUN printf '[core]\n    no_scm = true\n' > .dvc/config.local && chmod -R a+rwX .
 ARG SKYGEN_COMMIT=unknown
 ENV SKYGEN_COMMIT=$SKYGEN_COMMIT \
     SKYGEN_DEVICE=auto \
@@ -78,3 +122,26 @@ ENTRYPOINT ["/bin/sh", "-c", "for place in . .dvc .dvc/tmp .dvc/cache; do \
                 fi; done; \
             test -w \"$HOME\" || export HOME=/tmp; export DVC_SITE_CACHE_DIR=$HOME/.cache/dvc-site; exec \"$@\"", "sh"]
 CMD ["dvc", "repro"]
+
+FROM trainer AS train
+COPY --from=build-train /opt/venv /opt/venv
+
+# The same with CUDA's libraries. NVIDIA's runtime adds the driver's to the container.
+FROM build AS build-serve-cuda
+RUN --mount=type=cache,target=/root/.cache/pip python install.py requirements-cuda.lock skygen serve \
+    && python -m pip --python /opt/venv/bin/python uninstall --yes setuptools
+
+FROM service AS serve-cuda
+ENV NVIDIA_DRIVER_CAPABILITIES=compute,utility
+COPY --from=build-serve-cuda /opt/venv /opt/venv
+
+FROM build AS build-train-cuda
+RUN --mount=type=cache,target=/root/.cache/pip \
+    python install.py requirements-cuda.lock skygen pipeline serve remotes hatchling editables
+COPY LICENSE README.md ./
+COPY src src
+RUN python -m pip --python /opt/venv/bin/python install --no-deps --no-build-isolation --editable .
+
+FROM trainer AS train-cuda
+ENV NVIDIA_DRIVER_CAPABILITIES=compute,utility
+COPY --from=build-train-cuda /opt/venv /opt/venv

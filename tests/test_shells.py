@@ -98,7 +98,7 @@ def test_make_repro_says_what_is_wrong_in_params_yaml_before_dvc_starts(tmp_path
 
 def entered(folder, *command, **changes):
     """A command, begun as the image `train` begins it, by a user that owns nothing."""
-    stage = (ROOT / "Dockerfile").read_text().partition(" AS train\n")[2].replace("\\\n", "")
+    stage = (ROOT / "Dockerfile").read_text().partition(" AS trainer\n")[2].replace("\\\n", "")
     (entry,) = re.findall(r"^ENTRYPOINT (\[.*\])$", stage, re.MULTILINE)
     return subprocess.run(
         [*json.loads(entry), *command],
