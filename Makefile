@@ -12,6 +12,8 @@ DEPLOY ?=
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 BENTO := dist/skygen.bento
+# Only files whose hashes the lock has; what has no wheel is built with the setuptools of the lock.
+LOCKED := $(BIN)/python -m pip install --disable-pip-version-check --require-hashes --no-deps --no-build-isolation
 
 export BENTOML_DO_NOT_TRACK := True
 export MLFLOW_DISABLE_TELEMETRY := true
@@ -93,9 +95,8 @@ encoders: $(INSTALLED) ## train the encoders in encoders/ anew, on simulated sky
 docs: $(INSTALLED) ## build the documentation site, docs/_build/index.html; warnings are errors
 	$(BIN)/sphinx-build --fresh-env --fail-on-warning --keep-going --quiet docs docs/_build
 
-lock: $(INSTALLED) ## compile requirements.lock from pyproject.toml; pins already in it stay where they can
-	$(BIN)/uv pip compile pyproject.toml --all-extras --python-version 3.11 --no-annotate \
-		--custom-compile-command "make lock" --output-file requirements.lock
+lock: $(INSTALLED) ## compile both locks from pyproject.toml; pins and hashes already in them stay where they can
+	$(BIN)/python -m tools.locks
 
 stages: $(INSTALLED) ## write into dvc.yaml which code each stage depends on
 	$(BIN)/python -m tools.stages
@@ -110,8 +111,17 @@ $(INSTALLED): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "$(PYTHON) is no Python 3.11 or newer: install one, or say make PYTHON=/path/to/python3.11" >&2; exit 1; }
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --disable-pip-version-check --requirement requirements.lock
+	sed -n '/^setuptools==/,/[^\\]$$/p' requirements.lock | $(LOCKED) --requirement /dev/stdin
+	@torch=$$(sed -n 's/^\(torch==[^ ]*\) .*/\1/p' requirements.lock); \
+	if $(BIN)/python -m pip install --quiet --dry-run --no-deps "$$torch+cpu" >/dev/null 2>&1; then \
+		$(LOCKED) --requirement requirements.lock; \
+	else \
+		echo "pip finds no $$torch+cpu: installing the build for CUDA, several gigabytes"; \
+		$(LOCKED) --requirement requirements-cuda.lock && \
+		sed '/^torch==/,/[^\\]$$/d' requirements.lock | $(LOCKED) --requirement /dev/stdin; \
+	fi
 	$(BIN)/python -m pip install --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	$(BIN)/python -m pip check
 	mkdir -p .dvc/tmp/site-cache/repo && chmod 700 .dvc/tmp/site-cache
 	$(BIN)/dvc config --local core.site_cache_dir "$(CURDIR)/.dvc/tmp/site-cache"
 	touch $@

@@ -48,9 +48,8 @@ def tree() -> list[str]:
 
 
 def pins() -> dict[str, str]:
-    lines = (ROOT / "requirements.lock").read_text(encoding="utf-8").splitlines()
-    pairs = (tuple(line.split("==")) for line in lines if not line.startswith("#"))
-    return dict(pairs)
+    lock = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+    return dict(re.findall(r"^([\w.-]+)==(\S+)", lock, re.MULTILINE))
 
 
 def requirements() -> list[Requirement]:
