@@ -14,6 +14,7 @@ from tqdm import tqdm
 from skygen.draw_commands import generate, sky, walk_between
 from skygen.options import SEED, Several, says_errors
 from skygen.params import load
+from skygen.upkeep_commands import backup, prune, restore, verify
 
 
 @contextlib.contextmanager
@@ -50,7 +51,7 @@ def main() -> None:
     """
 
 
-for _command in (generate, sky, walk_between):
+for _command in (generate, sky, walk_between, verify, prune, backup, restore):
     main.add_command(_command)
 
 

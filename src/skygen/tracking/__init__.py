@@ -5,30 +5,45 @@ on a machine whose MLflow store has never seen them. What is reported goes to a 
 a server and nothing is lost without one.
 """
 
+from skygen.tracking.copies import Copy, copies
 from skygen.tracking.parts import VARIABLE, Part
-from skygen.tracking.places import EXPERIMENTS, FOLDS, LOCAL, checkpoints, keep_relative
+from skygen.tracking.places import (
+    EXPERIMENTS,
+    FOLDS,
+    LOCAL,
+    artifacts_beside,
+    checkpoints,
+    keep_relative,
+    sqlite_file,
+)
 from skygen.tracking.publish import publish
 from skygen.tracking.registry import Standing, contest, promote, register, standing_champion
 from skygen.tracking.results import log_evaluation
 from skygen.tracking.run import ParentRun, TrainingRun, parent_run, training_run
+from skygen.tracking.store import chosen_store
 
 __all__ = [
     "EXPERIMENTS",
     "FOLDS",
     "LOCAL",
     "VARIABLE",
+    "Copy",
     "ParentRun",
     "Part",
     "Standing",
     "TrainingRun",
+    "artifacts_beside",
     "checkpoints",
+    "chosen_store",
     "contest",
+    "copies",
     "keep_relative",
     "log_evaluation",
     "parent_run",
     "promote",
     "publish",
     "register",
+    "sqlite_file",
     "standing_champion",
     "training_run",
 ]
