@@ -16,6 +16,7 @@ from skygen.draw_commands import generate, sky, walk_between
 from skygen.model_commands import models, promote, refuse, release, rollback
 from skygen.options import SEED, Several, says_errors
 from skygen.params import load
+from skygen.upkeep_commands import backup, prune, restore, verify
 
 
 @contextlib.contextmanager
@@ -52,7 +53,12 @@ def main() -> None:
     """
 
 
-for _command in (generate, sky, walk_between, models, promote, refuse, rollback, release, deploy):
+_COMMANDS = (
+    *(generate, sky, walk_between),
+    *(models, promote, refuse, rollback, release, deploy),
+    *(verify, prune, backup, restore),
+)
+for _command in _COMMANDS:
     main.add_command(_command)
 
 

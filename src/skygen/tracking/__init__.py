@@ -17,12 +17,22 @@ from skygen.tracking.champions import (
     registered_sets,
     roll_back,
 )
+from skygen.tracking.copies import Copy, copies
 from skygen.tracking.parts import VARIABLE, Part
-from skygen.tracking.places import EXPERIMENTS, FOLDS, LOCAL, checkpoints, keep_relative
+from skygen.tracking.places import (
+    EXPERIMENTS,
+    FOLDS,
+    LOCAL,
+    artifacts_beside,
+    checkpoints,
+    keep_relative,
+    sqlite_file,
+)
 from skygen.tracking.publish import publish
 from skygen.tracking.registry import Standing, contest, register, standing_champion, tag_challenge
 from skygen.tracking.results import log_evaluation
 from skygen.tracking.run import ParentRun, TrainingRun, parent_run, training_run
+from skygen.tracking.store import chosen_store
 
 __all__ = [
     "EXPERIMENTS",
@@ -32,6 +42,7 @@ __all__ = [
     "REFUSED",
     "VARIABLE",
     "Audit",
+    "Copy",
     "Entry",
     "NoChampionError",
     "ParentRun",
@@ -40,9 +51,12 @@ __all__ = [
     "Standing",
     "TrainingRun",
     "Version",
+    "artifacts_beside",
     "checked_why",
     "checkpoints",
+    "chosen_store",
     "contest",
+    "copies",
     "fetch_version",
     "keep_relative",
     "log_evaluation",
@@ -54,6 +68,7 @@ __all__ = [
     "registered",
     "registered_sets",
     "roll_back",
+    "sqlite_file",
     "standing_champion",
     "tag_challenge",
     "training_run",
