@@ -116,7 +116,7 @@ def alarms(folder: Path, shipped: Path, targets: Mapping[str, Sequence[str]], to
     _shorten(own / "alerts.yml", {r"for: \d+m": "for: 4s", r"\[(15|30)m\]": "[30s]", r"\[(5|10)m\]": "[20s]"})
     url = f"http://{HOST}:{told.server_address[1]}/"
     waits = {r"group_wait: \w+": "group_wait: 1s", r"group_interval: \w+": "group_interval: 2s"}
-    _shorten(own / "alertmanager.yml", waits | {r"url_file: \S+": f"url_file: {own}/receiver"})
+    _shorten(own / "alertmanager.yml", waits | {r"api_url_file: \S+": f"api_url_file: {own}/receiver"})
     (own / "receiver").write_text(url)
     places = {r"localhost:9093": f"{HOST}:{alertmanager}", r"_interval: \d+s": "_interval: 2s"}
     ports = {"skygen": "3000", "exporter": "9109"}
