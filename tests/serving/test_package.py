@@ -1,6 +1,7 @@
 """The Bento: built offline from the stage's files alone, and served from its unpacked export."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -87,6 +88,7 @@ def test_the_exported_bento_serves_its_own_code_and_bundles(bento: Path, tmp_pat
     with served(tmp_path, {}, None, target=str(bento), typed_in=tmp_path) as service, service.client() as client:
         response = client.post("/v1/generate", json={"tiles": "gri128", "n": 2, "seed": 7, "format": "json"})
         models = client.get("/v1/models").json()["models"]
+        assert re.search(r'skygen_build_info\{.*commit="unknown"', client.get("/metrics").text)
     assert response.json()["unit"] == "nanomaggy of the stage"
     assert {(model["tiles"], model["recipe"]) for model in models if model["champion"]} == set(CHAMPIONS.items())
     versions = {model["tiles"]: model["registry_version"] for model in models if model["champion"]}

@@ -8,6 +8,7 @@ import sys
 import time
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -17,6 +18,7 @@ from skygen import tracking
 from skygen.tracking.exporter import FAMILIES, without_password
 from skygen.tracking.overview import note_finished
 from skygen.tracking.parts import VARIABLE
+from tests.harness.alarms import Told, alertmanager, prometheus
 from tests.harness.commands import called
 from tests.programs import program
 
@@ -100,12 +102,8 @@ def test_a_training_is_told_of_by_how_it_ended(exporter, train):
         exporter.tells(f"skygen_training_{name}_time_seconds", **key) for name in ("start", "end")
     )
     assert began - 1 < start <= end < time.time() + 1
-    troubles = exporter.tells("skygen_training_trouble", **key)
-    assert {(told["trouble"], value) for told, value in troubles} == {
-        ("collapsed", 0),
-        ("diverged", 0),
-        ("not_finite", 0),
-    }
+    troubles = {told["trouble"]: value for told, value in exporter.tells("skygen_training_trouble", **key)}
+    assert troubles == {"collapsed": 0, "diverged": 0, "not_finite": 0}
     failed = train(2, RuntimeError("the disk is full"))
     exporter.awaits("skygen_training_status", 1, **failed, status="FAILED")
     stopped = train(3, KeyboardInterrupt())
@@ -143,6 +141,18 @@ def test_a_training_is_told_of_while_it_runs(exporter, training):
         assert exporter.tells("skygen_training_end_time_seconds", **key) == []
         [(_, reported)] = exporter.tells("skygen_training_report_time_seconds", **key)
         assert 0 <= time.time() - reported < 60
+
+
+def test_a_training_that_collapsed_wakes_somebody(exporter, train, tmp_path):
+    """From MLflow by exporter, Prometheus and Alertmanager, with the project's files, to a receiver."""
+    key = train(1, collapsed=1.0)
+    with Told().running() as told, alertmanager(tmp_path / "told", page=told.url("page")) as tells:
+        places = {"service": told.address, "exporter": urlsplit(exporter.address).netloc}
+        with prometheus(tmp_path, **places, alertmanager=urlsplit(str(tells.base_url)).netloc):
+            said = ""
+            while f"the training {key['tiles']}-gan-1 is lost: collapsed" not in said:
+                said = told.next("page")["attachments"][0]["text"]
+            assert "firing SkygenTrainingLost" in said
 
 
 def test_parts_and_deleted_runs_are_left_out(exporter, train, runs_named, client, monkeypatch):
@@ -231,10 +241,8 @@ def test_a_store_that_cannot_be_reached_is_no_end_of_the_pipeline(nobody, little
 def test_a_port_that_is_taken_ends_the_command_with_a_sentence(exporter):
     port = exporter.address.rpartition(":")[2].partition("/")[0]
     taken = called(["exporter", "--port", port])
-    assert (taken.returncode, taken.stderr.decode().splitlines()[-1]) == (
-        1,
-        f"Error: cannot listen at 127.0.0.1:{port}: Address already in use",
-    )
+    assert taken.returncode == 1
+    assert f"Error: cannot listen at 127.0.0.1:{port}: Address already in use\n" in taken.stderr.decode()
 
 
 def test_an_address_is_shown_without_its_password():

@@ -62,10 +62,9 @@ class Exporter(Collector):
                 self._overview = read_overview(self._uri)
                 self._read_at, self._failing, said = time.time(), False, ""
             except Exception as error:  # whatever a store or the way to it comes up with
-                self._failing = True
-                if str(error) != said:
-                    _logger.warning("%s cannot be read: %s", without_password(self._uri), error)
-                said = str(error)
+                self._failing, former, said = True, said, str(error).partition("\n")[0]
+                if said != former:
+                    _logger.warning("%s cannot be read: %s", without_password(self._uri), said)
             time.sleep(self._every_s)
 
     def collect(self) -> Iterable[Metric]:
@@ -113,6 +112,7 @@ def serve(uri: str, host: str, port: int, every_s: float, say: Callable[[str], o
     """
     # A connection for each read: one that is kept would go on with a file that was replaced, as a restored one is.
     os.environ.setdefault("MLFLOW_SQLALCHEMYSTORE_POOLCLASS", "NullPool")
+    logging.getLogger("mlflow").setLevel(logging.CRITICAL)  # it has a traceback for every reading that fails
     exporter, registry = Exporter(uri, every_s), CollectorRegistry()
     registry.register(exporter)
     try:
