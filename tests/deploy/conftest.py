@@ -118,11 +118,9 @@ class Site:
     def start(self, *words: str, **settings: str) -> "subprocess.Popen[str]":
         """The command as a process of its own."""
         call = [sys.executable, "-c", "from skygen.cli import main; main()", *self.command(*words)]
-        variables = (
-            os.environ | {"SKYGEN_DEVICE": "cpu", "SKYGEN_ENGINE": "eager", "HOME": str(self.place.folder)} | settings
-        )
+        own = {"SKYGEN_DEVICE": "cpu", "SKYGEN_ENGINE": "eager", "HOME": str(self.place.folder)}
         pipe = subprocess.PIPE
-        return subprocess.Popen(call, env=variables, cwd=ROOT, stdout=pipe, stderr=pipe, text=True)
+        return subprocess.Popen(call, env=os.environ | own | settings, cwd=ROOT, stdout=pipe, stderr=pipe, text=True)
 
     def state(self) -> State:
         """What state.json says."""
