@@ -40,6 +40,7 @@ schema: {name: skygen, type: service, routes: []}
 spec: 2
 image: {python_version: '3.11', python_requirements: ''}
 """
+KEY = "a-key-of-every-client-0123456789"
 ADDRESSES = [f"127.0.0.{number}" for number in (2, 3, 8, 10)]  # nginx lets half of them hear a canary of 50 %
 RELEASES = {"one": {"seed": 0}, "two": {"seed": 1}, "three": {"seed": 2}, "noisy": {"seed": 3}}
 
@@ -118,11 +119,9 @@ class Site:
     def start(self, *words: str, **settings: str) -> "subprocess.Popen[str]":
         """The command as a process of its own."""
         call = [sys.executable, "-c", "from skygen.cli import main; main()", *self.command(*words)]
-        variables = (
-            os.environ | {"SKYGEN_DEVICE": "cpu", "SKYGEN_ENGINE": "eager", "HOME": str(self.place.folder)} | settings
-        )
+        own = {"SKYGEN_DEVICE": "cpu", "SKYGEN_ENGINE": "eager", "SKYGEN_API_KEYS": KEY, "HOME": str(self.place.folder)}
         pipe = subprocess.PIPE
-        return subprocess.Popen(call, env=variables, cwd=ROOT, stdout=pipe, stderr=pipe, text=True)
+        return subprocess.Popen(call, env=os.environ | own | settings, cwd=ROOT, stdout=pipe, stderr=pipe, text=True)
 
     def state(self) -> State:
         """What state.json says."""
@@ -136,13 +135,15 @@ class Site:
     @contextmanager
     def asked(self) -> Iterator[Answers]:
         """Clients that ask through nginx all the time, each from an address of its own."""
-        answers, over = Answers(), threading.Event()
+        answers, over, key = Answers(), threading.Event(), {"Authorization": f"Bearer {KEY}"}
 
         def client(address: str) -> None:
             seed = 0
             while not over.is_set():
                 try:
-                    with httpx.Client(transport=httpx.HTTPTransport(local_address=address), timeout=60) as calling:
+                    with httpx.Client(
+                        transport=httpx.HTTPTransport(local_address=address), headers=key, timeout=60
+                    ) as calling:
                         answer = calling.get(f"{self.url}/v1/tile/r64/{seed}.npy")
                     answers.outcomes[str(answer.status_code)] += 1
                     answers.heard.append((address, answer.headers["X-Skygen-Service"]))

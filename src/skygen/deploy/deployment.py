@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
-import psutil  # type: ignore[import-untyped]
 
 from skygen.children import sigterm_as_exit
 from skygen.deploy import services
@@ -111,11 +110,11 @@ class Deployment:
                     self._show_some(started, client, old, canary)
             await_end = self.nginx.lead([(started.serving, 100)])
             state = State(serving=started.serving, before=list(before)[-KEPT:])
-            self.place.write(state)
             self.place.show([started.serving])
+            self.place.write(state)
         except BaseException:
-            self._restore(proxied, old)
-            services.end(psutil.Process(started.process.pid))
+            if self.place.state().serving != started.serving:  # a signal may come right after
+                self._restore(proxied, old)
             raise
         self.say(f"{started.serving.name} serves, after {time.monotonic() - began:.1f} s")
         await_end()
@@ -141,12 +140,14 @@ class Deployment:
             raise ValueError(f"{started.serving.name} was taken back: {error}") from error
 
     def _restore(self, proxied: str, old: Serving | None) -> None:
-        """Have nginx as it was, and wait until none of its calls is at the service that is to go."""
-        self.place.show([old] if old else [])
+        """Have nginx as it was, and end the new service once none of its calls is there; else it must go on."""
         try:
             self.nginx.restore(proxied)()
-        except ValueError as error:
-            self.say(str(error))
+            self.place.show([old] if old else [])
+        except (OSError, ValueError) as error:
+            self.say(f"the new service goes on, since clients may come to it: {error}; then give a RELEASE again")
+        else:
+            services.end_all_but(self.place, [old.port] if old else self.nginx.ports())
 
     def _free_port(self, old: Serving | None) -> int:
         free = [port for port in self.ports if old is None or port != old.port]

@@ -115,7 +115,6 @@ class Place:
             with replace_folder(bundles) as new:
                 shutil.copytree(folder, new, dirs_exist_ok=True)
                 check_bundles(new)
-        check_bundles(bundles)
         bundles.touch()  # what is kept are the latest
         if not unpacked.is_dir():
             with replace_folder(unpacked) as new, tarfile.open(bento) as archive:
