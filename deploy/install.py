@@ -4,6 +4,7 @@ Usage: python install.py LOCK WORD ...
 
 A word is an extra of pyproject.toml, `skygen` for the project's own requirements, or a distribution. pip says what they
 need in turn; versions and hashes come from the lock alone. Where one line of it has hashes, pip asks for those of all.
+The lock's setuptools builds what has no wheel, and then goes: torch asks for it too, to compile, which is not done.
 """
 
 import json
@@ -19,16 +20,22 @@ ENTRY = re.compile(r"^([\w.-]+)(==[^\s;]+[^\\\n]*)((?:\\\n[^\\\n]*)*)$", re.MULT
 
 
 def main(lock: str, *words: str) -> None:
-    """Choose the lines of `lock` and have pip install them; ends with a sentence where one is missing."""
+    """Have pip install the lines of `lock` that are needed; ends with a sentence where one is missing."""
     entries = {_canonical(entry[1]): entry for entry in ENTRY.finditer(Path(lock).read_text(encoding="utf-8"))}
     pins = "".join(f"{entry[1]}{entry[2].strip()}\n" for entry in entries.values())
     names = _closure(_requirements(words), pins)
     if missing := sorted(names - entries.keys()):
-        sys.exit(f"{lock} lacks {', '.join(missing)}: say make lock")
+        sys.exit(f"{lock} lacks {', '.join(missing)}: say make lock, or name an index with the lock's build of torch")
+    for chosen in ({"setuptools"} & entries.keys(), names - {"setuptools"}):
+        _install([entries[name][0] for name in sorted(chosen)])
+    _pip("--python", VENV, "uninstall", "--yes", "setuptools")
+
+
+def _install(lines: list[str]) -> None:
     with TemporaryDirectory() as folder:
         chosen = Path(folder) / "chosen.lock"
-        chosen.write_text("".join(f"{entries[name][0]}\n" for name in sorted(names)), encoding="utf-8")
-        _pip("--python", VENV, "install", "--no-deps", "--requirement", str(chosen))
+        chosen.write_text("\n".join(lines), encoding="utf-8")
+        _pip("--python", VENV, "install", "--no-deps", "--no-build-isolation", "--requirement", str(chosen))
 
 
 def _requirements(words: tuple[str, ...]) -> str:
