@@ -87,8 +87,8 @@ def registered(tiles: str) -> Registered:
     entry of the audit was spoilt.
     """
     with _read() as store:
+        standing, tags = _state(store, tiles)  # first, so that the version that stands is among those found
         found = sorted(versions(store, tiles), key=lambda entry: int(entry.version))
-        standing, tags = _state(store, tiles)
         return Registered(tiles, standing, tuple(map(_version, found)), Audit.of_tags(tags, standing))
 
 
