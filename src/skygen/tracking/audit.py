@@ -13,9 +13,12 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Final, Literal
 
-PROMOTED, NOT_PROMOTED, REFUSED, ROLLED_BACK = "promoted", "not promoted", "refused", "rolled back"
+PROMOTED: Final = "promoted"
+NOT_PROMOTED: Final = "not promoted"  # by the verdict
+REFUSED: Final = "refused"  # by a person: the stage never promotes the bundle
+ROLLED_BACK: Final = "rolled back"  # which refuses it, too
 PREFIX = "audit."
 MOST_WHY, MOST_VERDICT = 1000, 2000  # characters
 MOST_VALUE = 5000  # of a tag of a registered model, in MLflow's tables on PostgreSQL

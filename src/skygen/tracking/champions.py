@@ -33,7 +33,7 @@ class Version:
     seed: str
     sha256: str
     verdict: str  # empty where it was never compared
-    over: str | None  # the version that stood then
+    over: str  # the version that stood then
 
     def __str__(self) -> str:
         return f"version {self.version} ({self.recipe}, seed {self.seed})"
@@ -67,7 +67,7 @@ class Registered:
             return None
         known = {found.version: found for found in self.versions}
         for number in self.audit.before(champion.version) or [champion.over]:  # of a time before the audit
-            found = known.get(number or "")
+            found = known.get(number)
             if found and found.sha256 != champion.sha256 and not self.audit.bar(found.sha256):
                 return found
         return None
@@ -87,8 +87,8 @@ def registered(tiles: str) -> Registered:
     entry of the audit was spoilt.
     """
     with _read() as store:
+        standing, tags = _state(store, tiles)  # first, so that the version that stands is among those found
         found = sorted(versions(store, tiles), key=lambda entry: int(entry.version))
-        standing, tags = _state(store, tiles)
         return Registered(tiles, standing, tuple(map(_version, found)), Audit.of_tags(tags, standing))
 
 
@@ -162,7 +162,7 @@ def _state(store: Store, tiles: str) -> tuple[str | None, dict[str, str]]:
 def _version(entry: ModelVersion) -> Version:
     recipe, seed = (entry.tags.get(key, "unknown") for key in ("recipe", "seed"))
     verdict, over = (entry.tags.get(f"{CHALLENGE}{name}", "") for name in ("decision", "standing_version"))
-    return Version(str(entry.version), recipe, seed, entry.tags.get(BUNDLE_TAG, ""), verdict, over or None)
+    return Version(str(entry.version), recipe, seed, entry.tags.get(BUNDLE_TAG, ""), verdict, over)
 
 
 def _entry(store: Store, tiles: str, action: Action, version: str, why: str) -> Entry:
