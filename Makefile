@@ -5,6 +5,9 @@ PORT ?= 3000
 UI_PORT ?= 5000
 FRAMES ?=
 SETS ?=
+VENV ?= .venv
+NAME ?= environment
+AUDIT ?=
 
 BIN := .venv/bin
 INSTALLED := .venv/.installed
@@ -16,7 +19,7 @@ export BENTOML_DO_NOT_TRACK := True
 export MLFLOW_DISABLE_TELEMETRY := true
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro test test-slow check serve ui bench gpu gpu-pack encoders docs lock stages clean
+.PHONY: help setup repro test test-slow check serve ui bench gpu gpu-pack encoders docs lock audit sbom wheel fresh stages clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -37,12 +40,12 @@ test: $(INSTALLED) ## run the tests but the slow ones
 test-slow: $(INSTALLED) ## run the slow tests
 	$(BIN)/pytest -m slow
 
-check: $(INSTALLED) ## lint, format, types, import rules, and that README, Makefile and lock agree with the project
+check: $(INSTALLED) ## lint, format, types, import rules, workflows, and that README, Makefile and locks agree with the project
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest -q tests/test_house.py
+	$(BIN)/pytest -q tests/test_house.py tests/test_workflows.py
 
 # Each service has a folder of its own below .bento, named after its process: a second one leaves the first alone.
 serve: $(INSTALLED) ## serve the packaged generators at HOST:PORT, or those in bundles/ before any training
@@ -79,6 +82,21 @@ docs: $(INSTALLED) ## build the documentation site, docs/_build/index.html; warn
 
 lock: $(INSTALLED) ## compile both locks from pyproject.toml; pins and hashes already in them stay where they can
 	$(BIN)/python -m tools.locks
+
+audit: $(INSTALLED) ## look every pin of the locks up among known vulnerabilities; one that cannot be looked up fails
+	$(BIN)/pip-audit --strict --disable-pip --progress-spinner off $(AUDIT) --requirement requirements.lock \
+		--requirement requirements-cuda.lock
+
+sbom: $(INSTALLED) ## write what VENV holds to dist/sbom-NAME.json, as CycloneDX
+	@mkdir -p dist
+	$(BIN)/cyclonedx-py environment $(VENV)/bin/python --pyproject pyproject.toml --output-reproducible \
+		--output-format JSON --output-file dist/sbom-$(NAME).json
+
+wheel: $(INSTALLED) ## build the wheel of the package skygen into dist/
+	$(BIN)/hatchling build --target wheel
+
+fresh: $(INSTALLED) ## whether dvc.lock belongs to this code, parameters and dvc.yaml; needs no data
+	@$(BIN)/python -m tools.fresh
 
 stages: $(INSTALLED) ## write into dvc.yaml which code each stage depends on
 	$(BIN)/python -m tools.stages
