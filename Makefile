@@ -83,9 +83,10 @@ docs: $(INSTALLED) ## build the documentation site, docs/_build/index.html; warn
 lock: $(INSTALLED) ## compile both locks from pyproject.toml; pins and hashes already in them stay where they can
 	$(BIN)/python -m tools.locks
 
-audit: $(INSTALLED) ## look every pin of the locks up among known vulnerabilities; one that cannot be looked up fails
-	$(BIN)/pip-audit --strict --disable-pip --progress-spinner off $(AUDIT) --requirement requirements.lock \
-		--requirement requirements-cuda.lock
+audit: $(INSTALLED) ## look all pins up among known vulnerabilities; one that cannot be looked up fails; AUDIT='OPTIONS'
+	@$(BIN)/pip-audit --strict --disable-pip --progress-spinner off $(AUDIT) --requirement requirements.lock \
+		--requirement requirements-cuda.lock \
+		|| { echo "the audit failed: a pin has a known vulnerability, or could not be looked up; the lines above say which" >&2; exit 1; }
 
 sbom: $(INSTALLED) ## write what VENV holds to dist/sbom-NAME.json, as CycloneDX
 	@mkdir -p dist
