@@ -8,6 +8,9 @@ SETS ?=
 SET ?=
 WHY ?=
 DEPLOY ?=
+VENV ?= .venv
+NAME ?= environment
+AUDIT ?=
 
 BIN := .venv/bin
 INSTALLED := .venv/.installed
@@ -20,7 +23,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export SET WHY
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro test test-slow check serve deploy rollback ui rehearse bench gpu gpu-pack encoders docs lock stages clean
+.PHONY: help setup repro test test-slow check serve deploy rollback ui rehearse bench gpu gpu-pack encoders docs lock audit sbom wheel fresh stages clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -41,12 +44,12 @@ test: $(INSTALLED) ## run the tests but the slow ones
 test-slow: $(INSTALLED) ## run the slow tests
 	$(BIN)/pytest -m slow
 
-check: $(INSTALLED) ## lint, format, types, import rules, and that README, Makefile and lock agree with the project
+check: $(INSTALLED) ## lint, format, types, import rules, workflows, and that README, Makefile and locks agree with the project
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest -q tests/test_house.py
+	$(BIN)/pytest -q tests/test_house.py tests/test_workflows.py
 
 # Each service has a folder of its own below .bento, named after its process: a second one leaves the first alone.
 serve: $(INSTALLED) ## serve the packaged generators at HOST:PORT, or those in bundles/ before any training
@@ -97,6 +100,22 @@ docs: $(INSTALLED) ## build the documentation site, docs/_build/index.html; warn
 
 lock: $(INSTALLED) ## compile both locks from pyproject.toml; pins and hashes already in them stay where they can
 	$(BIN)/python -m tools.locks
+
+audit: $(INSTALLED) ## look all pins up among known vulnerabilities; one that cannot be looked up fails; AUDIT='OPTIONS'
+	@$(BIN)/pip-audit --strict --disable-pip --progress-spinner off $(AUDIT) --requirement requirements.lock \
+		--requirement requirements-cuda.lock \
+		|| { echo "the audit failed: a pin has a known vulnerability, or could not be looked up; the lines above say which" >&2; exit 1; }
+
+sbom: $(INSTALLED) ## write what VENV holds to dist/sbom-NAME.json, as CycloneDX
+	@mkdir -p dist
+	$(BIN)/cyclonedx-py environment $(VENV)/bin/python --pyproject pyproject.toml --output-reproducible \
+		--output-format JSON --output-file dist/sbom-$(NAME).json
+
+wheel: $(INSTALLED) ## build the wheel of the package skygen into dist/
+	$(BIN)/hatchling build --target wheel
+
+fresh: $(INSTALLED) ## whether dvc.lock belongs to this code, parameters and dvc.yaml; needs no data
+	@$(BIN)/python -m tools.fresh
 
 stages: $(INSTALLED) ## write into dvc.yaml which code each stage depends on
 	$(BIN)/python -m tools.stages

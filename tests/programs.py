@@ -10,10 +10,13 @@ PACKAGES = {
     "amtool": "prometheus-alertmanager",
     "chromium": "chromium",
     "fitsverify": "fitsverify",
+    "initdb": "postgresql",
     "nginx": "nginx-light",
     "prometheus": "prometheus",
     "prometheus-alertmanager": "prometheus-alertmanager",
     "promtool": "prometheus",
+    "ssh": "openssh-client",
+    "sshd": "openssh-server",
 }
 
 

@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 ROOT = Path(__file__).parents[1]
 LOCK, CUDA_LOCK = ROOT / "requirements.lock", ROOT / "requirements-cuda.lock"
 OLDEST, PYTHONS = "3.11", ("3.11", "3.12", "3.13")
-SHIPPED = ("build", "pipeline", "remotes", "serve", "server")  # the extras that images are made of
+SHIPPED = ("build", "pipeline", "remotes", "serve")  # the extras that images with CUDA are made of
 TORCH = re.compile(r"^torch==(?P<version>\S+)(?P<hashes>(?: \\\n +--hash=sha256:[0-9a-f]{64})+)$", re.MULTILINE)
 
 

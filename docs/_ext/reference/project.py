@@ -85,3 +85,15 @@ def _first_line(path: Path) -> str:
     """The first paragraph of a file's docstring."""
     said = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
     return said.split("\n\n")[0]
+
+
+def licences() -> str:
+    """Every part of the images under a copyleft licence, as its own metadata name it."""
+    from tools.licences import copyleft, images
+
+    held = images()
+    rows = [
+        [code(name), its, ", ".join(code(image) for image in held if name in held[image])]
+        for name, its in copyleft(set().union(*held.values())).items()
+    ]
+    return table(["part", "licence", "images"], rows)
