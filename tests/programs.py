@@ -9,9 +9,11 @@ import pytest
 PACKAGES = {
     "chromium": "chromium",
     "fitsverify": "fitsverify",
+    "initdb": "postgresql-15",
     "nginx": "nginx-light",
     "prometheus": "prometheus",
     "promtool": "prometheus",
+    "sshd": "openssh-server",
 }
 
 
