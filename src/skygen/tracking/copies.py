@@ -53,7 +53,8 @@ def copies() -> Iterator[Copy]:
 def _found(store: Store, name: str, version: str) -> str | None:
     with TemporaryDirectory(prefix="skygen-copy-") as temporary:
         try:
-            artifacts.download_artifacts(f"models:/{name}/{version}", dst_path=temporary, tracking_uri=store.uri)
+            place = store.client.get_model_version_download_uri(name, version)
+            artifacts.download_artifacts(artifact_uri=f"{place}/data", dst_path=temporary, tracking_uri=store.uri)
         except (MlflowException, OSError):
             return None
         bundle = next((path.parent for path in sorted(Path(temporary).rglob(_WEIGHTS))), None)

@@ -15,6 +15,7 @@ from skygen.folds.stages import cache_folder, dvc
 DIRECTORY = ".dir"  # ends the hash of a folder, which is that of the list of its files
 OBJECTS = Path("files/md5")  # in the cache and in remotes: a file an object, named by its hash
 _OBJECT = re.compile(r"([0-9a-f]{2})/([0-9a-f]{30}(?:\.dir)?)")
+_REMOTE = re.compile(r"remote\.(.+)\.url=(.*)")
 _PREFIX = re.compile(r"^ERROR: (?:(?:unexpected error|configuration error|config file error) - )?")
 
 
@@ -104,9 +105,9 @@ def ignored(paths: Iterable[Path]) -> set[Path]:
 
 
 def remotes() -> dict[str, str]:
-    """The addresses of the remotes by their names."""
-    rows = (line.split(maxsplit=1) for line in ask("remote", "list").splitlines())
-    return {name: url.removesuffix("(default)").strip() for name, url in rows}
+    """The addresses of the remotes by their names; a folder's is absolute."""
+    found = map(_REMOTE.fullmatch, ask("config", "--list").splitlines())
+    return {match[1]: match[2] for match in found if match}
 
 
 def hashes_in_remote(name: str) -> set[str]:

@@ -36,7 +36,7 @@ def folder_of(name: str) -> Path:
         raise RemoteError(
             f"remote {name} ({url}) is no folder: it has backups of its own, or say `dvc pull` and --cache"
         )
-    folder = Path(".dvc", url)
+    folder = Path(url)
     if not folder.is_dir():
         raise RemoteError(f"remote {name}: there is no folder {url}; mount it, or make it by `dvc push -r {name}`")
     return folder
