@@ -10,19 +10,12 @@ PACKAGES = {
     "amtool": "prometheus-alertmanager",
     "chromium": "chromium",
     "fitsverify": "fitsverify",
-<<<<<<< HEAD
     "initdb": "postgresql",
-=======
-    "initdb": "postgresql-15",
->>>>>>> h-remotes
     "nginx": "nginx-light",
     "prometheus": "prometheus",
     "prometheus-alertmanager": "prometheus-alertmanager",
     "promtool": "prometheus",
-<<<<<<< HEAD
     "ssh": "openssh-client",
-=======
->>>>>>> h-remotes
     "sshd": "openssh-server",
 }
 
