@@ -77,9 +77,10 @@ def rehearsal(folder: Path) -> Iterator[Rehearsal]:
         command = [str(Path(sys.executable).parent / "skygen"), "exporter", "--port", str(exporter), "--every", "5"]
         stack.enter_context(running("exporter", command, folder, project.environment))
         told = stack.enter_context(servers.receiver())
-        targets = {"skygen": [f"{servers.HOST}:{port}" for port in ports], "exporter": [f"{servers.HOST}:{exporter}"]}
-        stack.enter_context(servers.alarms(folder, ROOT / "serving/monitoring", targets, told))
-        stack.callback(_end_services, project.folder / ".deploy/state.json")
+        deployed = project.folder / ".deploy"
+        monitoring = ROOT / "serving/monitoring"
+        stack.enter_context(servers.alarms(folder, monitoring, deployed / "targets.json", exporter, told))
+        stack.callback(_end_services, deployed / "state.json")
         yield Rehearsal(project, database, tracking, told, ports, nginx, url)
 
 

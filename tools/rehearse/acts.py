@@ -143,7 +143,7 @@ class Rehearsal:
             raise RuntimeError(f"of {calls[0]} calls these failed: {dict(self.heard.failed)}")
 
     def _is_told(self, alert: str) -> bool:
-        return any(f"firing: {alert}".encode() in body for body in list(self.told.told))
+        return any(f"firing {alert}".encode() in body for body in list(self.told.told))
 
     def _runs(self) -> list[dict[str, Any]]:
         """The trainings in MLflow."""

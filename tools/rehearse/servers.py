@@ -5,7 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -105,10 +105,10 @@ def receiver() -> Iterator[Receiver]:
 
 
 @contextmanager
-def alarms(folder: Path, shipped: Path, targets: Mapping[str, Sequence[str]], told: Receiver) -> Iterator[None]:
+def alarms(folder: Path, shipped: Path, services: Path, exporter: int, told: Receiver) -> Iterator[None]:
     """Prometheus and Alertmanager with the files in `shipped`, whose times are shortened, and `told` as the receiver.
 
-    `targets` are those of each job; Prometheus scrapes every 2 s.
+    What is scraped every 2 s are the services that the file `services` names, and the exporter at its port.
     """
     own = folder / "alarms"
     shutil.copytree(shipped, own)
@@ -118,10 +118,9 @@ def alarms(folder: Path, shipped: Path, targets: Mapping[str, Sequence[str]], to
     waits = {r"group_wait: \w+": "group_wait: 1s", r"group_interval: \w+": "group_interval: 2s"}
     _shorten(own / "alertmanager.yml", waits | {r"api_url_file: \S+": f"api_url_file: {own}/receiver"})
     (own / "receiver").write_text(url)
-    places = {r"localhost:9093": f"{HOST}:{alertmanager}", r"_interval: \d+s": "_interval: 2s"}
-    ports = {"skygen": "3000", "exporter": "9109"}
-    for job, names in targets.items():
-        places[rf'\["[\w.]+:{ports[job]}"\]'] = str(list(names)).replace("'", '"')
+    places = {r"localhost:9093": f"{HOST}:{alertmanager}", r"localhost:9109": f"{HOST}:{exporter}"}
+    found = f'file_sd_configs:\n      - files: ["{services}"]'
+    places |= {r'static_configs:\n +- targets: \["localhost:3000"\]': found, r"_interval: \d+s": "_interval: 2s"}
     _shorten(own / "prometheus.yml", places)
     first = [find("alertmanager"), f"--config.file={own}/alertmanager.yml", f"--storage.path={own}/silences"]
     first += [f"--web.listen-address={HOST}:{alertmanager}", "--cluster.listen-address="]
