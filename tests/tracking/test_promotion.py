@@ -24,8 +24,8 @@ with tracking.contest():
 KILLED = """
 import os, signal, sys
 from mlflow import MlflowClient
-from skygen.cli import main
-name, call, when, *arguments = sys.argv[1:]
+from skygen import tracking
+name, call, when = sys.argv[1:]
 real, left = getattr(MlflowClient, name), int(call)
 def killed(*args, **kwargs):
     global left
@@ -35,7 +35,7 @@ def killed(*args, **kwargs):
     if not left:
         os.kill(os.getpid(), signal.SIGKILL)
 setattr(MlflowClient, name, killed)
-main(arguments)
+tracking.promote("r64", "2", "1")
 """
 
 
@@ -139,6 +139,16 @@ def test_what_is_refused_is_not_promoted_by_the_stage_until_a_person_does(skygen
     assert tracking.registered("r64").audit.bar(sha256_folder(bundle_folder("r64", "perfect", 0))) is None
 
 
+def test_where_no_champion_stands_one_that_is_refused_does_not_become_it(skygen, versions, registry, packaged):
+    versions("bright", "perfect")
+    skygen("refuse", "r64", "2", *WHY)
+    registry.delete_registered_model_alias("skygen-r64", "champion")
+    with pytest.raises(tracking.NoChampionError, match=r"refused as version 2 by ana .*, and no champion stands"):
+        packaged("perfect")
+
+    assert "bright, seed 0 is the first champion (version 1)" in packaged("bright")
+
+
 def test_the_champion_is_not_refused_but_rolled_back(skygen, versions, registry):
     versions("bright")
     status, _, said = skygen("refuse", "r64", "1", *WHY)
@@ -226,7 +236,7 @@ def test_a_second_process_is_told_and_changes_nothing(skygen, versions, registry
 )
 def test_a_kill_at_any_moment_leaves_an_audit_that_says_who_stands(name, call, when, moved, skygen, versions, registry):
     versions("bright", "perfect")
-    command = [sys.executable, "-c", KILLED, name, str(call), when, "promote", "r64", "2", *WHY, "--anyway"]
+    command = [sys.executable, "-c", KILLED, name, str(call), when]
     assert subprocess.run(command, check=False, capture_output=True).returncode == -signal.SIGKILL
 
     assert standing(registry) == ("perfect" if moved else "bright")
