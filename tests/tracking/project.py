@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from pipelines import package
+from skygen import tracking
 from skygen.bundle.bundle import Bundle
 from skygen.encoder import network
 from skygen.encoder.features import features_path, write_features
@@ -15,10 +16,12 @@ from skygen.files import sha256_folder
 from skygen.params import ChampionParams
 from skygen.selection import promotion
 from skygen.selection.comparison import flaws
+from tests.harness.commands import called
 from tests.selection.altered import altered, brighten, collapse, deal_anew, write_sky
 
 CHANGES = {"dealt": deal_anew, "bright": brighten, "flat": collapse}
 GATES = ChampionParams(least_diversity=0.3, most_memorised=0.9, sky_noise=[0.9, 1.1])
+WHY = ("--why", "a test")
 PARAMS = SimpleNamespace(
     evaluation=SimpleNamespace(seed=0, champion=GATES),
     chosen=SimpleNamespace(evaluation=SimpleNamespace(halvings=100)),
@@ -88,3 +91,39 @@ def packaged(found, capsys):
         return capsys.readouterr().out.strip()
 
     return run
+
+
+@pytest.fixture
+def skygen(registry, monkeypatch):
+    """A function: exit status, stdout and stderr of `skygen ARGUMENTS`, typed by ana."""
+    monkeypatch.setenv("SKYGEN_WHO", "ana")
+
+    def run(*arguments):
+        ended = called(arguments)
+        return ended.returncode, ended.stdout.decode(), ended.stderr.decode()
+
+    return run
+
+
+@pytest.fixture
+def versions(project, registry):
+    """A function: registers a bundle of the project for each recipe; the first one stands."""
+
+    def make(*recipes):
+        for recipe in recipes:
+            folder = promotion.bundle_folder("r64", recipe, 0)
+            version = tracking.register("r64", recipe, 0, folder, sha256_folder(folder), {})
+            if version == "1":
+                tracking.promote("r64", version, None, "the first")
+
+    return make
+
+
+def standing(registry):
+    return registry.get_model_version_by_alias("skygen-r64", "champion").tags["recipe"]
+
+
+def audit():
+    """What was done with which version, in order; what was broken off is not."""
+    entries = tracking.registered("r64").audit.entries.values()
+    return [(entry.action, entry.version) for entry in entries if entry.state == "done"]

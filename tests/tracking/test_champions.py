@@ -49,6 +49,8 @@ def test_one_as_good_is_registered_and_does_not_replace(packaged, registry):
     assert champion(registry)[0] == "perfect"
     assert tags["decision"] in said
     assert tags["standing_version"] == "1"
+    entry = tracking.registered("r64").audit.latest("2")
+    assert (entry.action, entry.over, entry.verdict) == ("not promoted", "1", tags["decision"])
     assert {"encoder", "data", "kernel", "standing_kernel", "difference", "interval"} <= set(tags)
 
 

@@ -1,78 +1,13 @@
 """skygen models, promote, refuse and rollback, with the stage package between them, in a real store."""
 
 import json
-import shutil
-import signal
-import subprocess
-import sys
 
 import pytest
 
 from skygen import tracking
 from skygen.files import sha256_folder
 from skygen.selection.promotion import bundle_folder
-from tests.harness.commands import called
-
-WHY = ("--why", "a test")
-HOLD = """
-import sys
-from skygen import tracking
-with tracking.contest():
-    print("held", flush=True)
-    sys.stdin.read()
-"""
-KILLED = """
-import os, signal, sys
-from mlflow import MlflowClient
-from skygen.cli import main
-name, call, when, *arguments = sys.argv[1:]
-real, left = getattr(MlflowClient, name), int(call)
-def killed(*args, **kwargs):
-    global left
-    left -= 1
-    if left or when == "after":
-        real(*args, **kwargs)
-    if not left:
-        os.kill(os.getpid(), signal.SIGKILL)
-setattr(MlflowClient, name, killed)
-main(arguments)
-"""
-
-
-@pytest.fixture
-def skygen(registry, monkeypatch):
-    """A function: exit status, stdout and stderr of `skygen ARGUMENTS`, typed by ana."""
-    monkeypatch.setenv("SKYGEN_WHO", "ana")
-
-    def run(*arguments):
-        ended = called(arguments)
-        return ended.returncode, ended.stdout.decode(), ended.stderr.decode()
-
-    return run
-
-
-@pytest.fixture
-def versions(project, registry):
-    """A function: registers a bundle of the project for each recipe; the first one stands."""
-
-    def make(*recipes):
-        for recipe in recipes:
-            folder = bundle_folder("r64", recipe, 0)
-            version = tracking.register("r64", recipe, 0, folder, sha256_folder(folder), {})
-            if version == "1":
-                tracking.promote("r64", version, None, "the first")
-
-    return make
-
-
-def standing(registry):
-    return registry.get_model_version_by_alias("skygen-r64", "champion").tags["recipe"]
-
-
-def audit():
-    """What was done with which version, in order; what was broken off is not."""
-    entries = tracking.registered("r64").audit.entries.values()
-    return [(entry.action, entry.version) for entry in entries if entry.state == "done"]
+from tests.tracking.project import WHY, audit, standing
 
 
 def test_a_better_one_is_promoted_and_a_worse_one_refused_with_the_reason(skygen, versions, registry):
@@ -139,6 +74,16 @@ def test_what_is_refused_is_not_promoted_by_the_stage_until_a_person_does(skygen
     assert tracking.registered("r64").audit.bar(sha256_folder(bundle_folder("r64", "perfect", 0))) is None
 
 
+def test_where_no_champion_stands_one_that_is_refused_does_not_become_it(skygen, versions, registry, packaged):
+    versions("bright", "perfect")
+    skygen("refuse", "r64", "2", *WHY)
+    registry.delete_registered_model_alias("skygen-r64", "champion")
+    with pytest.raises(tracking.NoChampionError, match=r"refused as version 2 by ana .*, and no champion stands"):
+        packaged("perfect")
+
+    assert "bright, seed 0 is the first champion (version 1)" in packaged("bright")
+
+
 def test_the_champion_is_not_refused_but_rolled_back(skygen, versions, registry):
     versions("bright")
     status, _, said = skygen("refuse", "r64", "1", *WHY)
@@ -177,70 +122,6 @@ def test_a_rollback_passes_by_what_was_refused_meanwhile(skygen, versions, regis
     assert standing(registry) == "flat"
 
 
-@pytest.mark.parametrize("damage", ["lost", "changed"])
-def test_no_way_to_files_that_are_not_whole(damage, skygen, versions, registry, project, tmp_path):
-    versions("bright", "perfect")
-    tracking.promote("r64", "2", "1")
-    source = registry.get_model_version("skygen-r64", "1").source.removeprefix("models:/")
-    (kept,) = project.glob(f"ml*/**/{source}/artifacts")
-    kept.rename(tmp_path / "artifacts")
-    try:
-        if damage == "changed":
-            shutil.copytree(tmp_path / "artifacts", kept)
-            next(kept.rglob("card.json")).write_text("{}")
-        for command in (["rollback", "r64"], ["promote", "r64", "1", "--anyway"]):
-            status, _, said = skygen(*command, *WHY)
-            assert status == 1
-            assert "the files of version 1 (bright, seed 0) of skygen-r64 are " in said
-    finally:
-        shutil.rmtree(kept, ignore_errors=True)
-        (tmp_path / "artifacts").rename(kept)
-
-    assert standing(registry) == "perfect"
-    assert audit() == [("promoted", "1"), ("promoted", "2")]
-    assert skygen("rollback", "r64", *WHY)[0] == 0
-
-
-def test_a_second_process_is_told_and_changes_nothing(skygen, versions, registry):
-    versions("bright", "perfect")
-    with subprocess.Popen([sys.executable, "-c", HOLD], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
-        assert other.stdout.readline() == b"held\n"
-        for arguments in (("promote", "r64", "2", "--anyway"), ("refuse", "r64", "2"), ("rollback", "r64")):
-            status, _, said = skygen(*arguments, *WHY)
-            assert status == 1
-            assert f"another run, process {other.pid}, is making it" in said
-        other.stdin.close()
-
-    assert audit() == [("promoted", "1")]
-    assert skygen("promote", "r64", "2", "--anyway", *WHY)[0] == 0
-
-
-@pytest.mark.parametrize(
-    ("name", "call", "when", "moved"),
-    [
-        ("set_registered_model_tag", 1, "before", False),
-        ("set_registered_model_alias", 1, "before", False),
-        ("set_registered_model_alias", 1, "after", True),
-        ("set_registered_model_tag", 2, "after", True),
-    ],
-)
-def test_a_kill_at_any_moment_leaves_an_audit_that_says_who_stands(name, call, when, moved, skygen, versions, registry):
-    versions("bright", "perfect")
-    command = [sys.executable, "-c", KILLED, name, str(call), when, "promote", "r64", "2", *WHY, "--anyway"]
-    assert subprocess.run(command, check=False, capture_output=True).returncode == -signal.SIGKILL
-
-    assert standing(registry) == ("perfect" if moved else "bright")
-    assert audit() == [("promoted", "1")] + [("promoted", "2")] * moved
-    if moved:
-        assert skygen("rollback", "r64", *WHY)[0] == 0
-        assert audit()[2:] == [("rolled back", "2")]
-    else:
-        assert skygen("promote", "r64", "2", *WHY)[0] == 0
-        assert audit()[1:] == [("promoted", "2")]
-    texts = registry.get_registered_model("skygen-r64").tags.values()
-    assert not [text for text in texts if json.loads(text).get("state") == "begun"]
-
-
 def test_models_says_what_became_of_each_version(skygen, versions):
     versions("bright", "perfect", "dealt", "flat")
     skygen("promote", "r64", "2", *WHY)
@@ -274,28 +155,6 @@ def test_a_set_or_version_that_is_not_there_is_named_with_those_that_are(skygen,
         status, _, said = skygen(command, "r64", "7", *WHY)
         assert (status, said) == (1, "Error: skygen-r64 has no version 7; there are: 1\n")
     assert "r65 has no champion" in skygen("rollback", "r65", *WHY)[2]
-
-
-def test_without_a_registry_a_sentence_says_so_and_none_is_made(skygen, monkeypatch, tmp_path):
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'none.db'}")
-    status, _, said = skygen("models")
-
-    assert status == 1
-    assert said.startswith(f"Error: there is no registry: {tmp_path / 'none.db'} is missing; run dvc repro")
-    assert not (tmp_path / "none.db").exists()
-
-
-def test_a_registry_that_does_not_answer_is_said(skygen, monkeypatch, nobody, little_patience):
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", nobody)
-    for arguments in (
-        ("models",),
-        ("promote", "r64", "1", *WHY),
-        ("refuse", "r64", "1", *WHY),
-        ("rollback", "r64", *WHY),
-    ):
-        status, _, said = skygen(*arguments)
-        assert status == 1
-        assert said.startswith(f"Error: the registry at {nobody} does not answer as it should")
 
 
 def test_an_empty_registry_says_who_fills_it(skygen):

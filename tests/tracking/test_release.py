@@ -13,9 +13,7 @@ from skygen.files import read_json, sha256_file, sha256_folder, write_json
 from skygen.release import Champion, Contents, lay_out, write_release
 from skygen.selection.promotion import bundle_folder
 from tests.harness.commands import called
-from tests.tracking.test_promotion import standing, versions
-
-__all__ = ["versions"]
+from tests.tracking.project import standing
 
 pytestmark = pytest.mark.usefixtures("registry")
 
