@@ -140,12 +140,26 @@ def test_the_service_hears_the_clients_address_not_what_it_claims(tmp_path: Path
     assert not [line for line in seen if "10.9.8.7" in line]
 
 
-def test_one_address_has_64_calls_at_a_time(tmp_path: Path) -> None:
-    async def waiting(scope: Scope, receive: Receive, send: Send) -> None:
-        while scope["path"] == "/wait" and (await receive())["type"] != "http.disconnect":
-            await asyncio.sleep(0)
-        await answer(send, b"")
+async def waiting(scope: Scope, receive: Receive, send: Send) -> None:
+    while scope["path"] == "/wait" and (await receive())["type"] != "http.disconnect":
+        await asyncio.sleep(0)
+    await answer(send, b"")
 
+
+def test_all_addresses_have_so_many_calls_at_a_time(tmp_path: Path) -> None:
+    (most,) = re.findall(r"limit_conn calls_of_all \d+", SHIPPED.read_text())
+    few = {most: "limit_conn calls_of_all 3"}
+    with listening(waiting) as service, proxied(tmp_path, service, few) as address, ExitStack() as held:
+        for number in range(3):
+            source = (f"127.0.0.{2 + number}", 0)
+            held.enter_context(socket.create_connection(address, source_address=source)).sendall(get("/wait"))
+        while (refused := exchange(address, [get("/", "Connection: close")])).statuses == [200]:
+            pass  # nginx may not have read them all
+        assert refused.statuses == [429]
+        assert b"too many calls, of your address or of all" in refused.content
+
+
+def test_one_address_has_64_calls_at_a_time(tmp_path: Path) -> None:
     with listening(waiting) as service, proxied(tmp_path, service) as address, ExitStack() as held:
         for _ in range(64):
             held.enter_context(socket.create_connection(address)).sendall(get("/wait"))

@@ -5,8 +5,9 @@ import io
 import httpx
 import numpy as np
 
+from skygen.deploy.clock import Deadline
 from skygen.deploy.place import HOST, Catalogue
-from skygen.deploy.services import Started, deadline
+from skygen.deploy.services import Started
 
 _SEED = 7
 
@@ -19,12 +20,12 @@ def asking(started: Started) -> httpx.Client:
 
 def await_ready(started: Started, client: httpx.Client, seconds: float) -> None:
     """Wait until a service is ready; raises `ValueError` with the end of its log where it ends, or is not in time."""
-    limit = deadline(seconds)
+    limit = Deadline(seconds)
     while limit.waits():
         if started.process.poll() is not None:
             raise ValueError(
                 f"the new service ended with status {started.process.returncode} and serves nothing; "
-                f"the end of {started.log}:\n{started.ended()}"
+                f"the end of {started.log}:\n{started.log_end()}"
             )
         try:
             if client.get("/readyz", timeout=5).is_success:
@@ -32,7 +33,7 @@ def await_ready(started: Started, client: httpx.Client, seconds: float) -> None:
         except httpx.TransportError:
             pass
     raise ValueError(
-        f"the new service was not ready within {seconds:g} s; the end of {started.log}:\n{started.ended()}"
+        f"the new service was not ready within {seconds:g} s; the end of {started.log}:\n{started.log_end()}"
     )
 
 

@@ -14,8 +14,9 @@ from typing import Final
 import httpx
 import psutil  # type: ignore[import-untyped]
 
+from skygen.deploy.clock import Deadline
 from skygen.deploy.place import HOST, Serving
-from skygen.deploy.services import GRACE_SECONDS, deadline
+from skygen.deploy.services import GRACE_SECONDS
 from skygen.files import write_atomically
 
 HEADER: Final = "X-Skygen-Service"
@@ -117,7 +118,7 @@ class Nginx:
         return workers
 
     def _await(self, name: str) -> None:
-        limit, seen, found = deadline(30), 0, None
+        limit, seen, found = Deadline(30), 0, None
         while limit.waits(0.1):
             with suppress(httpx.TransportError):
                 found = self.answering()

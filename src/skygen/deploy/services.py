@@ -3,9 +3,9 @@
 import os
 import secrets
 import shutil
+import socket
 import subprocess
 import sys
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -32,7 +32,7 @@ class Started:
     log_from: int
     key: str | None
 
-    def ended(self) -> str:
+    def log_end(self) -> str:
         """The last lines of its log."""
         text = self.log.read_bytes()[self.log_from :].decode(errors="replace")
         return "\n".join(text.splitlines()[-12:])
@@ -125,8 +125,6 @@ def end(leader: psutil.Process) -> None:
 
 def listens(port: int) -> bool:
     """Whether somebody listens at a port of this machine."""
-    import socket
-
     with socket.socket() as probe:
         probe.settimeout(2)
         return probe.connect_ex((HOST, port)) == 0
@@ -143,22 +141,3 @@ def _words(process: psutil.Process) -> list[str]:
     except (psutil.NoSuchProcess, psutil.AccessDenied):
         return []
     return words
-
-
-def deadline(seconds: float) -> "Deadline":
-    """A clock that runs from now on."""
-    return Deadline(time.monotonic() + seconds)
-
-
-@dataclass(frozen=True)
-class Deadline:
-    """A moment by which something must have come about."""
-
-    moment: float
-
-    def waits(self, pause: float = 0.2) -> bool:
-        """Whether there is time left, after a pause."""
-        if time.monotonic() >= self.moment:
-            return False
-        time.sleep(pause)
-        return True

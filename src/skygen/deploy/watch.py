@@ -12,8 +12,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from ruamel.yaml import YAML
 
 from skygen.deploy.asking import draw_some
+from skygen.deploy.clock import Deadline
 from skygen.deploy.place import Catalogue
-from skygen.deploy.services import Started, deadline
+from skygen.deploy.services import Started
 
 EVERY_SECONDS: Final = 5.0  # as the service measures what it drew
 ALERTS: Final = "src/serving/monitoring/alerts.yml"  # of an unpacked Bento
@@ -58,10 +59,10 @@ def watch(
 
     Raises `ValueError` with the reason as soon as it is worse than `limits` allow, does not answer, or has ended.
     """
-    clock, seed = deadline(seconds), 0
+    clock, seed = Deadline(seconds), 0
     while True:
         if started.process.poll() is not None:
-            raise ValueError(f"its service ended with status {started.process.returncode}:\n{started.ended()}")
+            raise ValueError(f"its service ended with status {started.process.returncode}:\n{started.log_end()}")
         try:
             draw_some(client, catalogue, seed)
             answer = client.get("/metrics")
