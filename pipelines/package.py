@@ -1,4 +1,4 @@
-"""DVC stage package: comparison → one Bento that serves every best bundle, and the champions in MLflow's registry.
+"""DVC stage package: comparison → champions in MLflow's registry → one Bento of them and every recipe's best bundle.
 
 Usage: python pipelines/package.py
 """
@@ -18,10 +18,10 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 import skygen
-from skygen import tracking
-from skygen.bundle.bundle import Bundle
-from skygen.files import read_json, sha256_file, sha256_folder, write_atomically, write_json
+from skygen import release, tracking
+from skygen.files import read_json, sha256_folder, write_atomically, write_json
 from skygen.params import Params, load_or_end
+from skygen.release import Champion, champion_of
 from skygen.selection.promotion import bundle_folder, challenge_champion
 from skygen.tiles.store import TileStore
 
@@ -31,28 +31,35 @@ REAL_TILES = 24  # a set, for who compares by eye: 4.7 MB of 128 x 128 x 3
 
 
 def main() -> None:
-    """Export the Bento of what reports/comparison.json chose, and let its champions challenge those of the registry."""
+    """Let the best of reports/comparison.json challenge the registry's champions, and export a Bento of who stands."""
     params, comparison = load_or_end(), read_json(Path("reports/comparison.json"))
-    seeds: dict[str, dict[str, int]] = comparison["bundles"]
-    champions = {tiles: champion["recipe"] for tiles, champion in comparison["champions"].items()}
+    bundles = {
+        f"{tiles}/{recipe}": bundle_folder(tiles, recipe, seed)
+        for tiles, recipes in comparison["bundles"].items()
+        for recipe, seed in recipes.items()
+    }
     with TemporaryDirectory(prefix="skygen-package-") as temporary:
         stage = Path(temporary) / "stage"
-        hashes = lay_out(stage, champions, seeds, params.frames.source)
+        try:
+            with tracking.contest():
+                register_all(comparison, {name: sha256_folder(folder) for name, folder in bundles.items()}, params)
+                lay_out(stage, bundles, champions_of(comparison, bundles, Path(temporary)), params.frames.source)
+        except (ConnectionError, BlockingIOError, tracking.NoChampionError) as error:
+            sys.exit(f"{error}; then run the stage package again")
         exported = build(stage, Path(temporary) / "bentoml")
         with write_atomically(BENTO) as target:
             shutil.copyfile(exported, target)
     print(f"{BENTO}: {BENTO.stat().st_size / 1e6:.1f} MB")
-    register_all(comparison, hashes, params)
 
 
 def register_all(comparison: dict[str, Any], hashes: dict[str, str], params: Params) -> None:
-    """Let the champion of every tile set challenge the one that stands, and print what became of it.
+    """Let the best of every tile set challenge the champion that stands, and print what became of it.
 
     The stage fails where the registry does not answer, so that DVC runs it again, or where another process
     compares champions; no champion loses its alias by that.
     """
     for tiles, champion in comparison["champions"].items():
-        name, sha256 = f"skygen-{tiles}@champion", hashes[f"{tiles}.{champion['recipe']}"]
+        name, sha256 = f"skygen-{tiles}@champion", hashes[f"{tiles}/{champion['recipe']}"]
         try:
             with tracking.contest():
                 print(f"{name}: {challenge_champion(tiles, comparison, sha256, params)}")
@@ -60,27 +67,29 @@ def register_all(comparison: dict[str, Any], hashes: dict[str, str], params: Par
             sys.exit(f"{name} stays as it was: {error}; then run the stage package again")
 
 
-def lay_out(stage: Path, champions: dict[str, str], seeds: dict[str, dict[str, int]], source: str) -> dict[str, str]:
+def champions_of(comparison: dict[str, Any], bundles: dict[str, Path], folder: Path) -> dict[str, Champion]:
+    """The champion of every tile set in the registry, fetched below `folder` where it is none of `bundles`.
+
+    Raises as `champion_of`.
+    """
+    return {
+        tiles: champion_of(tracking.registered(tiles), bundles, folder / f"champion-{tiles}")
+        for tiles in comparison["champions"]
+    }
+
+
+def lay_out(stage: Path, bundles: dict[str, Path], champions: dict[str, Champion], source: str) -> None:
     """Put all that the Bento holds into `stage`: the service, the package `skygen`, bundles and a bentofile.
 
-    With the bundles of a set go real tiles of it, whose frames come from `source`. Gives back the bundles' hashes by
-    SET.RECIPE.
+    With the bundles of a set go real tiles of it, whose frames come from `source`.
     """
     without_caches = shutil.ignore_patterns("__pycache__")
     shutil.copytree("serving", stage / "serving", ignore=without_caches)
     shutil.copytree(Path(skygen.__file__).parent, stage / "skygen", ignore=without_caches)
-    hashes: dict[str, str] = {}
-    for tiles, recipes in seeds.items():
-        for recipe, seed in recipes.items():
-            folder = bundle_folder(tiles, recipe, seed)
-            hashes[f"{tiles}.{recipe}"] = Bundle.load(folder).sha256
-            shutil.copytree(folder, stage / "bundles" / tiles / recipe)
+    for tiles in champions:
         lay_out_real(stage / "bundles" / tiles, TileStore.open(Path("data/tiles") / tiles), source)
-    by_path = {name.replace(".", "/"): sha256 for name, sha256 in hashes.items()}
-    real = {tiles: sha256_file(stage / "bundles" / tiles / "real.npy") for tiles in seeds}
-    write_json(stage / "bundles" / "catalogue.json", {"champions": champions, "sha256": by_path, "real": real})
-    write_json(stage / "bentofile.yaml", bentofile(champions, hashes))  # JSON is YAML
-    return hashes
+    contents = release.lay_out(stage / "bundles", bundles, champions)
+    write_json(stage / "bentofile.yaml", bentofile(contents))  # JSON is YAML
 
 
 def lay_out_real(folder: Path, store: TileStore, source: str) -> None:
@@ -92,14 +101,15 @@ def lay_out_real(folder: Path, store: TileStore, source: str) -> None:
     write_json(folder / "real.json", {"source": source, "split": "test", "fields": [fields[i] for i in chosen]})
 
 
-def bentofile(champions: dict[str, str], hashes: dict[str, str]) -> dict[str, Any]:
+def bentofile(contents: release.Contents) -> dict[str, Any]:
     """BentoML's description of the build; its labels are the bundles' hashes and the champions."""
     lock = Path("requirements.lock").read_text(encoding="utf-8")
+    hashes = {name.replace("/", "."): sha256 for name, sha256 in contents.sha256.items()}
     return {
         "service": SERVICE,
         "name": "skygen",
         "description": "Synthetic tiles of the SDSS sky, in nanomaggies: see POST /v1/generate and GET /v1/models.",
-        "labels": hashes | {f"{tiles}.champion": recipe for tiles, recipe in champions.items()},
+        "labels": hashes | {f"{tiles}.champion": recipe for tiles, recipe in contents.champions.items()},
         "python": {"packages": serving_requirements(lock), "lock_packages": False},
     }
 

@@ -1,14 +1,13 @@
 """The bundles that a service holds, by tile set and recipe; the champion of each set, and real tiles beside them."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Any, Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import Field
 
 from serving.requests import CHAMPION, RequestError
 from skygen.bundle.bundle import Bundle, PaintedError
@@ -17,19 +16,7 @@ from skygen.bundle.tile import Tile
 from skygen.files import read_json, sha256_file
 from skygen.gan.card import BundleError
 from skygen.params import Section, validate
-
-CATALOGUE, REAL = "catalogue.json", "real"
-
-
-Word = Annotated[str, Field(pattern=r"^[\w-]+$")]  # a folder's name, and part of a file's
-
-
-class Contents(Section):
-    """catalogue.json: each set's champion, and the sha256 of bundles by SET/RECIPE and of sets' real.npy, if any."""
-
-    champions: dict[Word, Word]
-    sha256: dict[Annotated[str, Field(pattern=r"^[\w-]+/[\w-]+$")], str]
-    real: dict[Word, str] = Field(default_factory=dict)
+from skygen.release import CATALOGUE, REAL, Contents
 
 
 class RealCard(Section):
@@ -50,11 +37,15 @@ class RealTiles:
 
 @dataclass(frozen=True)
 class ServedBundles:
-    """Loaded bundles `bundles[tiles][recipe]`; `champions[tiles]`, the recipe that won; `real[tiles]`, if any."""
+    """Loaded bundles `bundles[tiles][recipe]`; `champions[tiles]`, the recipe that won; `real[tiles]`, if any.
+
+    `versions[tiles]` is the champion's in the registry, where that is known.
+    """
 
     bundles: dict[str, dict[str, Bundle]]
     champions: dict[str, str]
     real: dict[str, RealTiles]
+    versions: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def load(cls, folder: Path, device: torch.device, engine: EngineName = "auto") -> Self:
@@ -67,7 +58,7 @@ class ServedBundles:
             raise FileNotFoundError(
                 f"{folder / CATALOGUE}: missing; serve a packaged Bento, or name bundles by SKYGEN_BUNDLES"
             )
-        contents = validate(Contents, read_json(folder / CATALOGUE), str(folder / CATALOGUE))
+        contents = Contents.read(folder)
         bundles: dict[str, dict[str, Bundle]] = {tiles: {} for tiles in contents.champions}
         for name, sha256 in sorted(contents.sha256.items()):
             tiles, _, recipe = name.partition("/")
@@ -81,7 +72,7 @@ class ServedBundles:
             if recipe not in bundles[tiles]:
                 raise BundleError(f"{folder / tiles / recipe}: no bundle, though {CATALOGUE} names it champion")
         real = {tiles: _real(folder / tiles, sha256) for tiles, sha256 in contents.real.items()}
-        return cls(bundles, contents.champions, real)
+        return cls(bundles, contents.champions, real, contents.versions)
 
     def find(self, tiles: str, model: str, version: str | None = None) -> Bundle:
         """The bundle of a tile set's champion or recipe, or the one of sha256 `version`; raises `RequestError`."""
@@ -99,10 +90,14 @@ class ServedBundles:
         return recipes[recipe]
 
     def cards(self) -> list[dict[str, Any]]:
-        """Every card, with the bundle's hash, its engine, what can be chosen, and whether it is its set's champion."""
+        """Every card, with the bundle's hash, its engine, what can be chosen, and whether it is its set's champion.
+
+        A champion has its version in the registry, null where that is not known, as of all others.
+        """
         return [
             {
                 "champion": recipe == self.champions[tiles],
+                "registry_version": self.versions.get(tiles) if recipe == self.champions[tiles] else None,
                 "sha256": bundle.sha256,
                 "engine": bundle.engine,
                 "takes": bundle.takes,

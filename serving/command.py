@@ -10,11 +10,13 @@ import shutil
 import signal
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Final, NoReturn
 
 FOLDER: Final = "SKYGEN_COMMAND_FOLDER"  # the variables that the command sets for its workers
 PROCESS: Final = "SKYGEN_COMMAND_PROCESS"
+BEGAN: Final = "SKYGEN_COMMAND_BEGAN"
 MOST_STARTS: Final = 5  # of workers in a row, none of which came to serve
 _METRICS: Final = "PROMETHEUS_MULTIPROC_DIR"
 
@@ -26,7 +28,7 @@ def lead() -> None:
     """
     folder = Path(tempfile.mkdtemp(prefix="skygen-"))
     (folder / "metrics").mkdir()
-    os.environ.update({FOLDER: str(folder), PROCESS: str(os.getpid())})
+    os.environ.update({FOLDER: str(folder), PROCESS: str(os.getpid()), BEGAN: str(time.time())})
     atexit.register(_end, folder)
 
 
@@ -43,6 +45,11 @@ def follow() -> None:
         starts.write(b".")
     if (folder / "starts").stat().st_size > MOST_STARTS:
         end(f"nothing to serve: {MOST_STARTS} workers ended as they started; see the log, and the kernel's")
+
+
+def began() -> float:
+    """When the command of this worker began, in seconds since 1970; now, of a process without one."""
+    return time.time() if _folder() is None else float(os.environ[BEGAN])
 
 
 def serves() -> None:

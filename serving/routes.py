@@ -85,7 +85,7 @@ async def measure(tiles: TileSet, seed: Seed, query: Annotated[TileQuery, Query(
 
 @router.get("/v1/models", responses=OBJECT | ERRORS, response_class=JSONResponse)
 async def models(request: Request) -> Response:
-    """The cards of every loaded bundle."""
+    """The cards of every loaded bundle; a champion's has its version in the registry, where that is known."""
     return JSONResponse({"models": drawing_of(request).catalogue.cards()})
 
 

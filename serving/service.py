@@ -21,6 +21,7 @@ from serving.http.instrumentation import AccessLog, Instrumented
 from serving.http.limits import JsonBodies, SlowReaders
 from serving.http.mount import HeadAsGet, Mount, Ours
 from serving.monitoring import watch
+from serving.monitoring.build import announce
 from serving.monitoring.health import PATHS as HEALTH
 from serving.monitoring.health import Health
 from serving.settings import Settings
@@ -117,6 +118,7 @@ class Skygen:
     def _start(self) -> None:
         catalogue, health = load(device()), Health()
         OURS.app = guarded(APP)
+        announce(SETTINGS)
         self.watch = watch.start(catalogue, health)
         threads = SETTINGS.threads or cores()
         self.batcher = Batcher(threads, SETTINGS.queue_tiles, health)

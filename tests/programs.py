@@ -7,11 +7,16 @@ import pytest
 
 # What `.ci/run` installs, by the program that tests start.
 PACKAGES = {
+    "amtool": "prometheus-alertmanager",
     "chromium": "chromium",
     "fitsverify": "fitsverify",
+    "initdb": "postgresql",
     "nginx": "nginx-light",
     "prometheus": "prometheus",
+    "prometheus-alertmanager": "prometheus-alertmanager",
     "promtool": "prometheus",
+    "ssh": "openssh-client",
+    "sshd": "openssh-server",
 }
 
 

@@ -56,6 +56,21 @@ MODEL_INFO = Gauge(
     ["tiles", "recipe", "champion", "version", "data_hash", "engine"],
     multiprocess_mode="livemax",
 )
+BUILD_INFO = Gauge(
+    "skygen_build_info",
+    "What the service is made of, always 1.",
+    ["version", "commit", "python", "torch", "bentoml"],
+    multiprocess_mode="livemax",
+)
+START_TIME = Gauge(
+    "skygen_start_time_seconds",
+    "When the service was started, in seconds since 1970; workers that are replaced do not change it.",
+    multiprocess_mode="livemin",
+)
+QUEUE_LIMIT = Gauge(
+    "skygen_queue_limit_tiles", "Most tiles that may wait, in the queues of all workers.", multiprocess_mode="livesum"
+)
+TIMEOUT = Gauge("skygen_timeout_seconds", "Seconds that an answer may take.", multiprocess_mode="livemin")
 READY = Gauge("skygen_ready", "Whether every worker can draw: 0 where passes of one fail.", multiprocess_mode="livemin")
 FAILED_PASSES = Counter(
     "skygen_failed_passes_total",

@@ -11,9 +11,12 @@ from typing import Any
 import click
 from tqdm import tqdm
 
+from skygen.deploy.command import deploy
 from skygen.draw_commands import generate, sky, walk_between
+from skygen.model_commands import models, promote, refuse, release, rollback
 from skygen.options import SEED, Several, says_errors
 from skygen.params import load
+from skygen.upkeep_commands import backup, prune, restore, verify
 
 
 @contextlib.contextmanager
@@ -50,7 +53,12 @@ def main() -> None:
     """
 
 
-for _command in (generate, sky, walk_between):
+_COMMANDS = (
+    *(generate, sky, walk_between),
+    *(models, promote, refuse, rollback, release, deploy),
+    *(verify, prune, backup, restore),
+)
+for _command in _COMMANDS:
     main.add_command(_command)
 
 
@@ -106,12 +114,32 @@ def params(path: Path) -> None:
 
 @main.command()
 @click.option("--to", metavar="URI", help="The store.  [default: MLFLOW_TRACKING_URI, or mlflow.db in the clone]")
+@click.option("--finished", is_flag=True, help="Note that the pipeline has run to its end, for the exporter to tell.")
 @says_errors
-def publish(to: str | None) -> None:
+def publish(to: str | None, finished: bool) -> None:
     """Bring to MLflow what trainings and evaluations reported while it could not be reached; again changes nothing."""
     from skygen import tracking
+    from skygen.tracking.overview import note_finished
 
     click.echo(f"{tracking.publish(tracking.checkpoints(), to)} runs and evaluations published")
+    if finished:
+        note_finished(to)
+
+
+@main.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen at.")
+@click.option("--port", type=click.IntRange(0, 65535), default=9109, show_default=True, help="The port; 0 is any.")
+@click.option("--every", type=click.FloatRange(1), default=60, show_default=True, help="Seconds between two readings.")
+@says_errors
+def exporter(host: str, port: int, every: float) -> None:
+    """Tell Prometheus of trainings, champions and the pipeline, as MLflow holds them (MLFLOW_TRACKING_URI).
+
+    Runs until it is stopped. A store that does not answer is told of, and tried again.
+    """
+    from skygen.tracking.exporter import serve
+    from skygen.tracking.store import chosen_store
+
+    serve(chosen_store(), host, port, every, click.echo)
 
 
 @main.command()

@@ -173,13 +173,22 @@ def served(project: Project) -> Iterator[str]:
         server.wait(timeout=120)
 
 
-def test_bento_serves_every_bundle_of_the_pipeline(project: Project, served: str) -> None:
+def test_bento_serves_every_bundle_of_the_pipeline_and_the_registry_s_champions(
+    project: Project, store: MlflowClient, served: str
+) -> None:
     cards = httpx.get(f"{served}/v1/models").json()["models"]
+    standing = {
+        tiles: store.get_model_version_by_alias(f"skygen-{tiles}", "champion").tags["skygen.bundle_sha256"]
+        for tiles in SETS
+    }
+    assert {card["tiles"]: card["sha256"] for card in cards if card["champion"]} == standing
     assert {(card["tiles"], card["recipe"]) for card in cards} == {(t, r) for t in SETS for r in RECIPES}
     for card in cards:
         request = {"tiles": card["tiles"], "model": card["recipe"], "n": 2, "seed": 7, "format": "fits"}
         answer = httpx.post(f"{served}/v1/generate", json=request, timeout=60)
-        bundle = Bundle.load(project.folder / "models" / card["tiles"] / card["recipe"] / "0" / "bundle")
+        last = Bundle.load(project.folder / "models" / card["tiles"] / card["recipe"] / "0" / "bundle")
+        stays = card["champion"] and card["sha256"] != last.sha256  # the first champion, which the last did not beat
+        bundle = Bundle.load(project.first_champions / card["tiles"]) if stays else last
         with fits.open(io.BytesIO(answer.content), checksum=True) as hdus:
             assert hdus[2].header["MODEL"] == bundle.sha256
             np.testing.assert_array_equal(np.squeeze(bundle.generate(7, 2)[1]), hdus[2].data)

@@ -14,6 +14,7 @@ from tests.harness.raw import Address
 from tests.programs import program
 
 SHIPPED = Path(__file__).parents[2] / "serving/proxy/nginx.conf"
+UPSTREAM = SHIPPED.with_name("upstream.conf")
 FOLDERS = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
 
 
@@ -36,12 +37,13 @@ def proxied(folder: Path, service: Address, changes: Mapping[str, str] | None = 
     here = {
         "pid /run/nginx.pid;": f"pid {folder}/pid;\ndaemon off;",
         "http {\n": "http {\n" + paths,
-        "server 127.0.0.1:3000": f"server {service[0]}:{service[1]}",
         "listen 8080": f"listen {address[0]}:{address[1]}",
         "worker_processes auto;": "worker_processes 1;",
     }
     text = re.sub(r"/var/log/nginx/", f"{folder}/", changed(SHIPPED.read_text(), here | dict(changes or {})))
     (folder / "nginx.conf").write_text(text)
+    asked = {"server 127.0.0.1:3000": f"server {service[0]}:{service[1]}"}
+    (folder / "upstream.conf").write_text(changed(UPSTREAM.read_text(), asked))
     command = [nginx, "-p", str(folder), "-c", str(folder / "nginx.conf"), "-e", str(folder / "error.log")]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as running:
         try:

@@ -83,3 +83,10 @@ def test_every_card_names_its_bundle(folder: Path) -> None:
         ("gri128", "scene", False),
     ]
     assert len({card["sha256"] for card in cards}) == 4
+    assert {card["registry_version"] for card in cards} == {None}
+
+
+def test_a_champion_s_card_has_its_version_in_the_registry(folder: Path) -> None:
+    write_json(folder / "catalogue.json", read_json(folder / "catalogue.json") | {"versions": {"r64": "7"}})
+    cards = ServedBundles.load(folder, CPU).cards()
+    assert [card["registry_version"] for card in cards] == [None, "7", None, None]

@@ -1,6 +1,7 @@
 """The Bento: built offline from the stage's files alone, and served from its unpacked export."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -16,11 +17,14 @@ from pipelines.package import build, lay_out, serving_requirements
 from serving.http.auth import LOOK_SECONDS
 from skygen.bundle.bundle import Bundle
 from skygen.files import read_json
+from skygen.release import Champion
+from skygen.selection.promotion import bundle_folder
 from tests.harness.served import Service, served
 
 ROOT = Path(__file__).parents[2]
 KEY = "a-key-of-the-file-0123456789"
 CHAMPIONS = {"r64": "improved", "gri128": "gan"}
+VERSIONS = {"r64": "7"}  # in the registry
 SEEDS = {"r64": {"gan": 3, "improved": 0}, "gri128": {"gan": 0, "scene": 1}}
 
 
@@ -40,8 +44,16 @@ def stage(
         for tiles, shape in {"r64": (30, 1, 64, 64), "gri128": (4, 3, 128, 128)}.items():
             flux = np.random.default_rng(0).normal(0, 0.03, shape).astype(np.float32)
             write_store(project / "data/tiles" / tiles, dict.fromkeys(("train", "validation", "test"), flux))
-        hashes = lay_out(project / "stage", CHAMPIONS, SEEDS, "simulated")
-        assert hashes["gri128.scene"] == Bundle.load(bundles / "gri128/scene").sha256
+        packed = {
+            f"{tiles}/{recipe}": bundle_folder(tiles, recipe, seed)
+            for tiles, recipes in SEEDS.items()
+            for recipe, seed in recipes.items()
+        }
+        champions = {
+            tiles: Champion(recipe, packed[f"{tiles}/{recipe}"], VERSIONS.get(tiles))
+            for tiles, recipe in CHAMPIONS.items()
+        }
+        lay_out(project / "stage", packed, champions, "simulated")
         yield project / "stage"
 
 
@@ -59,7 +71,7 @@ def bento(stage: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_stage_holds_service_package_and_bundles(stage: Path, bundles: Path) -> None:
     contents = read_json(stage / "bundles/catalogue.json")
-    assert contents["champions"] == CHAMPIONS
+    assert (contents["champions"], contents["versions"]) == (CHAMPIONS, VERSIONS)
     assert contents["sha256"]["gri128/scene"] == Bundle.load(bundles / "gri128/scene").sha256
     assert [np.load(stage / f"bundles/{name}/real.npy").shape[0] for name in SEEDS] == [24, 4]
     assert read_json(stage / "bundles/r64/real.json")["fields"] == ["94-1-2"] * 24
@@ -76,8 +88,11 @@ def test_the_exported_bento_serves_its_own_code_and_bundles(bento: Path, tmp_pat
     with served(tmp_path, {}, None, target=str(bento), typed_in=tmp_path) as service, service.client() as client:
         response = client.post("/v1/generate", json={"tiles": "gri128", "n": 2, "seed": 7, "format": "json"})
         models = client.get("/v1/models").json()["models"]
+        assert re.search(r'skygen_build_info\{.*commit="unknown"', client.get("/metrics").text)
     assert response.json()["unit"] == "nanomaggy of the stage"
     assert {(model["tiles"], model["recipe"]) for model in models if model["champion"]} == set(CHAMPIONS.items())
+    versions = {model["tiles"]: model["registry_version"] for model in models if model["champion"]}
+    assert versions == {"r64": "7", "gri128": None}
 
 
 def test_a_bento_keeps_its_locks_whatever_becomes_of_their_file(bento: Path, tmp_path: Path) -> None:

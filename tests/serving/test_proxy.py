@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import shutil
 import socket
 import subprocess
 import threading
@@ -18,7 +19,7 @@ from serving.http.limits import MAX_BODY_BYTES
 from tests.harness.raw import Address, exchange, get, post
 from tests.programs import program
 from tests.serving.local import answer, listening
-from tests.serving.proxied import SHIPPED, proxied
+from tests.serving.proxied import SHIPPED, UPSTREAM, proxied
 
 HASTY = {"client_header_timeout 10s": "client_header_timeout 1s", "client_body_timeout 10s": "client_body_timeout 1s"}
 TILE = {"tiles": "gri128", "n": 4, "seed": 7, "format": "npy"}
@@ -46,6 +47,7 @@ def test_nginx_takes_the_file_as_it_is(tmp_path: Path) -> None:
         f"{name}_temp_path {tmp_path}/{name};" for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     )
     (tmp_path / "nginx.conf").write_text(text.replace("http {", "http {" + folders))
+    shutil.copy(UPSTREAM, tmp_path)
     command = [
         program("nginx"),
         "-t",
@@ -154,6 +156,34 @@ def test_one_address_has_64_calls_at_a_time(tmp_path: Path) -> None:
         assert b"Retry-After: 1" in refused.content
         held.close()
         assert 200 in [exchange(address, [get("/", "Connection: close")]).statuses[0] for _ in range(100)]
+
+
+async def answers(scope: Scope, receive: Receive, send: Send) -> None:
+    await answer(send, b"")
+
+
+def test_an_address_that_calls_too_fast_is_told_so_and_others_are_served(tmp_path: Path) -> None:
+    (rate,), (burst,) = (re.findall(said, SHIPPED.read_text()) for said in (r"\brate=\S+;", r"\bburst=\d+"))
+    slow = {rate: "rate=1r/m;", burst: "burst=4"}
+    with listening(answers) as service, proxied(tmp_path, service, slow) as address:
+        url = f"http://{address[0]}:{address[1]}/"
+        with httpx.Client(transport=httpx.HTTPTransport(local_address="127.0.0.2")) as other:
+            assert [httpx.get(url).status_code for _ in range(6)] == [200] * 5 + [429]
+            assert other.get(url).status_code == 200
+        refused = httpx.get(url)
+    assert refused.json() == {"error": "calls of your address come too fast; wait a second"}
+    assert (refused.headers["Retry-After"], refused.headers["Content-Type"]) == ("1", "application/json")
+
+
+def test_answers_carry_each_header_once_whoever_says_it(through: httpx.Client) -> None:
+    page, tile, refused = through.get("/"), through.post("/v1/generate", json=TILE), through.get("/metrics")
+    for answer_ in (page, tile, refused):
+        assert answer_.headers.get_list("X-Content-Type-Options") == ["nosniff"]
+        assert answer_.headers.get_list("Referrer-Policy") == ["no-referrer"]
+        assert answer_.headers["X-Skygen-Service"] == "skygen"
+        (policy,) = answer_.headers.get_list("Content-Security-Policy")
+        assert "frame-ancestors 'none'" in policy
+        assert ("default-src 'self'" in policy) == (answer_ is page)
 
 
 def test_a_slow_reader_holds_nothing_of_the_service(tmp_path: Path) -> None:

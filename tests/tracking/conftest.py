@@ -20,6 +20,9 @@ from skygen import tracking
 from skygen.bundle.bundle import Bundle
 from skygen.files import read_json
 from skygen.tracking.record import SUFFIX, read_metrics
+from tests.tracking.project import found, packaged, project, registry
+
+__all__ = ["found", "packaged", "project", "registry"]
 
 FLUX = np.random.default_rng(0).normal(0, 1, (4, 1, 64, 64)).astype(np.float32)
 

@@ -213,5 +213,5 @@ def test_an_alias_that_another_clone_moves_at_the_same_time_is_noticed(moved, mo
         client.delete_registered_model_alias(name, alias)
 
     monkeypatch.setattr(mlflow.MlflowClient, "set_registered_model_alias", outdone)
-    with pytest.raises(RuntimeError, match="was made champion by another at the same time as version 1"):
+    with pytest.raises(BlockingIOError, match="was made champion by another at the same time as version 1"):
         tracking.promote("r64", "1", "1")

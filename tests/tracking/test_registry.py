@@ -108,7 +108,7 @@ def test_the_alias_is_not_taken_from_one_that_became_champion_meanwhile(client, 
     stand(tiles, bundle_of(59), over=first)
     late = register(tiles, bundle_of(60))
 
-    with pytest.raises(RuntimeError, match=f"version 2 of skygen-{tiles} became champion while version 3"):
+    with pytest.raises(BlockingIOError, match=f"version 2 of skygen-{tiles} became champion while version 3"):
         tracking.promote(tiles, late, over=first)
     assert champion(client, tiles) == "2"
 

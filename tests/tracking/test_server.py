@@ -33,6 +33,7 @@ def test_a_server_takes_what_a_file_takes(remote, runs_named, curve, bundle_of, 
     version = tracking.register("r64", "gan", 0, bundle_of(30), sha256, {"decision": "first"})
     tracking.promote("r64", version, over=None)
     standing = tracking.standing_champion("r64", tmp_path / "standing")
+    held = tracking.registered("r64")
     (run,) = runs_named("remote", remote)
 
     assert (run.info.status, run.data.params) == ("FINISHED", {"recipe": "gan"})
@@ -41,6 +42,8 @@ def test_a_server_takes_what_a_file_takes(remote, runs_named, curve, bundle_of, 
     assert [file.path for file in remote.list_artifacts(run.info.run_id, "samples")] == ["samples/000000064.png"]
     assert remote.get_model_version("skygen-r64", version).run_id == run.info.run_id
     assert (standing.version, Bundle.load(standing.folder).sha256) == (version, sha256)
+    assert (tracking.registered_sets(), held.champion.sha256) == (["r64"], sha256)
+    assert [(entry.action, entry.version) for entry in held.audit.entries.values()] == [("promoted", version)]
 
 
 def test_what_a_server_has_lost_is_told_from_a_server_that_does_not_answer(

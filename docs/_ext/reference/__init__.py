@@ -19,7 +19,7 @@ SECTIONS: Mapping[str, Callable[[], str]] = {
         *(service.truth_columns, service.truth_keywords),
         *(commands.commands, commands.make_targets),
         *(parameters.parameters, parameters.scales, parameters.recipes, parameters.experiments),
-        *(project.tile_metrics, project.stages, project.layers, project.source_files),
+        *(project.tile_metrics, project.stages, project.layers, project.source_files, project.alerts, project.licences),
     )
 }
 

@@ -50,6 +50,24 @@ def layers() -> str:
     return "\n\n".join([*found, table(["only imported by the modules on the right", "modules"], rows)])
 
 
+def alerts() -> str:
+    """Every alert: how loud it is, what it says, after how long, and what to do then."""
+    from ruamel.yaml import YAML
+
+    groups = YAML(typ="safe").load(ROOT / "serving/monitoring/alerts.yml")["groups"]
+    rows = []
+    for rule in (rule for group in groups for rule in group["rules"]):
+        said = (_without_template(rule["annotations"][name]) for name in ("summary", "remedy"))
+        rows.append([code(rule["alert"]), rule["labels"]["severity"], rule.get("for", "at once"), *said])
+    return table(["alert", "severity", "after", "says", "what to do"], rows)
+
+
+def _without_template(text: str) -> str:
+    """An annotation with the names of its labels in capitals in the place of their values."""
+    named = re.sub(r"\{\{ \$labels\.(\w+) \}\}", lambda found: found[1].upper(), text)
+    return re.sub(r"\{\{.*?\}\}", "N", named)
+
+
 def source_files() -> str:
     """Every source file with the first sentence of its docstring."""
     found = []
@@ -67,3 +85,15 @@ def _first_line(path: Path) -> str:
     """The first paragraph of a file's docstring."""
     said = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
     return said.split("\n\n")[0]
+
+
+def licences() -> str:
+    """Every part of the images under a copyleft licence, as its own metadata name it."""
+    from tools.licences import copyleft, images
+
+    held = images()
+    rows = [
+        [code(name), its, ", ".join(code(image) for image in held if name in held[image])]
+        for name, its in copyleft(set().union(*held.values())).items()
+    ]
+    return table(["part", "licence", "images"], rows)

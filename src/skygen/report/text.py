@@ -34,7 +34,7 @@ REMAINING = {  # what is seen first: a lattice in the noise, sources that stand 
     "sources.places": "pairs of sources at one place",
     "sources.half_light_radius": "radii of sources apart by px",
 }
-_LONGER = "More iterations help some of it: `skygen paper iterations` draws how much."
+_LONGER = "More iterations help some of it: `skygen paper iterations` measures how much."
 
 _INTRODUCTION = """\
 # Comparison of the recipes

@@ -66,12 +66,16 @@ class ValidationTiles:
         self._held = held_out(store, "validation", seed, halvings)
         given = Given(store.card.bands, encoder.encode, train_features=train_features)
         self._measures = [measure for measure in measures_of(given) if {RANKED_BY, *GATES} & set(measure.keys)]
+        self._known: dict[str, Scores] = {}  # by the bundle's hash
 
     def measure(self, bundle: Bundle) -> Scores:
         """What the tiles of `bundle` are like; raises `ValueError` where they are not finite, or of another kind."""
-        _, described = draw(bundle, self.store, self._held, self._measures, self._seed)
-        found = relate(described, self._real, self._measures, self._held.weights)
-        return Scores(found[RANKED_BY], {key: float(found[key].mean()) for key in GATES})
+        if bundle.sha256 not in self._known:
+            _, described = draw(bundle, self.store, self._held, self._measures, self._seed)
+            found = relate(described, self._real, self._measures, self._held.weights)
+            gates = {key: float(found[key].mean()) for key in GATES}
+            self._known[bundle.sha256] = Scores(found[RANKED_BY], gates)
+        return self._known[bundle.sha256]
 
     @cached_property
     def _real(self) -> Described:
@@ -80,17 +84,19 @@ class ValidationTiles:
 
 def challenge(
     challenger: Contender,
-    found: Sequence[str],
+    found: Sequence[str] | None,
     standing: Contender | None,
     validation: ValidationTiles,
     gates: ChampionParams,
 ) -> Verdict:
-    """Whether `challenger`, in which the comparison has `found` these flaws, replaces `standing`.
+    """Whether `challenger`, in which the comparison has `found` these flaws, replaces `standing`; None: it is measured.
 
     Whoever comes first stands, flaws or not: somebody must. After that, what fails a gate takes nobody's place, and
     what passes takes the place of one that is damaged, makes other tiles, fails a gate, or is worse by more than the
     95 % interval of the difference. Raises `BundleError` where the challenger itself cannot be loaded.
     """
+    if found is None:
+        found = flaws(validation.measure(_load(challenger)).gates, gates)
     words = " and ".join(found)
     if standing is None:
         return Verdict(True, f"{challenger.name} is the first champion{f', though it {words}' if found else ''}")

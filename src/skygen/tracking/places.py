@@ -69,8 +69,14 @@ def in_clone(uri: str) -> str:
 
 def artifacts_of(uri: str) -> str | None:
     """Where a new experiment in the local store at `uri` keeps its artifacts; None for what another store chooses."""
+    folder = artifacts_beside(uri)
+    return None if folder is None else folder.as_uri()
+
+
+def artifacts_beside(uri: str) -> Path | None:
+    """The folder of the artifacts of the local store at `uri`; None for another store."""
     file = sqlite_file(uri)
-    return None if file is None else (file.parent.resolve() / ARTIFACTS).as_uri()
+    return None if file is None else file.parent.resolve() / ARTIFACTS
 
 
 def keep_relative(uri: str) -> None:

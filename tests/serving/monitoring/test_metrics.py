@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import platform
 import re
 import signal
 import socket
@@ -10,6 +11,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 
 import httpx
@@ -22,6 +24,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.http.instrumentation import Instrumented
 from serving.monitoring import metrics
+from serving.settings import Settings
+from skygen.provenance import git_commit
 from tests.harness.served import served
 
 ROOT = Path(__file__).parents[3]
@@ -58,6 +62,17 @@ def test_a_request_is_counted_once_everywhere(client: httpx.Client) -> None:
         [grown] = [s for s in after if s[0] == f"skygen_{part}" and after[s] > before[s]]
         assert dict(grown[1])["tiles"] == "r64"
     assert after[of("skygen_sample_bad_pixels_total", **improved, kind="nonfinite")] == 0
+
+
+def test_a_service_tells_what_it_is_made_of_and_its_limits(client: httpx.Client) -> None:
+    found = scrape(client)
+    [(build, value)] = [(dict(labels), value) for (name, labels), value in found.items() if name == "skygen_build_info"]
+    packages = {name: version(name) for name in ("torch", "bentoml")}
+    made_of = {"version": version("skygen"), "commit": git_commit(), "python": platform.python_version(), **packages}
+    assert (build, value) == (made_of, 1)
+    defaults = Settings.model_fields
+    limits = {"skygen_queue_limit_tiles": "queue_tiles", "skygen_timeout_seconds": "timeout_seconds"}
+    assert {name: found[of(name)] for name in limits} == {name: defaults[key].default for name, key in limits.items()}
 
 
 def expected(passes: float) -> dict[Series, float]:
@@ -142,7 +157,8 @@ def test_every_reason_in_the_code_has_its_series_from_the_start() -> None:
 
 
 def test_sums_are_right_over_workers_and_over_the_end_of_one(bundles: Path, tmp_path: Path) -> None:
-    settings = {"SKYGEN_WORKERS": "2", "TMPDIR": str(tmp_path)}
+    settings = {"SKYGEN_WORKERS": "2", "SKYGEN_QUEUE_TILES": "256", "TMPDIR": str(tmp_path)}
+    before = time.time()
     asked = of("skygen_tiles_total", tiles="r64", recipe="improved", format="npy")
     starts, memory = of("skygen_worker_starts_total"), of("skygen_process_memory_bytes")
     with served(tmp_path, settings, bundles) as service, service.client() as client:
@@ -159,6 +175,9 @@ def test_sums_are_right_over_workers_and_over_the_end_of_one(bundles: Path, tmp_
         assert found[asked] == found[request(TILE, 200)] == asked_before + 1
         assert [v for s, v in found.items() if s[0] == "skygen_model_info"] == [1, 1, 1, 1]
         assert len([s for s in found if s[0] == "skygen_canary_info"]) == 4
+        assert found[of("skygen_queue_limit_tiles")] == 2 * 256
+        began = found[of("skygen_start_time_seconds")]
+        assert before <= began <= time.time()
         both = found[memory]
         victim = int(next(folder.glob("counter_*.db")).stem.split("_")[1])
         os.kill(victim, signal.SIGKILL)
@@ -166,6 +185,8 @@ def test_sums_are_right_over_workers_and_over_the_end_of_one(bundles: Path, tmp_
         _wait(lambda: not list(folder.glob(f"gauge_live*_{victim}.db")))
         found = scrape(client)
         assert found[asked] == asked_before + 1
+        assert found[of("skygen_queue_limit_tiles")] == 2 * 256
+        assert found[of("skygen_start_time_seconds")] == began  # a worker was replaced, the service not
         assert 0.5 * both < found[memory] < 1.5 * both
         assert found[of("skygen_http_requests_in_flight")] == 1  # the scrape
 

@@ -2,12 +2,8 @@
 
 import json
 import re
-import shutil
-import socket
 import subprocess
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +13,8 @@ from prometheus_client.metrics import MetricWrapperBase
 from ruamel.yaml import YAML
 
 from serving.monitoring import metrics
+from skygen.tracking.exporter import FAMILIES
+from tests.harness.alarms import answer, prometheus
 from tests.programs import program
 
 FOLDER = Path(__file__).parents[3] / "serving/monitoring"
@@ -30,15 +28,16 @@ PARTS = {
 
 
 def instruments() -> dict[str, tuple[str, ...]]:
-    """Every metric of the service by its name: its labels."""
+    """Every metric of the service and of the exporter by its name: its labels."""
     made = (made for made in vars(metrics).values() if isinstance(made, MetricWrapperBase))
-    return {one._name + ("_total" if one._type == "counter" else ""): tuple(one._labelnames) for one in made}
+    of_service = {one._name + ("_total" if one._type == "counter" else ""): tuple(one._labelnames) for one in made}
+    return of_service | {name: labels for name, (_, labels) in FAMILIES.items()}
 
 
 def series() -> set[str]:
     """The names under which the values of those are scraped."""
     made = (made for made in vars(metrics).values() if isinstance(made, MetricWrapperBase))
-    return {one._name + part for one in made for part in PARTS[one._type]}
+    return {one._name + part for one in made for part in PARTS[one._type]} | set(FAMILIES)
 
 
 def expressions(found: Any) -> Iterator[str]:
@@ -47,6 +46,11 @@ def expressions(found: Any) -> Iterator[str]:
         yield from ([found["expr"]] if "expr" in found else [])
     for inner in found.values() if isinstance(found, dict) else found if isinstance(found, list) else ():
         yield from expressions(inner)
+
+
+def rules(alerts: Any) -> list[Any]:
+    """Every rule of a file of them."""
+    return [rule for group in alerts["groups"] for rule in group["rules"]]
 
 
 @pytest.fixture(scope="module")
@@ -79,12 +83,16 @@ def test_the_dashboards_panels_do_not_overlap_and_its_ids_are_their_own(dashboar
     assert len({panel["id"] for panel in panels}) == len(panels)
 
 
-def test_operators_are_told_of_every_metric_label_and_alert(alerts: Any) -> None:
+def test_operators_are_told_of_every_metric_and_label() -> None:
     text = (FOLDER / "README.md").read_text()
     rows = re.findall(r"^\| `(skygen_\w+)` \|([^|]*)\|", text, re.MULTILINE)
     assert {name: tuple(re.findall(r"\w+", labels)) for name, labels in rows} == instruments()
-    named = [rule["alert"] for group in alerts["groups"] for rule in group["rules"]]
-    assert re.findall(r"^\| `(Skygen\w+)` \|", text, re.MULTILINE) == named
+
+
+def test_every_alert_says_how_loud_it_is_what_it_means_and_what_to_do(alerts: Any) -> None:
+    for rule in rules(alerts):
+        assert rule["labels"]["severity"] in ("page", "ticket"), rule["alert"]
+        assert {"summary", "remedy"} == {name for name, text in rule["annotations"].items() if text}, rule["alert"]
 
 
 def test_every_reason_of_a_refusal_is_told() -> None:
@@ -104,7 +112,9 @@ def test_promtool_finds_no_fault(command: list[str]) -> None:
 def test_every_alert_is_tested(alerts: Any) -> None:
     tested = YAML(typ="safe").load(FOLDER / "alerts_test.yml")["tests"]
     fired = {case["alertname"] for test in tested for case in test.get("alert_rule_test", ()) if case["exp_alerts"]}
-    assert fired == {rule["alert"] for group in alerts["groups"] for rule in group["rules"]}
+    assert fired == {rule["alert"] for rule in rules(alerts)}
+    good = [test["promql_expr_test"] for test in tested if test["name"] == "a good day"]
+    assert good == [[{"expr": "count(ALERTS)", "eval_time": "85m", "exp_samples": []}]]  # none of them fires
 
 
 def test_the_scrape_keeps_prometheuss_conventions(client: httpx.Client) -> None:
@@ -117,14 +127,9 @@ def test_the_scrape_keeps_prometheuss_conventions(client: httpx.Client) -> None:
 
 
 def test_prometheus_scrapes_the_service_with_this_configuration(
-    client: httpx.Client, dashboard: Any, tmp_path: Path
+    client: httpx.Client, dashboard: Any, alerts: Any, tmp_path: Path
 ) -> None:
-    """Its own files but for the address, the pace and its alerts' delays: the number asked for is the number served."""
-    service = f"{client.base_url.host}:{client.base_url.port}"
-    shipped = (FOLDER / "prometheus.yml").read_text()
-    assert "localhost:3000" in shipped
-    (tmp_path / "prometheus.yml").write_text(shipped.replace("localhost:3000", service).replace("15s", "1s"))
-    shutil.copy(FOLDER / "alerts.yml", tmp_path)
+    """Its own files but for the addresses and the pace: the number asked for is the number served."""
     client.post("/v1/generate", json={"tiles": "r64", "n": 8}).raise_for_status()
     for seed in range(3):
         client.get(f"/v1/tile/r64/{seed}.fits").raise_for_status()
@@ -132,57 +137,21 @@ def test_prometheus_scrapes_the_service_with_this_configuration(
     for path, name in (("sky", "npy"), ("sky/catalogue", "csv")):
         client.post(f"/v1/{path}", json={**rectangle, "format": name}).raise_for_status()
     expected = _scraped_value(client, 'skygen_tiles_total{format="fits",recipe="improved",tiles="r64"}')
-    with _prometheus(tmp_path) as prometheus:
+    with prometheus(tmp_path, service=f"{client.base_url.host}:{client.base_url.port}") as watches:
         query = 'sum(skygen_tiles_total{format="fits", recipe="improved", tiles="r64"}) and on () sum(up) == 1'
-        assert _answer(prometheus, query) == expected >= 3
-        rules = prometheus.get("/api/v1/rules").json()["data"]["groups"]
-        health = {rule["name"]: rule["health"] for group in rules for rule in group["rules"]}
+        assert answer(watches, query) == expected >= 3
+        groups = watches.get("/api/v1/rules").json()["data"]["groups"]
+        health = {rule["name"]: rule["health"] for group in groups for rule in group["rules"]}
         assert set(health.values()) <= {"ok", "unknown"}  # unknown: not its turn yet
-        assert len(health) == 16
+        assert set(health) == {rule["alert"] for rule in rules(alerts)}
         for expr in expressions(dashboard):
-            if "device_memory" not in expr:  # of machines with an accelerator
-                _answer(prometheus, expr.replace("$__rate_interval", "1m").replace("$instance", ".*"))
+            asked = expr.replace("$__rate_interval", "1m").replace("$instance", ".*")
+            if "device_memory" in expr or set(NAME.findall(expr)) & set(FAMILIES):  # no accelerator, and no exporter
+                watches.get("/api/v1/query", params={"query": asked}).raise_for_status()
+            else:
+                answer(watches, asked)
 
 
 def _scraped_value(client: httpx.Client, name: str) -> float:
     [line] = [line for line in client.get("/metrics").text.splitlines() if line.startswith(f"{name} ")]
     return float(line.split()[-1])
-
-
-@contextmanager
-def _prometheus(folder: Path) -> Iterator[httpx.Client]:
-    """A client of Prometheus, run with the configuration in `folder`."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{probe.getsockname()[1]}"
-    command = [
-        program("prometheus"),
-        "--config.file=prometheus.yml",
-        "--storage.tsdb.path=data",
-        f"--web.listen-address={address}",
-    ]
-    with (
-        (folder / "log").open("w") as log,
-        subprocess.Popen(command, cwd=folder, stdout=log, stderr=log) as process,
-        httpx.Client(base_url=f"http://{address}") as client,
-    ):
-        try:
-            yield client
-        finally:
-            process.terminate()
-
-
-def _answer(prometheus: httpx.Client, query: str) -> float:
-    """The one number of a query, once there is one."""
-    end = time.monotonic() + 60
-    while time.monotonic() < end:
-        try:
-            result = (
-                prometheus.get("/api/v1/query", params={"query": query}).raise_for_status().json()["data"]["result"]
-            )
-            if result:
-                return float(result[0]["value"][1])
-        except (httpx.TransportError, httpx.HTTPStatusError):
-            pass
-        time.sleep(0.2)
-    pytest.fail(f"Prometheus has no answer to {query}")

@@ -13,9 +13,7 @@ from tests.serving.page.browser import choose, pixels, tile_png
 from tests.serving.proxied import proxied
 
 Visit = Callable[..., Page]
-BELOW = {
-    "location / {\n            proxy_pass http://skygen;": "location /sky/ {\n            proxy_pass http://skygen/;"
-}
+BELOW = {"location / {\n": "location /sky/ {\n            rewrite ^/sky(/.*)$ $1 break;\n"}
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,39 @@
+"""The notes of a release are what CHANGELOG.md says about its version."""
+
+import pytest
+
+from tools.notes import main, notes
+
+CHANGELOG = """# Changelog
+
+## [Unreleased]
+
+- Next.
+
+## [1.2.3] - 2026-11-30
+
+### Added
+- This.
+
+## [1.2.30]
+
+## [1.2.2] - 2026-11-01
+
+- Before.
+"""
+
+
+def test_notes_are_those_of_one_version():
+    assert notes(CHANGELOG, "1.2.3") == "### Added\n- This."
+    assert notes(CHANGELOG, "1.2.2") == "- Before."
+
+
+@pytest.mark.parametrize("version", ["1.2.30", "1x2.3", "2.0.0"])
+def test_a_version_without_notes_is_refused(version):
+    with pytest.raises(ValueError, match=f"CHANGELOG.md says nothing about {version}"):
+        notes(CHANGELOG, version)
+
+
+def test_a_tag_of_another_version_ends_with_a_sentence():
+    with pytest.raises(SystemExit, match=r"^the tag is v99\.0\.0, and pyproject\.toml has version "):
+        main("v99.0.0")
