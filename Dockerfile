@@ -21,10 +21,8 @@ ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
 RUN python -m venv --without-pip /opt/venv
 COPY deploy/install.py pyproject.toml requirements*.lock ./
 
-# torch asks for setuptools to compile with, which a service never does.
 FROM build AS build-serve
-RUN --mount=type=cache,target=/root/.cache/pip python install.py requirements.lock skygen serve \
-    && python -m pip --python /opt/venv/bin/python uninstall --yes setuptools
+RUN --mount=type=cache,target=/root/.cache/pip python install.py requirements.lock skygen serve
 
 FROM build AS build-mlflow
 RUN --mount=type=cache,target=/root/.cache/pip \
@@ -40,21 +38,21 @@ COPY LICENSE README.md ./
 COPY src src
 RUN python -m pip --python /opt/venv/bin/python install --no-deps --no-build-isolation --editable .
 
-# What runs: no pip, no setuptools, no ensurepip. What is installed comes from the stages above.
+# What runs: no pip, no setuptools, no ensurepip. What is installed comes from stages like those above.
 FROM base AS runtime
 RUN python -c "import shutil, site, sysconfig; \
                [shutil.rmtree(p, ignore_errors=True) for p in (*site.getsitepackages(), sysconfig.get_path('stdlib') + '/ensurepip')]" \
     && rm -f /usr/bin/pip* /usr/local/bin/pip* /usr/local/bin/wheel
 ENV PATH=/opt/venv/bin:$PATH
 ARG SKYGEN_COMMIT=unknown
-ARG SKYGEN_VERSION=unknown
-ARG SKYGEN_SOURCE=unknown
+ARG VERSION=unknown
+ARG SOURCE=unknown
 LABEL org.opencontainers.image.title="skygen" \
       org.opencontainers.image.description="Synthetic sky tiles from Sloan Digital Sky Survey frames" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.revision=$SKYGEN_COMMIT \
-      org.opencontainers.image.version=$SKYGEN_VERSION \
-      org.opencontainers.image.source=$SKYGEN_SOURCE
+      org.opencontainers.image.version=$VERSION \
+      org.opencontainers.image.source=$SOURCE
 
 FROM runtime AS service
 ENV BENTOML_DO_NOT_TRACK=True
@@ -76,7 +74,6 @@ FROM service AS serve
 COPY --from=build-serve /opt/venv /opt/venv
 
 FROM runtime AS mlflow
-COPY --from=build-mlflow /opt/venv /opt/venv
 ENV MLFLOW_DISABLE_TELEMETRY=true \
     MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false \
     USER=skygen
@@ -90,6 +87,7 @@ HEALTHCHECK --interval=10s --timeout=5s --start-period=60s \
 ENTRYPOINT ["/bin/sh", "-c", "test -z \"$PGPASSWORD_FILE\" || PGPASSWORD=$(cat \"$PGPASSWORD_FILE\") || exit 1; \
             export PGPASSWORD HOME=/tmp; exec \"$@\"", "sh"]
 CMD ["mlflow", "server", "--host", "0.0.0.0", "--port", "5000", "--serve-artifacts", "--artifacts-destination", "/srv/artifacts"]
+COPY --from=build-mlflow /opt/venv /opt/venv
 
 # What `train` takes from the project, gathered so that it becomes one layer there.
 FROM scratch AS project
@@ -128,8 +126,7 @@ COPY --from=build-train /opt/venv /opt/venv
 
 # The same with CUDA's libraries. NVIDIA's runtime adds the driver's to the container.
 FROM build AS build-serve-cuda
-RUN --mount=type=cache,target=/root/.cache/pip python install.py requirements-cuda.lock skygen serve \
-    && python -m pip --python /opt/venv/bin/python uninstall --yes setuptools
+RUN --mount=type=cache,target=/root/.cache/pip python install.py requirements-cuda.lock skygen serve
 
 FROM service AS serve-cuda
 ENV NVIDIA_DRIVER_CAPABILITIES=compute,utility
