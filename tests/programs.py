@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -9,17 +10,20 @@ import pytest
 PACKAGES = {
     "chromium": "chromium",
     "fitsverify": "fitsverify",
-    "initdb": "postgresql-15",
+    "initdb": "postgresql",
     "nginx": "nginx-light",
+    "pg_ctl": "postgresql",
     "prometheus": "prometheus",
     "promtool": "prometheus",
     "sshd": "openssh-server",
 }
+SERVERS = ("/usr/local/sbin", "/usr/sbin")  # nginx and sshd are such
+POSTGRES = sorted(Path("/usr/lib/postgresql").glob("*/bin"))  # where Debian keeps a server of each version
 
 
 def program(name: str) -> str:
     """The path of a program. Where it is missing the test that asks is skipped; with CI=true, as in CI, it fails."""
-    path = shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/local/sbin:/usr/sbin")  # nginx is a server
+    path = shutil.which(name, path=":".join([os.environ.get("PATH", ""), *SERVERS, *map(str, POSTGRES)]))
     if path is not None:
         return path
     reason = f"{name} is not installed: it comes with Debian's package {PACKAGES[name]}"
