@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -12,17 +13,20 @@ PACKAGES = {
     "fitsverify": "fitsverify",
     "initdb": "postgresql",
     "nginx": "nginx-light",
+    "pg_ctl": "postgresql",
     "prometheus": "prometheus",
     "prometheus-alertmanager": "prometheus-alertmanager",
     "promtool": "prometheus",
     "ssh": "openssh-client",
     "sshd": "openssh-server",
 }
+SERVERS = ("/usr/local/sbin", "/usr/sbin")  # nginx and sshd are such
+POSTGRES = sorted(Path("/usr/lib/postgresql").glob("*/bin"))  # where Debian keeps a server of each version
 
 
 def program(name: str) -> str:
     """The path of a program. Where it is missing the test that asks is skipped; with CI=true, as in CI, it fails."""
-    path = shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/local/sbin:/usr/sbin")  # nginx is a server
+    path = shutil.which(name, path=":".join([os.environ.get("PATH", ""), *SERVERS, *map(str, POSTGRES)]))
     if path is not None:
         return path
     reason = f"{name} is not installed: it comes with Debian's package {PACKAGES[name]}"

@@ -40,16 +40,18 @@ def verify(outputs: bool, cache: bool, models: bool, remote: str | None) -> None
     from skygen.upkeep.verify import Clone, Report, verify_cache, verify_outputs
 
     report, clone, every = Report(), Clone.here(), not (outputs or cache or models or remote)
-    if every or outputs:
-        verify_outputs(clone, report)
-    if every or cache:
-        verify_cache(clone, report)
-    if remote is not None:
-        verify_remote(clone, remote, report)
-    if every or models:
-        verify_models(report)
-    for finding in report.findings:
-        click.echo(str(finding))
+    try:
+        if every or outputs:
+            verify_outputs(clone, report)
+        if every or cache:
+            verify_cache(clone, report)
+        if remote is not None:
+            verify_remote(clone, remote, report)
+        if every or models:
+            verify_models(report)
+    finally:  # where a remote or the registry cannot be reached, what was found before is said too
+        for finding in report.findings:
+            click.echo(str(finding))
     if report.findings:
         raise ValueError(f"{len(report.findings)} findings among {report.checked} files and bundles")
     click.echo(f"{report.checked} files and bundles are as they should be")

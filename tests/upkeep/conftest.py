@@ -144,14 +144,10 @@ def teammate(tmp_path):
 
 @dataclass
 class Sshd:
-    """A real sshd, which lets in the one key."""
+    """A real sshd, which lets in the key `user` of its folder, and not `stranger`."""
 
     folder: Path
     port: int
-
-    @property
-    def key(self):
-        return self.folder / "user"
 
 
 @pytest.fixture(scope="session")
@@ -195,6 +191,17 @@ def s3(tmp_path_factory):
         own = {"aws_access_key_id": key["AccessKeyId"], "aws_secret_access_key": key["SecretAccessKey"]}
         boto3.client("s3", **server, **own).create_bucket(Bucket="sky")
         yield S3(url, {name.upper(): value for name, value in own.items()})
+
+
+def rot(path):
+    """Change one bit of a file, and nothing that a listing shows."""
+    before = path.stat()
+    path.chmod(0o644)
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    path.chmod(before.st_mode)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
 
 
 @contextmanager

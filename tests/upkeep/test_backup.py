@@ -166,7 +166,7 @@ def postgres(open_to_all):
     access = ["--auth=scram-sha-256", "--username=mlflow", f"--pwfile={folder / 'password'}"]
     run(initdb, "--no-sync", *access, f"--pgdata={folder / 'data'}")
     options = f"-p {port} -h 127.0.0.1 -k {folder} -c fsync=off"
-    server = ["pg_ctl", "--wait", "--silent", f"--pgdata={folder / 'data'}"]
+    server = [program("pg_ctl"), "--wait", "--silent", f"--pgdata={folder / 'data'}"]
     run(*server, f"--log={folder / 'log'}", f"--options={options}", "start")
     try:
         yield (

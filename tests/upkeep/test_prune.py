@@ -3,7 +3,16 @@
 import os
 import time
 
+from ruamel.yaml import YAML
+
+from skygen.experiments.cells import Cells
+from skygen.experiments.spec import read_experiments
+from skygen.experiments.training import Clone
 from skygen.locks import alone
+from skygen.params import load
+from skygen.sky.field import FieldId
+from skygen.sky.manifest import Manifest
+from tests.sky.test_manifest import row
 
 OLD_S = 40 * 86400
 
@@ -34,6 +43,30 @@ def test_old_checkpoints_go_unless_a_training_has_them(project):
     assert dry.splitlines()[-1] == "2.0 MB in all; --yes removes it"
     assert done.splitlines()[-1] == "2.0 MB in all"
     assert sorted(path.name for path in checkpoints.iterdir()) == ["bb.pt", "cc.pt"]
+
+
+def test_folders_that_no_experiment_and_no_field_has_go(project, monkeypatch):
+    monkeypatch.chdir(project.folder)
+    experiments, folds = project.folder / ".experiments", project.folder / ".folds"
+    for folder in (project.folder / "experiments", project.folder / "data/frames"):
+        folder.mkdir()
+    content = {"title": "Any", "rows": ["P9"], "sets": {"r64": [0]}, "recipes": ["gan"]}
+    YAML().dump(content, project.folder / "experiments/any.yaml")
+    Manifest("local", [row(FieldId(94, 1, 12))], []).write(project.folder / "data/frames")
+    params = load(project.folder / "params.yaml")
+    used = project.folder / Cells(read_experiments(params)["any"], Clone(params)).first[0].training.folder
+    gone, held = experiments / "r64-gan-0-former", experiments / "r64-gan-1-former"
+    folders = [used, gone, held, experiments / "r64-gan-2-young", folds / "94-1-12", folds / "94-6-99"]
+    for folder in folders:
+        write(folder / "log.txt")
+    age(used, gone, held, folds)
+    with alone(held / "lock", "a cell"):
+        dry = project.skygen("prune")[1].splitlines()
+        done = project.skygen("prune", "--yes")[1].splitlines()
+
+    assert [line.partition(": ")[2] for line in dry[:-1]] == [line.partition(": ")[2] for line in done[:-1]]
+    assert [line.split()[2] for line in dry[:-1]] == [".experiments/r64-gan-0-former,", ".folds/94-6-99,"]
+    assert [folder for folder in folders if not folder.is_dir()] == [gone, folds / "94-6-99"]
 
 
 def test_bentos_of_services_that_ended_go(project):

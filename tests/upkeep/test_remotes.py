@@ -5,51 +5,47 @@ from pathlib import Path
 import pytest
 
 from tests.harness.served import free_port
+from tests.upkeep.conftest import rot
 
 
 @pytest.fixture
 def folder_remote(project, tmp_path):
     project.run("dvc", "remote", "add", "--default", "team", str(tmp_path / "shared"))
-    return {}, []
+    return {}
 
 
 @pytest.fixture
 def ssh_remote(project, sshd, tmp_path):
-    host, stranger = f"[127.0.0.1]:{sshd.port}", (sshd.folder / "stranger.pub").read_text()
-    Path.home().joinpath(".ssh/known_hosts").write_text(
-        f"{host} {stranger}"
-    )  # DVC does not look there, as the page says
+    settings, wrong = Path.home() / ".ssh", (sshd.folder / "stranger.pub").read_text()
+    (settings / "config").write_text(f"Host 127.0.0.1\n  IdentityFile {sshd.folder / 'user'}\n")
+    (settings / "known_hosts").write_text(
+        f"[127.0.0.1]:{sshd.port} {wrong}"
+    )  # where DVC does not look: the page says so
     project.run("dvc", "remote", "add", "--default", "team", f"ssh://127.0.0.1:{sshd.port}{tmp_path}/far")
-    return {}, ["dvc", "remote", "modify", "--local", "team", "keyfile", str(sshd.key)]
+    return {}
 
 
 @pytest.fixture
 def s3_remote(project, s3, tmp_path):
     project.run("dvc", "remote", "add", "--default", "team", f"s3://sky/{tmp_path.name}")
     project.run("dvc", "remote", "modify", "team", "endpointurl", s3.url)
-    return s3.credentials, []
+    return s3.credentials
 
 
 @pytest.mark.parametrize("kind", ["folder", "ssh", "s3"])
 def test_a_teammate_has_what_was_pushed(kind, project, teammate, request, monkeypatch):
-    variables, own = request.getfixturevalue(f"{kind}_remote")
-    for name, value in variables.items():
+    secrets = request.getfixturevalue(f"{kind}_remote")
+    for name, value in secrets.items():
         monkeypatch.setenv(name, value)
-    if own:
-        project.run(*own)
     project.run("dvc", "push")
     status, said, _ = project.skygen("verify", "--remote", "team")
     other = teammate(project)
-    if own:
-        other.run(*own)
     other.run("dvc", "pull")
 
     assert (status, said) == (0, "9 files and bundles are as they should be\n")
     assert other.contents() == project.contents()
     assert "up to date" in other.run("dvc", "status")
-    settings = (project.folder / ".dvc/config").read_text()
-    assert not [value for value in variables.values() if value in settings]
-    assert "keyfile" not in settings
+    assert not [value for value in secrets.values() if value in (project.folder / ".dvc/config").read_text()]
 
 
 def one_sentence(project, name="team"):
@@ -82,8 +78,7 @@ def test_what_a_remote_lost_is_found_though_dvc_sees_no_difference(project, fold
     lost = project.object("data/tiles/r64/train-0.npy").relative_to(project.folder / ".dvc/cache")
     damaged = project.object("reports/comparison.md").relative_to(project.folder / ".dvc/cache")
     (tmp_path / "shared" / lost).unlink()
-    (tmp_path / "shared" / damaged).chmod(0o644)
-    (tmp_path / "shared" / damaged).write_text("B report.\n")
+    rot(tmp_path / "shared" / damaged)
     assert "in sync" in project.run("dvc", "status", "--cloud")
     status, said, _ = project.skygen("verify", "--remote", "team")
 

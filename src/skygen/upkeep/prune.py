@@ -127,11 +127,9 @@ def _cached(days: float) -> Iterator[Waste]:
 
 
 def _is_old(paths: Sequence[Path], days: float) -> bool:
-    return _last_used(paths) < time.time() - days * _DAY_S
-
-
-def _last_used(paths: Sequence[Path]) -> float:
-    return max(place.lstat().st_mtime for path in paths for place in (path, *path.rglob("*")))
+    """Whether no file was written for so long; a folder's own time changes with each lock in it."""
+    files = (place for path in paths for place in (path, *path.rglob("*")) if not place.is_dir())
+    return max((file.lstat().st_mtime for file in files), default=0) < time.time() - days * _DAY_S
 
 
 def _size(path: Path) -> int:
