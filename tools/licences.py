@@ -13,21 +13,20 @@ _COPYLEFT = re.compile(r"GPL|General Public|MPL|Mozilla|EPL|Eclipse|EUPL|CDDL|Ce
 
 def images() -> dict[str, set[str]]:
     """The distributions of each image, by their locks: `serve`, and `train-cuda`, which holds those too."""
-    pinned = re.findall(r"^([\w.-]+)==", CUDA_LOCK.read_text(encoding="utf-8"), re.MULTILINE)
-    serve = {
-        canonicalize_name(pin.partition("==")[0]) for pin in serving_requirements(LOCK.read_text(encoding="utf-8"))
-    }
-    return {"serve": serve, "train-cuda": {canonicalize_name(name) for name in pinned}}
+    serve = serving_requirements(LOCK.read_text(encoding="utf-8"))
+    train = re.findall(r"^[\w.-]+==", CUDA_LOCK.read_text(encoding="utf-8"), re.MULTILINE)
+    pins = {"serve": serve, "train-cuda": train}
+    return {image: {str(canonicalize_name(pin.partition("==")[0])) for pin in held} for image, held in pins.items()}
 
 
 def licence(name: str) -> str:
     """What a distribution says of its licence, every way it says it; nothing where it is not installed or silent."""
     try:
-        said = metadata(name)
+        said = metadata(name).json
     except PackageNotFoundError:  # CUDA's libraries, where torch's CPU build is installed
         return ""
-    marks = [each.rpartition(" :: ")[2] for each in said.get_all("Classifier") or [] if each.startswith("License ::")]
-    fields = [said.get("License-Expression"), _line(said.get("License")), *marks]
+    marks = [each.rpartition(" :: ")[2] for each in said.get("classifier", ()) if each.startswith("License ::")]
+    fields = [str(said.get("license_expression", "")), _line(str(said.get("license", ""))), *marks]
     return "; ".join(dict.fromkeys(each for each in fields if each and each != "OSI Approved"))
 
 
@@ -37,6 +36,6 @@ def copyleft(names: set[str]) -> dict[str, str]:
     return {name: its for name, its in said.items() if _COPYLEFT.search(its)}
 
 
-def _line(text: str | None) -> str:
+def _line(text: str) -> str:
     """A field that names a licence, and not one that is its whole text."""
-    return text if text and len(text) < 100 else ""
+    return text if len(text) < 100 else ""
