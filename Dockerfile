@@ -26,7 +26,7 @@ RUN --mount=type=cache,target=/root/.cache/pip python install.py requirements.lo
 
 FROM build AS build-mlflow
 RUN --mount=type=cache,target=/root/.cache/pip \
-    python install.py requirements.lock server astropy click numpy orjson pillow pydantic ruamel-yaml tqdm hatchling
+    python install.py requirements.lock server astropy click numpy orjson pillow psutil pydantic ruamel-yaml tqdm hatchling
 COPY LICENSE README.md ./
 COPY src src
 RUN python -m pip --python /opt/venv/bin/python install --no-deps --no-build-isolation .

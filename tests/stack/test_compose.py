@@ -1,5 +1,6 @@
 """compose.yaml without an engine: its schema, what it mounts, its variables, and that each container is closed."""
 
+import os
 import re
 import subprocess
 import sys
@@ -56,7 +57,7 @@ def test_secrets_and_networks_are_all_in_use() -> None:
 
 
 def test_the_page_says_how_each_secret_is_made() -> None:
-    assert [name for name in COMPOSE["secrets"] if f"secrets/{name}" not in PAGE] == []
+    assert [secret for secret in COMPOSE["secrets"].values() if secret["file"].removeprefix("./") not in PAGE] == []
 
 
 @pytest.mark.parametrize("name", SERVICES)
@@ -132,3 +133,11 @@ def test_jobs_are_those_of_the_shipped_configuration() -> None:
     ours = load((ROOT / "deploy/compose/prometheus.yml").read_text())["scrape_configs"]
     shipped = load((ROOT / "serving/monitoring/prometheus.yml").read_text())["scrape_configs"]
     assert [job["job_name"] for job in ours] == [job["job_name"] for job in shipped]
+
+
+def test_alertmanager_finds_the_addresses_of_who_is_told() -> None:
+    service = SERVICES["alertmanager"]
+    (place,) = [mount.split(":")[1] for mount in service["volumes"] if "alertmanager.yml" in mount]
+    text = (ROOT / "serving/monitoring/alertmanager.yml").read_text(encoding="utf-8")
+    asked = {os.path.normpath(Path(place).parent / path) for path in re.findall(r"api_url_file: (\S+)", text)}
+    assert asked == {secret["target"] for secret in service["secrets"]}
