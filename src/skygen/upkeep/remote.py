@@ -69,7 +69,7 @@ def _unreached(name: str, url: str, reason: str) -> str:
 
 
 def _empty(name: str, url: str) -> str:
-    return f"remote {name} ({url}) is empty, or not there yet; say `dvc push -r {name}` in the clone that ran the pipeline"
+    return f"remote {name} ({url}) is empty, or not there yet; say `dvc push -r {name}` where the pipeline was run"
 
 
 def _find_missing(clone: Clone, name: str, found: set[str], report: Report) -> None:
