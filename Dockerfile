@@ -45,14 +45,14 @@ RUN python -c "import shutil, site, sysconfig; \
     && rm -f /usr/bin/pip* /usr/local/bin/pip* /usr/local/bin/wheel
 ENV PATH=/opt/venv/bin:$PATH
 ARG SKYGEN_COMMIT=unknown
-ARG VERSION=unknown
-ARG SOURCE=unknown
+ARG SKYGEN_VERSION=unknown
+ARG SKYGEN_SOURCE=unknown
 LABEL org.opencontainers.image.title="skygen" \
       org.opencontainers.image.description="Synthetic sky tiles from Sloan Digital Sky Survey frames" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.revision=$SKYGEN_COMMIT \
-      org.opencontainers.image.version=$VERSION \
-      org.opencontainers.image.source=$SOURCE
+      org.opencontainers.image.version=$SKYGEN_VERSION \
+      org.opencontainers.image.source=$SKYGEN_SOURCE
 
 FROM runtime AS service
 ENV BENTOML_DO_NOT_TRACK=True

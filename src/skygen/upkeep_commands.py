@@ -39,7 +39,7 @@ def verify(outputs: bool, cache: bool, models: bool, remote: str | None) -> None
     from skygen.upkeep.remote import verify_remote
     from skygen.upkeep.verify import Clone, Report, verify_cache, verify_outputs
 
-    report, clone, every = Report(), Clone.here(), not (outputs or cache or models or remote)
+    report, clone, every = Report(), Clone(), not (outputs or cache or models or remote)
     try:
         if every or outputs:
             verify_outputs(clone, report)

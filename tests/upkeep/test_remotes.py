@@ -70,7 +70,9 @@ def test_a_folder_that_is_not_mounted_is_named(project, folder_remote, tmp_path)
 
 def test_a_remote_that_nobody_pushed_to_is_said_to_be_empty(project, folder_remote, tmp_path):
     (tmp_path / "shared").mkdir()
-    assert one_sentence(project).endswith("is empty; say `dvc push -r team` in the clone that ran the pipeline")
+    assert one_sentence(project).endswith(
+        "is empty, or not there yet; say `dvc push -r team` where the pipeline was run"
+    )
 
 
 def test_what_a_remote_lost_is_found_though_dvc_sees_no_difference(project, folder_remote, tmp_path):

@@ -17,7 +17,7 @@ def verify_remote(clone: Clone, name: str, report: Report) -> None:
     Raises `RemoteError` where it is not known, cannot be reached or is empty.
     """
     url = _address(name)
-    folder = folder_of(name) if _is_folder(url) else None
+    folder = _mounted(name, url) if _is_folder(url) else None
     try:
         found = hashes_in_remote(name)
     except DvcError as error:
@@ -36,6 +36,10 @@ def folder_of(name: str) -> Path:
         raise RemoteError(
             f"remote {name} ({url}) is no folder: it has backups of its own, or say `dvc pull` and --cache"
         )
+    return _mounted(name, url)
+
+
+def _mounted(name: str, url: str) -> Path:
     folder = Path(url)
     if not folder.is_dir():
         raise RemoteError(f"remote {name}: there is no folder {url}; mount it, or make it by `dvc push -r {name}`")
@@ -65,7 +69,7 @@ def _unreached(name: str, url: str, reason: str) -> str:
 
 
 def _empty(name: str, url: str) -> str:
-    return f"remote {name} ({url}) is empty; say `dvc push -r {name}` in the clone that ran the pipeline"
+    return f"remote {name} ({url}) is empty, or not there yet; say `dvc push -r {name}` where the pipeline was run"
 
 
 def _find_missing(clone: Clone, name: str, found: set[str], report: Report) -> None:

@@ -35,15 +35,17 @@ class Report:
 
 
 class Clone:
-    """The outputs of the clone's stages and its cache."""
+    """The outputs of the current folder's stages and its cache, each asked of DVC when it is first needed."""
 
-    def __init__(self, outputs: Sequence[Output], cache: Objects) -> None:
-        self.outputs, self.cache = outputs, cache
+    @cached_property
+    def outputs(self) -> Sequence[Output]:
+        """What dvc.lock has; raises as `read_outputs`."""
+        return read_outputs()
 
-    @classmethod
-    def here(cls) -> "Clone":
-        """That of the current folder; raises `FileNotFoundError` or `DvcError` where this is none with outputs."""
-        return cls(read_outputs(), Objects.cache())
+    @cached_property
+    def cache(self) -> Objects:
+        """The cache; raises as `Objects.cache`."""
+        return Objects.cache()
 
     @cached_property
     def files(self) -> Mapping[Output, Mapping[str, str] | None]:
