@@ -1,4 +1,9 @@
-"""Clients that ask without a pause, and count what they hear."""
+"""Clients that ask all the time, and count what they hear.
+
+HTTP lets a server close a connection that asks nothing at the moment (RFC 9112, 9.3.1), and nginx does so when it is
+reloaded. A client that just then asks hears nothing, and asks again on a new connection, as browsers and skygen.client do.
+Here it may do so once a call, and how often is told.
+"""
 
 import time
 from collections import Counter
@@ -19,6 +24,7 @@ class Heard:
 
     answers: Counter[str] = field(default_factory=Counter)
     failed: Counter[str] = field(default_factory=Counter)
+    again: int = 0  # calls whose connection had been closed
 
     @property
     def calls(self) -> int:
@@ -45,8 +51,9 @@ def _ask(url: str, tiles: str, number: int, heard: Heard, over: Event) -> None:
     seed = number
     with httpx.Client(base_url=url, timeout=60, trust_env=False) as client:
         while not over.is_set():
+            path = f"/v1/tile/{tiles}/{seed}.npy"
             try:
-                answer = client.get(f"/v1/tile/{tiles}/{seed}.npy")
+                answer = _answer(client, path, heard)
                 if answer.is_success:
                     heard.answers[answer.headers["X-Skygen-Model"]] += 1
                 else:
@@ -55,3 +62,11 @@ def _ask(url: str, tiles: str, number: int, heard: Heard, over: Event) -> None:
                 heard.failed[type(error).__name__] += 1
             seed += CLIENTS
             time.sleep(_PAUSE_SECONDS)
+
+
+def _answer(client: httpx.Client, path: str, heard: Heard) -> httpx.Response:
+    try:
+        return client.get(path)
+    except (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError):
+        heard.again += 1
+        return client.get(path, headers={"Connection": "close"})
