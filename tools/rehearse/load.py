@@ -1,8 +1,8 @@
 """Clients that ask all the time, and count what they hear.
 
 HTTP lets a server close a connection that asks nothing at the moment (RFC 9112, 9.3.1), and nginx does so when it is
-reloaded. A client that just then asks hears nothing, and asks again on a new connection, as browsers and skygen.client do.
-Here it may do so once a call, and how often is told.
+reloaded. A client that just then asks hears nothing, and asks again on a new connection, as browsers and skygen.client
+do. Here it may do so once a call, and how often is told.
 """
 
 import time
