@@ -44,12 +44,12 @@ test: $(INSTALLED) ## run the tests but the slow ones
 test-slow: $(INSTALLED) ## run the slow tests
 	$(BIN)/pytest -m slow
 
-check: $(INSTALLED) ## lint, format, types, import rules, workflows, and that README, Makefile and locks agree with the project
+check: $(INSTALLED) ## lint, format, types, import rules, workflows, stack, and that README, Makefile and locks agree with the project
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest -q tests/test_house.py tests/test_workflows.py
+	$(BIN)/pytest -q tests/test_house.py tests/test_workflows.py tests/stack/test_compose.py tests/stack/test_kubernetes.py
 
 # Each service has a folder of its own below .bento, named after its process: a second one leaves the first alone.
 serve: $(INSTALLED) ## serve the packaged generators at HOST:PORT, or those in bundles/ before any training

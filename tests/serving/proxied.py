@@ -4,7 +4,7 @@ import re
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -27,8 +27,10 @@ def changed(text: str, changes: Mapping[str, str]) -> str:
 
 
 @contextmanager
-def proxied(folder: Path, service: Address, changes: Mapping[str, str] | None = None) -> Iterator[Address]:
-    """The address of an nginx in front of `service`, which runs in `folder` as this user."""
+def proxied(
+    folder: Path, service: Address, changes: Mapping[str, str] | None = None, beside: Sequence[Address] = ()
+) -> Iterator[Address]:
+    """The address of an nginx in front of `service`, and others `beside` it, which runs in `folder` as this user."""
     nginx = program("nginx")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -42,7 +44,8 @@ def proxied(folder: Path, service: Address, changes: Mapping[str, str] | None = 
     }
     text = re.sub(r"/var/log/nginx/", f"{folder}/", changed(SHIPPED.read_text(), here | dict(changes or {})))
     (folder / "nginx.conf").write_text(text)
-    asked = {"server 127.0.0.1:3000": f"server {service[0]}:{service[1]}"}
+    others = "".join(f"server {host}:{port};\n    " for host, port in beside)
+    asked = {"server 127.0.0.1:3000": f"{others}server {service[0]}:{service[1]}"}
     (folder / "upstream.conf").write_text(changed(UPSTREAM.read_text(), asked))
     command = [nginx, "-p", str(folder), "-c", str(folder / "nginx.conf"), "-e", str(folder / "error.log")]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as running:

@@ -17,6 +17,7 @@ from starlette.types import Receive, Scope, Send
 
 from serving.http.limits import MAX_BODY_BYTES
 from tests.harness.raw import Address, exchange, get, post
+from tests.harness.served import free_port
 from tests.programs import program
 from tests.serving.local import answer, listening
 from tests.serving.proxied import SHIPPED, UPSTREAM, proxied
@@ -61,6 +62,16 @@ def test_nginx_takes_the_file_as_it_is(tmp_path: Path) -> None:
     tested = subprocess.run(command, capture_output=True, text=True, check=False)
     assert tested.returncode == 0, tested.stderr
     assert "warn" not in tested.stderr
+
+
+def test_no_call_fails_where_one_of_several_services_is_gone(client: httpx.Client, tmp_path: Path) -> None:
+    host, port = client.base_url.host, client.base_url.port
+    assert port
+    gone = [("127.0.0.1", free_port())]
+    with proxied(tmp_path, (host, port), beside=gone) as address, httpx.Client(timeout=30) as asking:
+        url = f"http://{address[0]}:{address[1]}/v1/generate"
+        statuses = {asking.post(url, json=TILE | {"seed": seed}).status_code for seed in range(12)}
+    assert statuses == {200}
 
 
 def test_answers_are_the_services_own(through: httpx.Client, client: httpx.Client) -> None:
