@@ -69,8 +69,8 @@ deploy: $(INSTALLED) ## serve the registry's champions behind nginx in place of 
 rollback: $(INSTALLED) ## make the champion of SET the one before it, for the reason WHY, and deploy; DEPLOY as above
 	@test -n "$$SET" && test -n "$$WHY" || { echo "say which set and why: make rollback SET=r64 WHY='blurred stars'" >&2; exit 1; }
 	$(BIN)/skygen rollback "$$SET" --why "$$WHY"
-	$(BIN)/skygen release .deploy/next
-	$(BIN)/skygen deploy .deploy/next $(DEPLOY)
+	@{ $(BIN)/skygen release .deploy/next && $(BIN)/skygen deploy .deploy/next $(DEPLOY); } \
+		|| { echo "the registry is rolled back, what serves is not: mend that, then make deploy; make rollback goes one further" >&2; exit 1; }
 
 ui: $(INSTALLED) ## browse runs and models in MLflow, at 127.0.0.1:UI_PORT
 	@$(BIN)/python -c 'import socket; socket.create_server(("127.0.0.1", $(UI_PORT)))' 2>/dev/null \

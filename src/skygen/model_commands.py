@@ -29,10 +29,7 @@ def models(sets: Sequence[str], audit: bool, as_json: bool) -> None:
     """Say what the registry holds: every version, which one stands, and what became of the others, by whom and why."""
     from skygen import tracking
 
-    there_are = tracking.registered_sets()
-    if not there_are:
-        raise ValueError("the registry holds no models yet; the stage package registers the first: dvc repro")
-    held = [tracking.registered(tiles) for tiles in known("tile set of the registry", sets, there_are)]
+    held = [tracking.registered(tiles) for tiles in _known_sets(sets)]
     if as_json:
         content = {one.tiles: _content(one) for one in held}
         click.echo(json.dumps(content, indent=2, ensure_ascii=False))
@@ -57,6 +54,7 @@ def promote(tiles: str, version: str, why: str, anyway: bool) -> None:
     """
     from skygen.selection.promotion import promote_version
 
+    _known_sets([tiles])
     outcome = promote_version(tiles, version, why, anyway=anyway)
     if not outcome.promoted:
         raise ValueError(outcome.said)
@@ -72,6 +70,7 @@ def refuse(tiles: str, version: str, why: str) -> None:
     """See to it that the stage package never promotes the bundle of VERSION by itself; `skygen promote` may."""
     from skygen.selection.promotion import refuse_version
 
+    _known_sets([tiles])
     click.echo(refuse_version(tiles, version, why))
 
 
@@ -86,6 +85,7 @@ def rollback(tiles: str, why: str) -> None:
     """
     from skygen.selection.promotion import roll_back
 
+    _known_sets([tiles])
     click.echo(roll_back(tiles, why))
 
 
@@ -117,6 +117,16 @@ def release(folder: Path, bento: Path) -> None:
         click.echo(f"{tiles}: {recipe} {contents.sha256[f'{tiles}/{recipe}'][:_DIGITS]}{said}")
 
 
+def _known_sets(named: Sequence[str]) -> list[str]:
+    """The tile sets `named`, or all of the registry; raises `ValueError`, which lists them, for another."""
+    from skygen import tracking
+
+    there_are = tracking.registered_sets()
+    if not there_are:
+        raise ValueError("the registry holds no models yet; the stage package registers the first: dvc repro")
+    return known("tile set of the registry", named, there_are)
+
+
 def _content(held: "Registered") -> dict[str, Any]:
     return {
         "champion": held.standing,
@@ -130,10 +140,14 @@ def _described(held: "Registered", one: "Version") -> dict[str, Any]:
     latest = held.audit.latest(one.version)
     stands = one.version == held.standing
     before = "promoted" if stands else "compared before there was an audit" if one.verdict else "never compared"
+    for entry in held.audit.entries.values() if stands else ():
+        if entry.state == "done" and entry.stands == one.version:  # it was promoted, or another was rolled back to it
+            latest = entry
+    again = latest is not None and latest.version != one.version
     return {
         **{name: value for name, value in asdict(one).items() if name != "over"},
         "stands": stands,
-        "became": latest.action if latest else before,
+        "became": "champion again" if again else latest.action if latest else before,
         "anyway": latest.anyway if latest else False,
         "barred": held.audit.bar(one.sha256) is not None,
         **{name: getattr(latest, name, None) for name in ("who", "when", "why")},

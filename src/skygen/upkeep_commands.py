@@ -53,7 +53,7 @@ def verify(outputs: bool, cache: bool, models: bool, remote: str | None) -> None
         for finding in report.findings:
             click.echo(str(finding))
     if report.findings:
-        raise ValueError(f"{len(report.findings)} findings among {report.checked} files and bundles")
+        raise ValueError(f"{len(report.findings)} findings; {report.checked} files and bundles were hashed")
     click.echo(f"{report.checked} files and bundles are as they should be")
 
 

@@ -74,15 +74,35 @@ def test_what_a_killed_deployment_left_is_mended_by_the_next(site: Site, moment:
     with none_fails(site):
         killed = site.start("three")
         until(lambda: len(services.leaders(site.place)) == 2)
-        second = site.deploy("two")
         if moment == "switched":
             until(lambda: site.upstream.read_text() != upstream)
+        killed.send_signal(signal.SIGSTOP)  # it must not end while the second one is refused
+        second = site.deploy("two")
         killed.send_signal(signal.SIGKILL)
         killed.communicate()
         mended = site.deploy("one")
     assert (second.returncode, f"another run, process {killed.pid}," in second.stderr) == (1, True)
     assert mended.returncode == 0, mended.stderr
     assert site.seen() == (state, upstream, serving)
+
+
+def test_what_served_last_is_started_again(site: Site) -> None:
+    first = site.state()
+    assert first.serving
+    with none_fails(site):
+        again = site.deploy("--again")
+    assert again.returncode == 0, again.stderr
+    second = site.state()
+    assert second.serving
+    assert (second.serving.bare(), second.before) == (first.serving.bare(), first.before)
+    assert second.serving.pid != first.serving.pid
+    psutil.Process(second.serving.pid).terminate()
+    until(lambda: not services.lives(site.place, second.serving))
+    after_a_reboot = site.deploy("--again")
+    assert after_a_reboot.returncode == 0, after_a_reboot.stderr
+    third = site.state()
+    assert third.serving
+    assert third.serving.bare() == first.serving.bare()
 
 
 def test_a_service_that_does_not_start_changes_nothing(site: Site) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from skygen.deploy.watch import ALERTS, Limits, judge, read
+from skygen.deploy.watch import ALERTS, ENOUGH, Limits, judge, read, unjudged
 
 SHIPPED = Path(__file__).parents[2] / ALERTS.removeprefix("src/")
 LIMITS = Limits(errors=0.01, saturated=0.001, noise_off_squared=0.25, diversity=0.3)
@@ -47,6 +47,18 @@ def test_an_alert_without_a_limit_is_said(tmp_path: Path) -> None:
 def test_a_good_service_is_let_be_and_a_new_one_too() -> None:
     assert list(judge(read(GOOD), LIMITS)) == []
     assert list(judge(read(""), LIMITS)) == []
+
+
+def test_the_first_few_measurements_take_no_release_back() -> None:
+    few = GOOD.replace(
+        'noise_nmgy_sum{tiles="r64",recipe="gan",band="r"} 0.12', 'noise_nmgy_sum{tiles="r64",recipe="gan",band="r"} 9'
+    ).replace('diversity_sum{tiles="r64",recipe="gan"} 4', 'diversity_sum{tiles="r64",recipe="gan"} 0')
+    few = few.replace('_count{tiles="r64",recipe="gan"', '_count{number="",tiles="r64",recipe="gan"')
+    seldom = [line[: line.rindex(" ")] + f" {ENOUGH - 1}" if "number" in line else line for line in few.splitlines()]
+    assert list(judge(read("\n".join(seldom) + "\n"), LIMITS)) == []
+    assert list(unjudged(read("\n".join(seldom) + "\n"))) == ["r64/gan"]
+    assert len(list(judge(read(few), LIMITS))) == 2
+    assert list(unjudged(read(few))) == []
 
 
 @pytest.mark.parametrize(

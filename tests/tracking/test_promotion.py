@@ -145,16 +145,20 @@ def test_models_says_what_became_of_each_version(skygen, versions):
     assert content["versions"][1]["who"] == "ana"
     assert len(content["audit"]) == 3
     assert "ana  version 4 refused: it repeats itself" in skygen("models", "--audit")[1]
+    skygen("rollback", "r64", "--why", "complaints")
+    assert "bright, seed 0: champion again, stands" in skygen("models")[1]
 
 
 def test_a_set_or_version_that_is_not_there_is_named_with_those_that_are(skygen, versions):
     versions("bright")
 
     assert "no tile set of the registry is called r65; there are: r64" in skygen("models", "--set", "r65")[2]
+    for command, version in (("promote", "1"), ("refuse", "1"), ("rollback", "")):
+        said = skygen(command, "r65", *filter(None, [version]), *WHY)[2]
+        assert "no tile set of the registry is called r65; there are: r64" in said
     for command in ("promote", "refuse"):
         status, _, said = skygen(command, "r64", "7", *WHY)
         assert (status, said) == (1, "Error: skygen-r64 has no version 7; there are: 1\n")
-    assert "r65 has no champion" in skygen("rollback", "r65", *WHY)[2]
 
 
 def test_an_empty_registry_says_who_fills_it(skygen):

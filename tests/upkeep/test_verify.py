@@ -28,7 +28,7 @@ def test_a_flipped_bit_in_the_workspace_is_found_and_mended(project):
     assert "up to date" in project.run("dvc", "status")
     status, said, error = project.skygen("verify", "--outputs")
 
-    assert (status, error) == (1, "Error: 2 findings among 7 files and bundles")
+    assert (status, error) == (1, "Error: 2 findings; 7 files and bundles were hashed")
     assert [line.partition(": ")[0] for line in said.splitlines()] == [
         "data/tiles/r64/train-0.npy",
         "reports/comparison.md",
@@ -77,6 +77,13 @@ def test_a_folder_whose_list_is_lost_is_judged_as_a_whole(project):
     for listed in (project.folder / ".dvc/cache/files/md5").glob("*/*.dir"):
         listed.unlink()
     assert project.skygen("verify", "--outputs")[0] == 0
+    commits = remedies(project.skygen("verify", "--cache")[1])
+    assert sorted(commits) == ["dvc commit data/tiles/r64", "dvc commit models/r64/gan/0"]
+    for command in commits:
+        project.run(*command.split())
+    assert project.skygen("verify", "--cache")[0] == 0
+    for listed in (project.folder / ".dvc/cache/files/md5").glob("*/*.dir"):
+        listed.unlink()
     rot(project.folder / "data/tiles/r64/train-0.npy")
     assert project.skygen("verify", "--outputs")[1].startswith("data/tiles/r64: its MD5 is ")
 

@@ -10,6 +10,7 @@ from skygen.deploy.place import HOST, Catalogue
 from skygen.deploy.services import Started
 
 _SEED = 7
+_TILES = 32  # of a call: the sky noise of a handful depends on one bright galaxy
 
 
 def asking(started: Started) -> httpx.Client:
@@ -53,7 +54,7 @@ def check_served(client: httpx.Client, catalogue: Catalogue) -> None:
 def draw_some(client: httpx.Client, catalogue: Catalogue, seed: int) -> None:
     """Have a service draw tiles of every set, for it to measure them; what comes of it stands in its metrics."""
     for tiles in catalogue.champions:
-        client.post("/v1/generate", json={"tiles": tiles, "n": 8, "seed": seed, "format": "npy"})
+        client.post("/v1/generate", json={"tiles": tiles, "n": _TILES, "seed": seed, "format": "npy"})
 
 
 def _answer(client: httpx.Client, path: str) -> httpx.Response:

@@ -10,7 +10,11 @@ _PATH, _SECONDS = click.Path(path_type=Path), click.FloatRange(min=1)
 _WHAT = [
     click.argument("release", required=False, type=_PATH),
     option("--bento", _PATH, "What serves the release.", "dist/skygen.bento"),
-    click.option("--again", is_flag=True, help="Also where it serves already: with the settings of now."),
+    click.option(
+        "--again",
+        is_flag=True,
+        help="Also where it serves already; without RELEASE what served last: with the settings of now.",
+    ),
     click.option("--back", is_flag=True, help="Go back to the release before."),
     click.option("--status", is_flag=True, help="Say what serves, and do nothing."),
 ]
@@ -55,18 +59,22 @@ def deploy(
     from skygen.deploy.place import Place
     from skygen.deploy.proxy import Nginx
 
-    if [release is not None, back, status].count(True) != 1:
-        raise click.UsageError("give a RELEASE, --back or --status, one of them")
-    if (canary or again) and release is None:
-        raise click.UsageError("--canary and --again are for a RELEASE")
+    if [release is not None or again, back, status].count(True) != 1:
+        raise click.UsageError(
+            "give a RELEASE, --again, --back or --status, one of them; --again may go with a RELEASE"
+        )
+    if canary and release is None:
+        raise click.UsageError("--canary is for a RELEASE")
     if len(set(ports)) != 2:
-        raise click.UsageError("--ports are two, with a comma between them")
+        raise click.UsageError("--ports are two different ones, with a comma between them")
     place = Place(folder.absolute())
     if status:
         click.echo(describe(place))
         return
     deployment = Deployment(place, ports, Nginx.find(nginx, url), ready, click.echo)
-    if release is None:
+    if back:
         deployment.back()
+    elif release is None:
+        deployment.again()
     else:
         deployment.deploy(release, bento, again, Canary(canary, watch) if canary else None)

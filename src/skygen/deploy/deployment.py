@@ -68,11 +68,22 @@ class Deployment:
             state = self._tidy()
             if not state.before:
                 raise ValueError("no release was served before this one")
-            release = state.before[-1]
-            if not self.place.releases(release).is_dir() or not (self.place.bentos / release.bento).is_dir():
-                raise ValueError(f"the release before, {release.release[:DIGITS]}, is no longer in {self.place.folder}")
-            check_bundles(self.place.releases(release))
-            self._replace(state.serving, release, state.before[:-1], None)
+            self._replace(state.serving, self._kept(state.before[-1]), state.before[:-1], None)
+
+    def again(self) -> None:
+        """Have what served last started anew; raises as `deploy`, and `ValueError` where nothing was deployed."""
+        with self._alone():
+            state = self._tidy()
+            if state.serving is None:
+                raise ValueError("nothing was deployed yet: give a RELEASE; skygen release writes one")
+            self._replace(state.serving, self._kept(state.serving.bare()), state.before, None)
+
+    def _kept(self, release: Release) -> Release:
+        """A release that was deployed once; raises `ValueError` where it, or its Bento, is gone or damaged."""
+        if not self.place.releases(release).is_dir() or not (self.place.bentos / release.bento).is_dir():
+            raise ValueError(f"the release {release.release[:DIGITS]} is no longer in {self.place.folder}")
+        check_bundles(self.place.releases(release))
+        return release
 
     @contextmanager
     def _alone(self) -> Iterator[None]:

@@ -25,7 +25,7 @@ _FILE: Final = re.compile(r"^# configuration file (.+):$\n", re.MULTILINE)
 _SPLIT: Final = re.compile(r"^\s*split_clients\s+\S+\s+\$skygen\s", re.MULTILINE)
 _UNSEEN_SECONDS: Final = 20  # for earlier calls, where nginx's processes cannot be seen
 _SEEN: Final = 3  # calls in a row: each worker of nginx has its own moment
-_SHIPPED: Final = "take nginx.conf and upstream.conf of serving/proxy"
+_SHIPPED: Final = "take nginx.conf and upstream.conf of serving/proxy, and say by --nginx how it is called"
 Share = tuple[Serving, float]  # in percent of the clients
 
 

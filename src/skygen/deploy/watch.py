@@ -17,6 +17,7 @@ from skygen.deploy.place import Catalogue
 from skygen.deploy.services import Started
 
 EVERY_SECONDS: Final = 5.0  # as the service measures what it drew
+ENOUGH: Final = 3  # of its measurements for a mean: a single one is of few tiles
 ALERTS: Final = "src/serving/monitoring/alerts.yml"  # of an unpacked Bento
 _NUMBER: Final = re.compile(r"[<>]\s*(?:on \([\w, ]*\) group_left )?([0-9.]+)")
 Labels = dict[str, str]
@@ -73,6 +74,8 @@ def watch(
         if reasons := list(judge(read(answer.text), limits)):
             raise ValueError("; ".join(reasons))
         if not clock.waits(min(EVERY_SECONDS, max(seconds / 2, 0.1))):
+            for name in unjudged(read(answer.text)):
+                say(f"{name}: too few tiles were measured to judge sky noise and diversity; watch it for longer")
             say("nothing is worse than the alerts allow")
             return
         seed += 1
@@ -107,6 +110,14 @@ def judge(samples: Samples, limits: Limits) -> Iterator[str]:
             yield from _against_real(samples, limits, labels["tiles"], labels["recipe"])
 
 
+def unjudged(samples: Samples) -> Iterator[str]:
+    """The champions whose sky noise was measured too seldom to be judged."""
+    for labels, _ in samples["skygen_model_info"]:
+        tiles, recipe = labels["tiles"], labels["recipe"]
+        if labels["champion"] == "true" and not _means(samples, "skygen_sample_sky_noise_nmgy", "band", tiles, recipe):
+            yield f"{tiles}/{recipe}"
+
+
 def _pixels(samples: Samples, limits: Limits) -> Iterator[str]:
     for labels, pixels in samples["skygen_sample_pixels_total"]:
         bad = {
@@ -134,13 +145,15 @@ def _against_real(samples: Samples, limits: Limits, tiles: str, recipe: str) -> 
 
 
 def _means(samples: Samples, name: str, by: str, tiles: str, recipe: str) -> dict[str, float]:
+    """The mean of a summary by one of its labels, where there is enough for one."""
+
     def parts(suffix: str) -> dict[str, float]:
         of = [(labels[by], value) for labels, value in samples[f"{name}_{suffix}"]
               if (labels["tiles"], labels["recipe"]) == (tiles, recipe)]  # fmt: skip
         return dict(of)
 
     sums = parts("sum")
-    return {key: sums[key] / count for key, count in parts("count").items() if count}
+    return {key: sums[key] / count for key, count in parts("count").items() if count >= ENOUGH}
 
 
 def _sum(found: list[tuple[Any, float]]) -> float:

@@ -99,10 +99,8 @@ def _find_extra(output: Output, files: Mapping[str, str], report: Report) -> Non
 
 def _verify_unlisted(clone: Clone, output: Output, report: Report) -> None:
     """Hash a folder as a whole: the list of its files is not in the cache."""
-    here = _walk(output.path)
-    here = sorted(set(here) - ignored(here))
-    files = {path.relative_to(output.path).as_posix(): md5 for path, md5 in hash_all(here, md5_of, str(output.path))}
-    report.checked += len(here)
+    files = _listed(output.path)
+    report.checked += len(files)
     if (found := md5_of_list(files)) != output.md5:
         report.add(output.path, f"its MD5 is {found}, dvc.lock says {output.md5}", _bring(clone, output, remove=True))
 
@@ -114,7 +112,7 @@ def verify_cache(clone: Clone, report: Report) -> None:
     for path, found in hash_all(list(by_path), md5_of, "cache"):
         md5 = by_path[path]
         if found != md5.removesuffix(DIRECTORY):
-            report.add(path, f"its MD5 is {found}, its name says {md5}", f"remove it, {_again(clone, md5)}")
+            report.add(path, f"its MD5 is {found}, its name says {md5}", f"remove it, then {_again(clone, md5)}")
     report.checked += len(objects)
     for md5 in clone.users.keys() - objects.keys():
         report.add(clone.cache.path(md5), f"missing, {_whose(clone, md5)}", _again(clone, md5))
@@ -123,9 +121,17 @@ def verify_cache(clone: Clone, report: Report) -> None:
 def _again(clone: Clone, md5: str) -> str:
     """How an object comes back into the cache."""
     for output, path in clone.users.get(md5, ()):
-        sound = path.is_file() and md5_of(path) == md5
-        return f"then say `dvc commit {output.path}`" if sound else f"then say {_pull_or_repro(output)}"
-    return "which no output of dvc.lock needs"
+        here = _listed(path) if path.is_dir() else {}
+        sound = md5_of_list(here) == md5 if here else path.is_file() and md5_of(path) == md5
+        return f"say `dvc commit {output.path}`" if sound else f"say {_pull_or_repro(output)}"
+    return "nothing else: no output of dvc.lock needs it"
+
+
+def _listed(folder: Path) -> dict[str, str]:
+    """The hashes of a folder's files by their paths in it, but of those that DVC ignores."""
+    here = _walk(folder)
+    here = sorted(set(here) - ignored(here))
+    return {path.relative_to(folder).as_posix(): md5 for path, md5 in hash_all(here, md5_of, str(folder))}
 
 
 def _whose(clone: Clone, md5: str) -> str:
