@@ -79,6 +79,8 @@ def test_a_local_store_comes_back_elsewhere(home, champion, tmp_path, monkeypatc
         writer.rollback()
     status, said = skygen("backup", kept)
     assert (status, said) == (1, f"Error: {kept} is there already, and not empty: name a new folder")
+    status, said = skygen("backup", "mlartifacts/kept")
+    assert (status, "which is backed up: name a folder outside of it" in said) == (1, True)
 
     shutil.rmtree(home)
     other = work_in(tmp_path / "other", monkeypatch)

@@ -70,6 +70,8 @@ def back_up(parts: Parts, folder: Path) -> Manifest:
     """
     if folder.exists() and not _is_empty(folder):
         raise BackupError(f"{folder} is there already, and not empty: name a new folder")
+    if parts.artifacts is not None and folder.resolve().is_relative_to(parts.artifacts.resolve()):
+        raise BackupError(f"{folder} is in {parts.artifacts}, which is backed up: name a folder outside of it")
     database = database_of(parts.store)
     with replace_folder(folder) as new:
         database.dump(new / database.file)
