@@ -124,6 +124,7 @@ def publish(to: str | None, finished: bool) -> None:
     click.echo(f"{tracking.publish(tracking.checkpoints(), to)} runs and evaluations published")
     if finished:
         note_finished(to)
+        click.echo("noted that the pipeline has run to its end")
 
 
 @main.command()

@@ -144,7 +144,8 @@ def _unpack(bento: Path, folder: Path) -> Path | None:
             members = [member for member in archive if member.name.removeprefix("./").startswith(_BUNDLES)]
             archive.extractall(folder, members, filter="data")
     except (tarfile.TarError, lzma.LZMAError, zlib.error, OSError, EOFError) as error:
-        raise ValueError(f"{bento} is no whole Bento ({error}); make it anew with the stage package") from error
+        cause = str(error).partition("\n")[0]
+        raise ValueError(f"{bento} is no whole Bento ({cause}); make it anew with the stage package") from error
     if not (folder / _BUNDLES / CATALOGUE).is_file():
         raise ValueError(f"{bento} holds no {_BUNDLES}{CATALOGUE}; make it anew with the stage package")
     return folder / _BUNDLES

@@ -25,7 +25,8 @@ def await_ready(started: Started, client: httpx.Client, seconds: float) -> None:
     while limit.waits():
         if started.process.poll() is not None:
             raise ValueError(
-                f"the new service ended with status {started.process.returncode} and serves nothing; "
+                f"the new service ended with status {started.process.returncode} and serves nothing; a Bento of an "
+                "earlier version of skygen is packaged anew by dvc repro --force --single-item package; "
                 f"the end of {started.log}:\n{started.log_end()}"
             )
         try:
