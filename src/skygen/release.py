@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
+from skygen.archives import extract
 from skygen.bundle.bundle import Bundle
 from skygen.files import read_json, replace_folder, sha256_file, sha256_folder, write_json
 from skygen.gan.card import BundleError
@@ -142,7 +143,7 @@ def _unpack(bento: Path, folder: Path) -> Path | None:
     try:
         with tarfile.open(bento) as archive:
             members = [member for member in archive if member.name.removeprefix("./").startswith(_BUNDLES)]
-            archive.extractall(folder, members, filter="data")
+            extract(archive, folder, members)
     except (tarfile.TarError, lzma.LZMAError, zlib.error, OSError, EOFError) as error:
         cause = str(error).partition("\n")[0]
         raise ValueError(f"{bento} is no whole Bento ({cause}); make it anew with the stage package") from error

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from skygen.archives import extract
 from skygen.files import read_json, replace_folder, sha256_file, sha256_folder, write_json
 from skygen.params import Section, validate
 
@@ -118,7 +119,7 @@ class Place:
         bundles.touch()  # what is kept are the latest
         if not unpacked.is_dir():
             with replace_folder(unpacked) as new, tarfile.open(bento) as archive:
-                archive.extractall(new, filter="data")
+                extract(archive, new)
         return kept
 
     def prune(self, state: State) -> None:

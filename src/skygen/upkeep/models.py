@@ -7,6 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from skygen import tracking
+from skygen.archives import extract
 from skygen.files import read_json, sha256_file, sha256_folder
 from skygen.gan.card import BundleError, load_generator
 from skygen.upkeep.verify import Report
@@ -64,7 +65,7 @@ def _verify_bento(report: Report) -> None:
 def _unpacked(bento: Path) -> Iterator[Path]:
     """The folder of bundles in a Bento."""
     with TemporaryDirectory(prefix="skygen-verify-") as temporary, tarfile.open(bento) as archive:
-        archive.extractall(temporary, filter="data")
+        extract(archive, Path(temporary))
         catalogue = next(Path(temporary).rglob(_CATALOGUE), None)
         if catalogue is None:
             raise ValueError(f"it has no {_CATALOGUE}")
