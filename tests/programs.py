@@ -17,6 +17,7 @@ PACKAGES = {
     "prometheus": "prometheus",
     "prometheus-alertmanager": "prometheus-alertmanager",
     "promtool": "prometheus",
+    "runuser": "util-linux",
     "ssh": "openssh-client",
     "sshd": "openssh-server",
 }

@@ -79,8 +79,8 @@ def test_a_configuration_of_ones_own_is_told_from_ours(tmp_path: Path, empty: Si
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["--back", "--status"], "give a RELEASE, --back or --status"),
-        (["--back", "--canary", "10"], "are for a RELEASE"),
+        (["--back", "--status"], "give a RELEASE, --again, --back or --status"),
+        (["--back", "--canary", "10"], "is for a RELEASE"),
         (["bundles", "--ports", "3001"], "--ports are two"),
     ],
 )

@@ -3,6 +3,7 @@
 The tiles are of the simulated survey; `plant` makes them.
 """
 
+import hashlib
 from collections.abc import Callable
 from types import SimpleNamespace
 
@@ -41,7 +42,10 @@ def scores(tmp_path_factory: pytest.TempPathFactory, write_fields: Callable[...,
 def bundle_of(tiles: np.ndarray) -> SimpleNamespace:
     """A bundle that draws these tiles, whatever the seed."""
     card = SimpleNamespace(size=64, bands=["r"], conditions=None)
-    return SimpleNamespace(card=card, generate=lambda seed, n, first=0, *_, **__: tiles[first : first + n])
+    sha256 = hashlib.sha256(tiles.tobytes()).hexdigest()
+    return SimpleNamespace(
+        card=card, sha256=sha256, generate=lambda seed, n, first=0, *_, **__: tiles[first : first + n]
+    )
 
 
 def test_a_perfect_copy_is_before_other_fields_and_these_before_every_failure(scores: dict[str, Scores]) -> None:

@@ -160,7 +160,7 @@ def postgres(open_to_all):
     user = []
     if os.geteuid() == 0:  # which PostgreSQL refuses to run as
         shutil.chown(folder, "postgres")
-        user = ["runuser", "-u", "postgres", "--"]
+        user = [program("runuser"), "-u", "postgres", "--"]
 
     def run(*command):
         subprocess.run([*user, *command], cwd=folder, check=True, stdout=subprocess.DEVNULL)

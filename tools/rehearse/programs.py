@@ -15,6 +15,7 @@ PACKAGES = {  # Debian's, by the program
     "initdb": "postgresql",
     "nginx": "nginx-light",
     "prometheus": "prometheus",
+    "runuser": "util-linux",
 }
 _OTHER_NAMES = {"alertmanager": ("prometheus-alertmanager",)}
 _PLACES = ("/usr/local/sbin", "/usr/sbin", *sorted(map(str, Path("/usr/lib/postgresql").glob("*/bin")), reverse=True))

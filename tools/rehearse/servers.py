@@ -24,7 +24,7 @@ class Database:
 
     def __init__(self, folder: Path) -> None:
         self._folder, self._data, self.port = folder, folder / "postgresql", free_port()
-        self._as_server = ["runuser", "-u", _SERVER_USER, "--"] if os.geteuid() == 0 else []
+        self._as_server = [find("runuser"), "-u", _SERVER_USER, "--"] if os.geteuid() == 0 else []
         self._data.mkdir()
         if self._as_server:
             shutil.chown(self._data, _SERVER_USER)

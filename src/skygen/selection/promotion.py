@@ -57,7 +57,7 @@ def challenge_champion(tiles: str, comparison: dict[str, Any], sha256: str, para
     if verdict.replaces:
         tracking.promote(tiles, version, over, why, verdict.reason)
     else:
-        tracking.record(tiles, tracking.NOT_PROMOTED, version, over, why, verdict.reason)
+        tracking.write_entry(tiles, tracking.NOT_PROMOTED, version, over, why, verdict.reason)
     return f"{verdict.reason} (version {version})"
 
 
@@ -80,7 +80,7 @@ def promote_version(tiles: str, version: str, why: str, *, anyway: bool = False)
         if verdict.replaces or anyway:
             tracking.promote(tiles, version, held.standing, why, verdict.reason, anyway=not verdict.replaces)
             return Outcome(True, f"{chosen} is champion of {tiles} now: {verdict.reason}")
-        tracking.record(tiles, tracking.NOT_PROMOTED, version, held.standing, why, verdict.reason)
+        tracking.write_entry(tiles, tracking.NOT_PROMOTED, version, held.standing, why, verdict.reason)
         return Outcome(False, verdict.reason)
 
 
@@ -96,7 +96,7 @@ def refuse_version(tiles: str, version: str, why: str) -> str:
         chosen, champion = held.find(version), held.champion
         if champion is not None and champion.sha256 == chosen.sha256:
             raise ValueError(f"{chosen} is the champion of {tiles}; roll back instead: skygen rollback {tiles} --why …")
-        tracking.record(tiles, tracking.REFUSED, version, held.standing, why)
+        tracking.write_entry(tiles, tracking.REFUSED, version, held.standing, why)
     return f"{chosen} of {tiles} is refused: the stage package will not promote it, skygen promote may"
 
 

@@ -12,10 +12,10 @@ from skygen.tracking.champions import (
     Version,
     fetch_version,
     promote,
-    record,
     registered,
     registered_sets,
     roll_back,
+    write_entry,
 )
 from skygen.tracking.copies import Copy, copies
 from skygen.tracking.parts import VARIABLE, Part
@@ -63,7 +63,6 @@ __all__ = [
     "parent_run",
     "promote",
     "publish",
-    "record",
     "register",
     "registered",
     "registered_sets",
@@ -72,4 +71,5 @@ __all__ = [
     "standing_champion",
     "tag_challenge",
     "training_run",
+    "write_entry",
 ]

@@ -128,7 +128,7 @@ def roll_back(tiles: str, version: str, to: str, why: str) -> None:
         _move(store, tiles, replace(_entry(store, tiles, ROLLED_BACK, version, why), to=to), version)
 
 
-def record(tiles: str, action: Action, version: str, over: str | None, why: str, verdict: str = "") -> None:
+def write_entry(tiles: str, action: Action, version: str, over: str | None, why: str, verdict: str = "") -> None:
     """Write into the audit what was done with a version that did not move the alias; raises as `promote`."""
     with contest(), reached() as store:
         entry = _entry(store, tiles, action, version, why)
