@@ -78,7 +78,7 @@ ui: $(INSTALLED) ## browse runs and models in MLflow, at 127.0.0.1:UI_PORT
 	@$(BIN)/python -c 'from skygen import tracking; tracking.keep_relative(tracking.LOCAL)'
 	$(BIN)/mlflow ui --backend-store-uri sqlite:///mlflow.db --host 127.0.0.1 --port $(UI_PORT)
 
-rehearse: $(INSTALLED) ## run it for real on this machine for ten minutes: deploy, roll back, alarms, a killed database
+rehearse: $(INSTALLED) ## run it for real on this machine, in minutes: deploy, roll back, alarms, a killed database
 	OMP_NUM_THREADS=1 $(BIN)/python -m tools.rehearse
 
 bench: $(INSTALLED) ## run the benchmarks; FRAMES=FOLDER takes real frames in g, r and i
