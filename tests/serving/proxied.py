@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.harness.raw import Address
@@ -55,6 +56,20 @@ def proxied(
         finally:
             running.terminate()
             running.wait(30)
+
+
+@contextmanager
+def asked_through(
+    client: httpx.Client, folder: Path, changes: Mapping[str, str] | None = None, path: str = ""
+) -> Iterator[httpx.Client]:
+    """A client of what `client` asks, through such an nginx, below its `path`."""
+    host, port = client.base_url.host, client.base_url.port
+    assert port
+    with (
+        proxied(folder, (host, port), changes) as address,
+        httpx.Client(base_url=f"http://{address[0]}:{address[1]}{path}", timeout=30) as asked,
+    ):
+        yield asked
 
 
 def _await(address: Address, running: "subprocess.Popen[str]") -> None:

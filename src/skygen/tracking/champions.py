@@ -10,14 +10,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mlflow.entities.model_registry import ModelVersion
-from mlflow.exceptions import MlflowException
 
 from skygen.files import sha256_folder
 from skygen.tracking.audit import PROMOTED, ROLLED_BACK, Action, Audit, Entry, now, one_line, who
 from skygen.tracking.fetch import fetch
 from skygen.tracking.places import sqlite_file
-from skygen.tracking.registry import ALIAS, CHALLENGE, MODEL, answering, contest, model_name, reached, versions
-from skygen.tracking.store import BUNDLE_TAG, Store, chosen_store, is_unknown
+from skygen.tracking.registry import ALIAS, CHALLENGE, MODEL, answering, contest, model_name, reached, state, versions
+from skygen.tracking.store import BUNDLE_TAG, Store, chosen_store
 
 
 class NoChampionError(ValueError):
@@ -87,7 +86,7 @@ def registered(tiles: str) -> Registered:
     entry of the audit was spoilt.
     """
     with _read() as store:
-        standing, tags = _state(store, tiles)  # first, so that the version that stands is among those found
+        standing, tags = state(store, tiles)  # first, so that the version that stands is among those found
         found = sorted(versions(store, tiles), key=lambda entry: int(entry.version))
         return Registered(tiles, standing, tuple(map(_version, found)), Audit.of_tags(tags, standing))
 
@@ -147,18 +146,6 @@ def _read() -> Iterator[Store]:
         yield store
 
 
-def _state(store: Store, tiles: str) -> tuple[str | None, dict[str, str]]:
-    """The version that stands, and the tags of a tile set's model."""
-    try:
-        found = store.client.get_registered_model(model_name(tiles))
-    except MlflowException as error:
-        if is_unknown(error):
-            return None, {}
-        raise
-    standing = found.aliases.get(ALIAS)
-    return (None if standing is None else str(standing)), dict(found.tags)
-
-
 def _version(entry: ModelVersion) -> Version:
     recipe, seed = (entry.tags.get(key, "unknown") for key in ("recipe", "seed"))
     verdict, over = (entry.tags.get(f"{CHALLENGE}{name}", "") for name in ("decision", "standing_version"))
@@ -173,7 +160,7 @@ def _entry(store: Store, tiles: str, action: Action, version: str, why: str) -> 
 def _move(store: Store, tiles: str, entry: Entry, over: str | None) -> None:
     """Move the alias as `entry` says, away from `over`, between the two halves of its entry."""
     name, now_to_stand = model_name(tiles), str(entry.stands)
-    stands, _ = _state(store, tiles)
+    stands, _ = state(store, tiles)
     if stands != over:
         raise BlockingIOError(
             f"version {stands} of {name} became champion while version {entry.version} was to be {entry.action}; "
@@ -181,7 +168,7 @@ def _move(store: Store, tiles: str, entry: Entry, over: str | None) -> None:
         )
     tag = _write(store, tiles, replace(entry, state="begun"))
     store.client.set_registered_model_alias(name, ALIAS, now_to_stand)
-    stands, _ = _state(store, tiles)
+    stands, _ = state(store, tiles)
     if stands != now_to_stand:
         raise BlockingIOError(
             f"version {stands} of {name} was made champion by another at the same time as version {now_to_stand}: "
@@ -193,7 +180,7 @@ def _move(store: Store, tiles: str, entry: Entry, over: str | None) -> None:
 def _write(store: Store, tiles: str, entry: Entry) -> str:
     """Write an entry behind all others, and what became of those that a run left begun; the tag that holds it."""
     name, text = model_name(tiles), entry.text()
-    standing, tags = _state(store, tiles)
+    standing, tags = state(store, tiles)
     audit = Audit.of_tags(tags, standing)
     for tag, known in audit.entries.items():
         if known.text() != tags[tag]:

@@ -10,11 +10,10 @@ from mlflow import artifacts
 from mlflow.exceptions import MlflowException
 
 from skygen.files import sha256_folder
+from skygen.tracking.fetch import bundle_below
 from skygen.tracking.places import sqlite_file
+from skygen.tracking.registry import MODEL, answering
 from skygen.tracking.store import BUNDLE_TAG, Store, chosen_store
-
-_NAMES = "name LIKE 'skygen-%'"
-_WEIGHTS = "*.safetensors"  # of a bundle, wherever the store put it
 
 
 @dataclass(frozen=True)
@@ -33,21 +32,17 @@ def copies() -> Iterator[Copy]:
 
     Raises `ConnectionError` where the store does not answer.
     """
-    uri = chosen_store()
-    file = sqlite_file(uri)
+    file = sqlite_file(chosen_store())
     if file is not None and not file.is_file():
         return
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-    try:
-        store = Store(uri)
-        for model in store.client.search_registered_models(_NAMES):
+    with answering() as store:
+        for model in store.client.search_registered_models(f"name LIKE '{MODEL}%'"):
             standing = {str(version) for version in model.aliases.values()}
             for entry in store.client.search_model_versions(f"name = '{model.name}'"):
                 version = str(entry.version)
                 sha256 = entry.tags.get(BUNDLE_TAG, "")
                 yield Copy(model.name, version, version in standing, sha256, _found(store, model.name, version))
-    except MlflowException as error:
-        raise ConnectionError(f"the registry at {uri} does not answer as it should: {error}") from error
 
 
 def _found(store: Store, name: str, version: str) -> str | None:
@@ -57,5 +52,5 @@ def _found(store: Store, name: str, version: str) -> str | None:
             artifacts.download_artifacts(artifact_uri=f"{place}/data", dst_path=temporary, tracking_uri=store.uri)
         except (MlflowException, OSError):
             return None
-        bundle = next((path.parent for path in sorted(Path(temporary).rglob(_WEIGHTS))), None)
+        bundle = bundle_below(Path(temporary))
         return None if bundle is None else sha256_folder(bundle)

@@ -32,10 +32,15 @@ def fetch(store: Store, entry: ModelVersion, folder: Path) -> Path | None:
         raise ConnectionError(_not_here(named, root, str(error))) from error
     if not (files or others):
         raise ConnectionError(_not_here(named, root, "nothing is there"))
-    bundle = next((path.parent for path in sorted(folder.rglob(_WEIGHTS))), None)
+    bundle = bundle_below(folder)
     if bundle is None:
         _logger.warning("%s is lost: %s is there, the files of its bundle below %s are not", named, root, place)
     return bundle
+
+
+def bundle_below(folder: Path) -> Path | None:
+    """The bundle somewhere in what a store handed out; None where there is none."""
+    return next((path.parent for path in sorted(folder.rglob(_WEIGHTS))), None)
 
 
 def _not_here(named: str, root: str, cause: str) -> str:

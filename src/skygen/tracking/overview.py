@@ -14,13 +14,12 @@ from mlflow.exceptions import MlflowException
 
 from skygen.tracking.places import sqlite_file
 from skygen.tracking.record import FAILED, RUNNING
-from skygen.tracking.registry import ALIAS
+from skygen.tracking.registry import ALIAS, MODEL
 from skygen.tracking.store import BUNDLE_TAG, EXPERIMENT, PART_TAG, Store, chosen_store, limit_requests
 
 NOT_FINITE = "not_finite"  # a tag of a training that had to end
 TROUBLES = ("collapsed", "diverged", NOT_FINITE)  # the others are metrics of every measurement, 1 where it is so
 MOST_RUNS = 200  # that are looked at: sets, recipes and seeds of some nights
-_MODELS = "skygen-"  # begins the names of registered models
 _FINISHED_TAG = "skygen.pipeline_finished"  # of the experiment: seconds since 1970
 _EVERY_MEASUREMENT = "iteration"  # a metric of each of a training's measurements; its step is the images seen
 
@@ -88,11 +87,11 @@ def read_overview(uri: str) -> Overview:
 
 
 def _champions(client: MlflowClient) -> Iterator[Champion]:
-    for model in client.search_registered_models(f"name LIKE '{_MODELS}%'"):
+    for model in client.search_registered_models(f"name LIKE '{MODEL}%'"):
         if ALIAS in model.aliases:
             version = client.get_model_version(model.name, model.aliases[ALIAS])
             sha256, recipe = (version.tags.get(tag, "unknown") for tag in (BUNDLE_TAG, "recipe"))
-            yield Champion(model.name.removeprefix(_MODELS), recipe, sha256, str(version.version))
+            yield Champion(model.name.removeprefix(MODEL), recipe, sha256, str(version.version))
 
 
 def _trainings(client: MlflowClient, experiment: Experiment) -> Iterator[Training]:

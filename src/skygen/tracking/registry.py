@@ -46,7 +46,7 @@ def standing_champion(tiles: str, folder: Path) -> Standing | None:
     from here: then nobody knows who stands, or what it can.
     """
     with reached() as store:
-        version = with_alias(store, tiles)
+        version, _ = state(store, tiles)
         if version is None:
             return None
         entry = store.client.get_model_version(model_name(tiles), version)
@@ -128,15 +128,16 @@ def model_name(tiles: str) -> str:
     return f"{MODEL}{tiles}"
 
 
-def with_alias(store: Store, tiles: str) -> str | None:
-    """The version of a tile set that has the alias; None where there is none."""
+def state(store: Store, tiles: str) -> tuple[str | None, dict[str, str]]:
+    """The version of a tile set that stands, None where there is none, and the tags of its model."""
     try:
-        found = store.client.get_registered_model(model_name(tiles)).aliases.get(ALIAS)
+        found = store.client.get_registered_model(model_name(tiles))
     except MlflowException as error:
         if is_unknown(error):
-            return None
+            return None, {}
         raise
-    return None if found is None else str(found)
+    standing = found.aliases.get(ALIAS)
+    return (None if standing is None else str(standing)), dict(found.tags)
 
 
 def versions(store: Store, tiles: str) -> list[ModelVersion]:

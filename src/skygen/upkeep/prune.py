@@ -1,12 +1,13 @@
 """What may go, since no training, fold, experiment, commit or process needs it. MLflow's store is never touched."""
 
-import os
 import shutil
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+import psutil  # type: ignore[import-untyped]
 
 from skygen import tracking
 from skygen.experiments.cells import Cells
@@ -16,10 +17,9 @@ from skygen.locks import alone
 from skygen.params import Params
 from skygen.sky.manifest import Manifest
 from skygen.upkeep.dvc import Objects
-from skygen.upkeep.unused import unused_objects
+from skygen.upkeep.unused import DAY_S, unused_objects
 
 _BENTOS = Path(".bento")  # a folder for each `make serve`, named after its process
-_DAY_S = 86400
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ def _folds(days: float) -> Iterator[Waste]:
 def _bentos() -> Iterator[Waste]:
     """Those of services that have ended."""
     for folder in sorted(_BENTOS.glob("*")):
-        if not (folder.name.isdigit() and _lives(int(folder.name))):
+        if not (folder.name.isdigit() and psutil.pid_exists(int(folder.name))):
             yield Waste([folder], "its service has ended")
 
 
@@ -129,7 +129,7 @@ def _cached(days: float) -> Iterator[Waste]:
 def _is_old(paths: Sequence[Path], days: float) -> bool:
     """Whether no file was written for so long; a folder's own time changes with each lock in it."""
     files = (place for path in paths for place in (path, *path.rglob("*")) if not place.is_dir())
-    return max((file.lstat().st_mtime for file in files), default=0) < time.time() - days * _DAY_S
+    return max((file.lstat().st_mtime for file in files), default=0) < time.time() - days * DAY_S
 
 
 def _size(path: Path) -> int:
@@ -137,13 +137,3 @@ def _size(path: Path) -> int:
     return sum(
         place.lstat().st_size for place in (path, *path.rglob("*")) if place.is_file() and not place.is_symlink()
     )
-
-
-def _lives(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

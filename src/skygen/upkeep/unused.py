@@ -15,7 +15,7 @@ from skygen.upkeep.dvc import DIRECTORY, Objects
 
 _NAMED = re.compile(rb"\bmd5: '?([0-9a-f]{32}(?:\.dir)?)\b")  # in dvc.lock and in what `dvc add` writes
 _FILES = ("dvc.lock", "*.dvc")
-_DAY_S = 86400
+DAY_S = 86400
 LEAST_DAYS = 1  # a stage that runs now may have cached what no dvc.lock names yet
 
 
@@ -31,7 +31,7 @@ def unused_objects(cache: Objects, days: float) -> list[Path]:
     if not cache.folder.resolve().is_relative_to(Path.cwd().resolve()):
         raise UnusedError(f"{cache.folder} lies outside of this clone, and others may use it: see `dvc gc --projects`")
     used, found = _used(cache), cache.found()
-    youngest = time.time() - max(days, LEAST_DAYS) * _DAY_S
+    youngest = time.time() - max(days, LEAST_DAYS) * DAY_S
     return [path for md5, path in found.items() if md5 not in used and path.stat().st_mtime < youngest]
 
 

@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.serving.page.browser import choose, pixels, tile_png
-from tests.serving.proxied import proxied
+from tests.serving.proxied import asked_through
 
 Visit = Callable[..., Page]
 BELOW = {"location / {\n": "location /sky/ {\n            rewrite ^/sky(/.*)$ $1 break;\n"}
@@ -19,12 +19,7 @@ BELOW = {"location / {\n": "location /sky/ {\n            rewrite ^/sky(/.*)$ $1
 @pytest.fixture(scope="module")
 def below(client: httpx.Client, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     """A client of the tests' service below /sky of the shipped nginx."""
-    host, port = client.base_url.host, client.base_url.port
-    assert port
-    with (
-        proxied(tmp_path_factory.mktemp("nginx"), (host, port), BELOW) as address,
-        httpx.Client(base_url=f"http://{address[0]}:{address[1]}/sky", timeout=30) as through,
-    ):
+    with asked_through(client, tmp_path_factory.mktemp("nginx"), BELOW, "/sky") as through:
         yield through
 
 

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Page
 
 from tests.serving.page.browser import pixels, tile_png
-from tests.serving.proxied import proxied
+from tests.serving.proxied import asked_through
 
 Visit = Callable[..., Page]
 
@@ -16,12 +16,7 @@ Visit = Callable[..., Page]
 @pytest.fixture(scope="module")
 def through(client: httpx.Client, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     """A client of the tests' service through nginx."""
-    host, port = client.base_url.host, client.base_url.port
-    assert port
-    with (
-        proxied(tmp_path_factory.mktemp("nginx"), (host, port)) as address,
-        httpx.Client(base_url=f"http://{address[0]}:{address[1]}", timeout=30) as asked,
-    ):
+    with asked_through(client, tmp_path_factory.mktemp("nginx")) as asked:
         yield asked
 
 
