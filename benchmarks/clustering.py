@@ -24,10 +24,11 @@ from skygen.gan.card import load_generator
 from skygen.process.cells import Boxes, Cells
 from skygen.process.generator import Process
 from skygen.process.philox import keys_of
+from skygen.sky.conditions import DENSITY_MAG
 from skygen.sky.field import parse_frame_name
 from skygen.sky.frame import read_frame
 from skygen.sky.inspection.defects import DEFECT, touching
-from skygen.sky.inspection.density import FAINTEST_MAG, count_sources, seen
+from skygen.sky.inspection.density import count_sources, seen
 from skygen.sky.inspection.inspect import REFERENCE, inspect_field
 from skygen.sky.inspection.psf import choose_stars
 from skygen.sky.units import PIXEL_SCALE_ARCSEC
@@ -54,7 +55,7 @@ class Catalogue:
 
     def places(self, kind: str) -> Values:
         """Where the sources of a kind are that count, [n, 2]."""
-        of_kind = (self.is_galaxy == (kind == "galaxies")) & (self.mag < FAINTEST_MAG)
+        of_kind = (self.is_galaxy == (kind == "galaxies")) & (self.mag < DENSITY_MAG)
         return np.asarray(np.column_stack([self.x, self.y])[of_kind & seen(self.defects, self.x, self.y)])
 
 
@@ -86,7 +87,7 @@ def of_planes(folder: Path, number: int, shape: tuple[int, int], density: tuple[
     zero, (height, width) = np.zeros(number, np.int64), shape
     keys = keys_of(np.zeros(number, np.uint64), np.arange(number))
     boxes = Boxes(keys, zero, zero, width, height, np.tile([density], (number, 1)))
-    catalogue = Cells(process).catalogue(boxes, margin=0, faintest=FAINTEST_MAG)
+    catalogue = Cells(process).catalogue(boxes, margin=0, faintest=DENSITY_MAG)
     counted = catalogue.take(catalogue.magnitude > BRIGHTEST_MAG)
     each = [counted.take(counted.box == field) for field in range(number)]
     return [

@@ -20,6 +20,7 @@ _GROUND = {
     for name in (
         "cores.py",
         "files.py",
+        "graphs.py",
         "locks.py",
         "params",
         "provenance.py",

@@ -47,12 +47,12 @@ def classified(fake: Tiles, real: Tiles) -> tuple[float, NDArray[np.float32]]:
 
     Both are means over trainings; what is said is above 0 for real. The generated tiles come first.
     """
-    images, is_real = judge._stretch(fake, real), torch.arange(len(fake) + len(real)) >= len(fake)
+    images, is_real = judge.stretch(fake, real), torch.arange(len(fake) + len(real)) >= len(fake)
     said, right = torch.zeros(len(images), *(size // CELL_PX for size in images.shape[2:])), []
     for seed in range(TRAININGS):
-        first, found = judge._first_half(len(fake), len(real), seed), torch.zeros_like(said)
+        first, found = judge.first_half(len(fake), len(real), seed), torch.zeros_like(said)
         for train, offset in ((first, 1), (~first, 2)):
-            network = judge._fit(images, is_real, train, torch.Generator().manual_seed(seed + offset))
+            network = judge.fit(images, is_real, train, torch.Generator().manual_seed(seed + offset))
             with torch.inference_mode():
                 layers = list(network.children())
                 seen = torch.nn.Sequential(*layers[:-3])(images[~train])

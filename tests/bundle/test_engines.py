@@ -271,6 +271,15 @@ def test_a_layer_without_a_translation_is_named(place, layer, words):
         graph_of(generator)
 
 
+@pytest.mark.parametrize(("place", "words"), [(3, "for ConvTranspose2d"), (-1, "for an Upsample with no convolution")])
+def test_repeated_values_with_no_convolution_after_them_are_refused(place, words):
+    generator = network(norm="none")
+    generator.layers[place] = nn.Upsample(scale_factor=2)
+
+    with pytest.raises(ValueError, match=f"the ONNX graph has no translation {words}"):
+        graph_of(generator)
+
+
 def test_a_last_activation_without_a_translation_is_named():
     generator = network()
     generator.last = torch.sin

@@ -60,11 +60,11 @@ def test_threads_and_what_else_draws_do_not_matter(noise):
 def test_the_networks_judge_what_they_were_not_trained_on(noise, monkeypatch):
     fake, real = noise[:, :20]
     trained, judged = [], []
-    fit, logits = two_sample_pixels._fit, two_sample_pixels._logits
+    fit, logits = two_sample_pixels.fit, two_sample_pixels.logits
     monkeypatch.setattr(two_sample_pixels, "_LEAST_STEPS", 2)
-    monkeypatch.setattr(two_sample_pixels, "_fit", lambda *given: (trained.append(given[2].tolist()), fit(*given))[1])
+    monkeypatch.setattr(two_sample_pixels, "fit", lambda *given: (trained.append(given[2].tolist()), fit(*given))[1])
     monkeypatch.setattr(
-        two_sample_pixels, "_logits", lambda *given: (judged.append(given[2].tolist()), logits(*given))[1]
+        two_sample_pixels, "logits", lambda *given: (judged.append(given[2].tolist()), logits(*given))[1]
     )
     measure(fake, real)
 

@@ -7,15 +7,14 @@ from unittest.mock import MagicMock
 
 import pytest
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_flatten
 
 from skygen.gan.dropout import dropout_rate
 from skygen.training import loop
 from skygen.training.batches import Batches, iteration_rng
-from skygen.training.graph import WARM, FixedStep, Graph, graphs_wanted
+from skygen.training.graph import WARM, FixedStep, Graph
 from skygen.training.loop import iterate, player_of
 from skygen.training.state import new_state, set_steps
+from tests.harness.captures import Captures
 from tests.harness.elsewhere import ELSEWHERE, Elsewhere
 from tests.training.tiny import CPU, content, same
 
@@ -94,20 +93,6 @@ def test_the_step_in_fixed_buffers_is_the_plain_one_bit_for_bit(recipe, played, 
     assert (state.iteration, state.images_seen) == (ITERATIONS, ITERATIONS * 4 * recipe.critic_steps)
 
 
-class Captures(TorchDispatchMode):
-    """Refuses what a CUDA graph cannot hold: to read a number, to make a shape of values, to copy between devices."""
-
-    refused = ("_local_scalar_dense", "nonzero", "masked_select", "unique", "_to_copy", "equal", "is_nonzero")
-
-    def __torch_dispatch__(self, operation, types, arguments=(), named=None):
-        tensors = [part for part in tree_flatten((arguments, named))[0] if isinstance(part, torch.Tensor)]
-        name = operation.name().split("::")[1].split(".")[0]
-        refused = name in self.refused and not (name == "_to_copy" and (named or {}).get("device") is None)
-        if refused or (name == "index" and any(part.dtype == torch.bool for part in tensors[1:])):
-            raise RuntimeError(f"{operation} of {[tuple(part.shape) for part in tensors]} cannot be captured")
-        return operation(*arguments, **(named or {}))
-
-
 def test_a_loaded_step_reads_no_value_and_moves_nothing(recipe, noise_store):
     if recipe.optimiser in ("rmsprop", "adamax"):
         pytest.skip("on a CPU torch counts their steps in numbers; on a GPU they are capturable")
@@ -121,13 +106,6 @@ def test_a_loaded_step_reads_no_value_and_moves_nothing(recipe, noise_store):
     with Captures():
         losses = step.play()
     assert losses.isfinite().all()
-
-
-def test_what_cannot_be_captured_is_found():
-    with Captures(), pytest.raises(RuntimeError, match="_local_scalar_dense"):
-        float(torch.ones(()))
-    with Captures(), pytest.raises(RuntimeError, match="index"):
-        torch.ones(3)[torch.tensor([True, False, True])]
 
 
 @pytest.mark.parametrize("resident", [False, True])
@@ -203,15 +181,3 @@ def test_a_graph_is_for_a_gpu_alone(recipes, noise_store):
     player = player_of(state, recipes["gan"], Batches(recipes["gan"], noise_store, state.players, 4, CPU))
 
     assert player.func is loop.iterate
-
-
-@pytest.mark.parametrize(("word", "wanted"), [("", True), ("on", True), ("off", False)])
-def test_graphs_can_be_switched_off(monkeypatch, word, wanted):
-    monkeypatch.setenv("SKYGEN_GRAPHS", word)
-    assert graphs_wanted() is wanted
-
-
-def test_another_word_for_graphs_is_refused(monkeypatch):
-    monkeypatch.setenv("SKYGEN_GRAPHS", "never")
-    with pytest.raises(ValueError, match="SKYGEN_GRAPHS is 'never'; it must be on or off"):
-        graphs_wanted()

@@ -3,6 +3,7 @@
 import os
 import platform
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -11,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from skygen.bundle.bundle import Bundle
-from skygen.bundle.tile import Rectangle, row
+from skygen.bundle.tile import Rectangle, Tile, row
 from skygen.provenance import device_name
 from tools.gpu.asked import Asked, Found, picture
 from tools.gpu.bundles import bundle_of
@@ -59,6 +60,7 @@ def parity(asked: Asked, tiles: str, name: str) -> Found:
     with TemporaryDirectory() as folder:
         place, kind = bundle_of(asked, tiles, name, Path(folder))
         here, there = Bundle.load(place, "cpu", "eager"), Bundle.load(place, asked.device, "eager")
+        plain = _without_graph(place, asked.device)
     wanted = row(SEED, COMPARED)
     right, first, again = here.draw_all(wanted), there.draw_all(wanted), there.draw_all(wanted)
     off = float(np.abs(first - right).max() / np.abs(right).max())
@@ -71,6 +73,9 @@ def parity(asked: Asked, tiles: str, name: str) -> Found:
     }
     failures = [] if off <= MOST_OFF[name] else [f"pixels are {off:.1e} of the brightest off, over {MOST_OFF[name]:g}"]
     failures += [] if measured["repeats"] else ["the same tiles drawn twice differ"]
+    if name == PAINTER:
+        same = measured["same_without_graph"] = bool(np.array_equal(first, plain.draw_all(wanted)))
+        failures += [] if same else ["tiles by a CUDA graph are others than without"]
     if name == PROCESS:
         differs, lacking = _catalogues(here, there)
         measured |= {"objects_differ": differs, "objects_of_one_alone": lacking}
@@ -98,12 +103,9 @@ def served(asked: Asked, tiles: str, name: str) -> Found:
     """Tiles a second through a bundle; of a process, a rectangle of its sky too."""
     with TemporaryDirectory() as folder:
         place, kind = bundle_of(asked, tiles, name, Path(folder))
-        bundle = Bundle.load(place, asked.device)
+        bundle, plain = Bundle.load(place, asked.device), _without_graph(place, asked.device)
     wanted = row(SEED, asked.tiles)
-    bundle.draw_all(wanted[:8])
-    began = time.perf_counter()
-    flux = bundle.draw_all(wanted)
-    seconds = time.perf_counter() - began
+    flux, seconds = _timed(bundle, wanted)
     measured: dict[str, float | int | str | bool | None] = {
         "bundle": kind,
         "tiles": len(flux),
@@ -111,12 +113,33 @@ def served(asked: Asked, tiles: str, name: str) -> Found:
     }
     failures = [] if np.isfinite(flux).all() else ["pixels are not finite"]
     picture(asked.out / f"served-{tiles}-{name}.png", flux[:16], bundle.card.bands)
+    if name == PAINTER:
+        measured["tiles_per_second_without_graph"] = len(flux) / _timed(plain, wanted)[1]
     if name == PROCESS:
         sky, seconds = _rectangle(asked, bundle)
         measured |= {"rectangle_s": seconds, "rectangle_mpx_per_second": sky[0].size / 1e6 / seconds}
         failures += [] if np.isfinite(sky).all() else ["the rectangle's pixels are not finite"]
         picture(asked.out / f"sky-{tiles}.png", sky[None], bundle.card.bands)
     return Found(measured, failures)
+
+
+def _timed(bundle: Bundle, wanted: Sequence[Tile]) -> tuple[NDArray[np.float32], float]:
+    """The flux of the wanted tiles, and the seconds that it took."""
+    bundle.draw_all(wanted[:8])
+    began = time.perf_counter()
+    flux = bundle.draw_all(wanted)
+    return flux, time.perf_counter() - began
+
+
+def _without_graph(place: Path, device: str) -> Bundle:
+    """The bundle in a folder, on a device that is to start each kernel by itself."""
+    before = os.environ.get("SKYGEN_GRAPHS")
+    os.environ["SKYGEN_GRAPHS"] = "off"
+    try:
+        return Bundle.load(place, device, "eager")
+    finally:
+        del os.environ["SKYGEN_GRAPHS"]
+        os.environ |= {} if before is None else {"SKYGEN_GRAPHS": before}
 
 
 def _rectangle(asked: Asked, bundle: Bundle) -> tuple[NDArray[np.float32], float]:

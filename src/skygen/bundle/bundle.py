@@ -110,7 +110,6 @@ class Bundle:
         A tile is the same whatever else is drawn, bit for bit with the same engine on the same kind of device. Raises
         `PaintedError` where the recipe has no noise model or no PSF to choose by.
         """
-        self.check(tiles)
         return np.concatenate(self._on_all_cores(self.draw, tiles))
 
     def draw(self, tiles: Sequence[Tile]) -> NDArray[np.float32]:
@@ -124,7 +123,7 @@ class Bundle:
         with one_thread(), torch.inference_mode():
             if isinstance(drawer, PlaneDrawer):
                 return drawer.draw(*self._boxes(drawer, tiles))
-            return drawer.draw(tiles, self.conditions_of(tiles))
+            return drawer.draw(tiles, self._conditions(tiles))
 
     def truth_all(self, tiles: Sequence[Tile], min_snr: float = 0.0) -> list[Truth]:
         """What lies in each of `tiles` of a process, found on all cores; see `truth`."""
@@ -187,6 +186,9 @@ class Bundle:
     def conditions_of(self, tiles: Sequence[Tile]) -> Conditions | None:
         """The conditions [n, bands] of `tiles`; None where the recipe paints its noise. Raises as `draw_all`."""
         self.check(tiles)
+        return self._conditions(tiles)
+
+    def _conditions(self, tiles: Sequence[Tile]) -> Conditions | None:
         survey = self._survey(tiles)
         return None if survey is None else self._asked(survey, tiles)
 

@@ -14,8 +14,10 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
+from skygen.bundle.fixed_pass import FixedPass
 from skygen.cores import one_thread
 from skygen.gan.networks import Generator
+from skygen.graphs import graphs_wanted
 
 EngineName = Literal["auto", "eager", "onnx"]
 _FEWEST = 2  # rows of a pass of eager on the CPU
@@ -41,12 +43,14 @@ class NamedEngine:
 def engine_for(generator: Generator, device: torch.device | str, name: EngineName = "auto") -> NamedEngine:
     """The engine `name` for a generator in evaluation mode; `generator` is moved to `device`.
 
-    Raises as `choose_engine`.
+    Raises as `choose_engine`, and `ValueError` where `SKYGEN_GRAPHS` says neither `on` nor `off` on a GPU.
     """
     device = torch.device(device)
     name = choose_engine(device, name)
     generator = generator.to(device).eval().requires_grad_(False)
-    return NamedEngine(name, _onnx(generator) if name == "onnx" else _eager(generator, device))
+    if name == "onnx":
+        return NamedEngine(name, _onnx(generator))
+    return NamedEngine(name, _on_cpu(generator) if device.type == "cpu" else _on_gpu(generator, device))
 
 
 def choose_engine(device: torch.device, name: EngineName = "auto") -> Literal["eager", "onnx"]:
@@ -90,31 +94,34 @@ def _onnx(generator: Generator) -> Callable[[torch.Tensor], torch.Tensor]:
     return compute
 
 
-def _eager(generator: Generator, device: torch.device) -> Callable[[torch.Tensor], torch.Tensor]:
-    """PyTorch as it trained.
+def _on_cpu(generator: Generator) -> Callable[[torch.Tensor], torch.Tensor]:
+    """PyTorch as it trained, in passes of at least two rows.
 
-    On the CPU a pass has at least two rows: for one alone oneDNN chooses another product in the first layer of some
-    sizes (144 px), with other bits. On a GPU a pass has eight rows, no more and no fewer, of full float32 by
-    deterministic kernels, since there any number of rows may have a product of its own; no GPU was at hand to measure.
+    For one alone oneDNN chooses another product in the first layer of some sizes (144 px), with other bits.
     """
 
-    def on_cpu(latents: torch.Tensor) -> torch.Tensor:
+    def compute(latents: torch.Tensor) -> torch.Tensor:
         with one_thread(), torch.inference_mode():
-            return _padded(generator, latents, _FEWEST)
+            copies = latents[:1].expand(max(0, _FEWEST - len(latents)), -1)
+            images: torch.Tensor = generator(torch.cat([latents, copies]))
+            return images[: len(latents)]
 
-    def on_gpu(latents: torch.Tensor) -> torch.Tensor:
+    return compute
+
+
+def _on_gpu(generator: Generator, device: torch.device) -> Callable[[torch.Tensor], torch.Tensor]:
+    """PyTorch as it trained, in passes of eight rows, no more and no fewer, of full float32 by deterministic kernels.
+
+    Any number of rows may have a product of its own there; no GPU was at hand to measure.
+    """
+    with torch.inference_mode(), _exact_kernels():
+        one_pass = FixedPass(generator, _PASS, device, device.type == "cuda" and graphs_wanted())
+
+    def compute(latents: torch.Tensor) -> torch.Tensor:
         with torch.inference_mode(), _exact_kernels():
-            passes = torch.split(latents.to(device), _PASS)
-            return torch.cat([_padded(generator, rows, _PASS) for rows in passes])
+            return torch.cat([one_pass(rows) for rows in torch.split(latents, _PASS)])
 
-    return on_cpu if device.type == "cpu" else on_gpu
-
-
-def _padded(generator: Generator, latents: torch.Tensor, least: int) -> torch.Tensor:
-    """The images of the latents, drawn beside copies of the first of them where they are fewer than `least`."""
-    copies = latents[:1].expand(max(0, least - len(latents)), -1)
-    images: torch.Tensor = generator(torch.cat([latents, copies]))
-    return images[: len(latents)]
+    return compute
 
 
 @contextmanager

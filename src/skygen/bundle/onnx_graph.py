@@ -101,7 +101,7 @@ def _paintings(generator: Generator) -> list[_Painting]:
     found: list[_Painting] = []
     repeated = False
     for layer in generator.layers:
-        if isinstance(layer, nn.ConvTranspose2d):
+        if isinstance(layer, nn.ConvTranspose2d) and not repeated:
             found.append(_painting(layer))
         elif isinstance(layer, nn.Upsample) and _doubles(layer) and found and not repeated:
             repeated = True
@@ -116,6 +116,8 @@ def _paintings(generator: Generator) -> list[_Painting]:
             raise ValueError(
                 f"the ONNX graph has no translation for {layer} after {len(found)} transposed convolutions"
             )
+    if repeated:
+        raise ValueError("the ONNX graph has no translation for an Upsample with no convolution after it")
     return found
 
 

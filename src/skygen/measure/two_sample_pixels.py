@@ -44,15 +44,15 @@ def relate(fake: NDArray[np.floating], real: NDArray[np.floating], seed: int) ->
 def _answers(fake: NDArray[np.floating], real: NDArray[np.floating], seed: int) -> tuple[Answers, Answers]:
     if min(len(fake), len(real)) < 4:
         raise ValueError(f"{len(fake)} and {len(real)} tiles; a network needs at least 4 of each set")
-    images = _stretch(fake, real)
+    images = stretch(fake, real)
     is_real = torch.arange(len(images)) >= len(fake)
-    in_first = _first_half(len(fake), len(real), seed)
+    in_first = first_half(len(fake), len(real), seed)
 
     def right(train: torch.Tensor, offset: int) -> torch.Tensor:
         torch.set_num_threads(1)  # of this thread alone, which is the pool's
         generator = torch.Generator().manual_seed(seed + offset)
-        network = _fit(images, is_real, train, generator)
-        return (_logits(network, images, ~train) > 0) == is_real[~train]
+        network = fit(images, is_real, train, generator)
+        return (logits(network, images, ~train) > 0) == is_real[~train]
 
     answers = torch.empty(len(images), dtype=torch.float64)
     with ThreadPoolExecutor(2) as pool:
@@ -61,19 +61,20 @@ def _answers(fake: NDArray[np.floating], real: NDArray[np.floating], seed: int) 
     return answers[: len(fake)].numpy(), answers[len(fake) :].numpy()
 
 
-def _stretch(fake: NDArray[np.floating], real: NDArray[np.floating]) -> torch.Tensor:
+def stretch(fake: NDArray[np.floating], real: NDArray[np.floating]) -> torch.Tensor:
+    """What the networks see [N, bands, H, W]: asinh of the fluxes over `SOFTENING_NMGY`, generated tiles first."""
     tiles = np.concatenate([fake, real], dtype=np.float32)
     tiles /= SOFTENING_NMGY
     return torch.from_numpy(np.arcsinh(tiles, out=tiles))
 
 
-def _first_half(fakes: int, reals: int, seed: int) -> torch.Tensor:
+def first_half(fakes: int, reals: int, seed: int) -> torch.Tensor:
     """Whether each tile is in the first of two random halves, of which each holds half of both sets."""
     generator = torch.Generator().manual_seed(seed)
     return torch.cat([torch.randperm(number, generator=generator) % 2 == 0 for number in (fakes, reals)])
 
 
-def _fit(images: torch.Tensor, is_real: torch.Tensor, train: torch.Tensor, generator: torch.Generator) -> nn.Module:
+def fit(images: torch.Tensor, is_real: torch.Tensor, train: torch.Tensor, generator: torch.Generator) -> nn.Module:
     """A network trained to give `is_real` for the images of `train`, with as many of either in each batch."""
     network = _network(images.shape[1], generator).train()
     sets = [torch.nonzero(train & (is_real == kind)).flatten() for kind in (False, True)]
@@ -92,7 +93,8 @@ def _fit(images: torch.Tensor, is_real: torch.Tensor, train: torch.Tensor, gener
     return network.eval()
 
 
-def _logits(network: nn.Module, images: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
+def logits(network: nn.Module, images: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
+    """What a network says of the chosen images: above 0 for real."""
     with torch.inference_mode():
         rows = torch.split(torch.nonzero(chosen).flatten(), _BATCH)
         return torch.cat([network(images[part])[:, 0] for part in rows])

@@ -5,7 +5,8 @@ import math
 import torch
 from torch import nn
 
-from skygen.process.objects import BRIGHT_MAG, DENSITY_MAG, FAINT_MAG
+from skygen.process.objects import BRIGHT_MAG, FAINT_MAG
+from skygen.sky.conditions import DENSITY_MAG
 
 KNOTS_MAG = (BRIGHT_MAG, 14.0, 17.0, 19.0, DENSITY_MAG, 22.0, 23.5, FAINT_MAG)
 # Logarithms of objects a magnitude at the knots, at the start: near the survey's counts at high latitude.

@@ -7,7 +7,6 @@ import torch
 from skygen.sky.units import PIXEL_SCALE_ARCSEC, ZERO_POINT_MAG
 
 BRIGHT_MAG, FAINT_MAG = 10.0, 25.5  # limits of the processes in r
-DENSITY_MAG = 20.5  # densities count objects brighter than this in r
 ARCMIN2_A_PX = (PIXEL_SCALE_ARCSEC / 60) ** 2
 
 

@@ -16,12 +16,13 @@ class BandConditions(Section):
     )
 
 
+DENSITY_MAG = 20.5  # densities count sources brighter than this in r
 MOST_DENSITY = 4.0  # times a field's own: the most that can be asked of a process
 FieldConditions = Sequence[BandConditions]  # in the order of the tile set's bands
 
 
 class Density(Section):
-    """How many sources brighter than r = 20.5 a field has an arcmin², whatever of them its seeing and noise show."""
+    """How many sources brighter than `DENSITY_MAG` a field has an arcmin², whatever its seeing and noise show."""
 
     stars: Positive
     galaxies: Positive

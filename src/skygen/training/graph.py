@@ -5,7 +5,6 @@ they are recorded one time, with the addresses that they read and write, and are
 """
 
 import logging
-import os
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -149,14 +148,6 @@ class Graph:
         self._flying[-1].record()
         if len(self._flying) > _FLYING:
             self._flying.popleft().synchronize()
-
-
-def graphs_wanted() -> bool:
-    """Whether `SKYGEN_GRAPHS` leaves CUDA graphs on; raises `ValueError` where it says neither `on` nor `off`."""
-    wanted = os.environ.get("SKYGEN_GRAPHS") or "on"
-    if wanted not in ("on", "off"):
-        raise ValueError(f"SKYGEN_GRAPHS is {wanted!r}; it must be on or off")
-    return wanted == "on"
 
 
 def _tensors(parts: Any) -> Iterator[torch.Tensor]:

@@ -15,13 +15,14 @@ from tqdm import tqdm
 from skygen.cores import keep_to_cores
 from skygen.gan.dropout import dropout_rate
 from skygen.gan.recipes import ConvolutionalRecipe, Recipe
+from skygen.graphs import graphs_wanted
 from skygen.params import TrainingScale
 from skygen.tiles.store import TileStore
 from skygen.training.batches import Batches, iteration_rng
 from skygen.training.checkpoints import mend
 from skygen.training.collapse import troubles
 from skygen.training.distributed import ALONE, Team
-from skygen.training.graph import FixedStep, Graph, graphs_wanted
+from skygen.training.graph import FixedStep, Graph
 from skygen.training.measurements import Log, Measurements
 from skygen.training.precision import chosen_precision, repeatable_kernels
 from skygen.training.shutdown import requests_to_end

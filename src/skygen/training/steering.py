@@ -16,7 +16,7 @@ from torch import nn
 from skygen.gan.judges import Judges
 from skygen.process.generator import Process
 from skygen.process.law import KNOTS_MAG
-from skygen.process.objects import DENSITY_MAG
+from skygen.sky.conditions import DENSITY_MAG
 from skygen.sky.stretch import Stretch
 from skygen.training.distributed import Team
 

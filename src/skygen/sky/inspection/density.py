@@ -6,15 +6,13 @@ import numpy as np
 import sep
 from numpy.typing import NDArray
 
-from skygen.sky.conditions import Density
+from skygen.sky.conditions import DENSITY_MAG, Density
 from skygen.sky.frame import Frame
 from skygen.sky.inspection.bright import STAR_NMGY, STAR_PEAK_COUNTS
 from skygen.sky.inspection.defects import touching
 from skygen.sky.inspection.detection import TOTAL_RADIUS_PX, extract
 from skygen.sky.units import PIXEL_SCALE_ARCSEC, ZERO_POINT_MAG
 
-# Of a source's whole light in r. All such sources are detected, and all but one in twenty are compact or are not.
-FAINTEST_MAG = 20.5
 COUNTED = np.dtype([("x", "f8"), ("y", "f8"), ("mag", "f8"), ("is_galaxy", "?"), ("share_seen", "f8")])
 _INNER_PX, _OUTER_PX = 2.5, 5.0  # what lies within the one, over what lies within the other, is how compact a source is
 _COMPACT = 0.91  # of the stars' ratio: two and a half standard deviations of the faintest ones' noise below it
@@ -26,9 +24,10 @@ _STEP_PX = 8  # of the grid on which hidden area is measured
 
 
 def count_sources(frame: Frame, noise: float, stars: NDArray[np.void], defects: NDArray[np.void]) -> NDArray[np.void]:
-    """The stars and galaxies [n] of `frame`, in r, that are brighter than 20.5, of type `COUNTED`: 0-based x, y, mag.
+    """The stars and galaxies [n] of `frame`, in r, brighter than `DENSITY_MAG`, of type `COUNTED`: 0-based x, y, mag.
 
-    `noise` is that of a pixel in nmgy, `stars` are some that stand alone (`choose_stars`), `defects` the frame's own.
+    All of them are detected, and stars are told from galaxies but for one in twenty. `noise` is that of a pixel in
+    nmgy, `stars` are some that stand alone (`choose_stars`), `defects` the frame's own.
     Sources in the halo of another star, on a trail or where nothing was measured are left out; `share_seen` is the
     share of the frame that remains. Stars too bright to be hidden count wherever they are, with a share of 1.
     """
@@ -48,7 +47,7 @@ def count_sources(frame: Frame, noise: float, stars: NDArray[np.void], defects: 
     counted["x"], counted["y"], counted["is_galaxy"] = found["x"], found["y"], is_galaxy
     counted["mag"] = ZERO_POINT_MAG - 2.5 * np.log10(np.maximum(whole, 1e-9))
     counted["share_seen"] = np.where(peaked, 1.0, seen(defects, x, y).mean())
-    return counted[(counted["mag"] < FAINTEST_MAG) & (peaked | seen(defects, found["x"], found["y"]))]
+    return counted[(counted["mag"] < DENSITY_MAG) & (peaked | seen(defects, found["x"], found["y"]))]
 
 
 def density(counted: NDArray[np.void], shape: tuple[int, ...]) -> Density:
