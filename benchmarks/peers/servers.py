@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -14,6 +13,7 @@ from typing import Any, NamedTuple
 import httpx
 
 from benchmarks.peers.model import BUNDLES
+from tools.rehearse.programs import free_port
 
 READY_SECONDS = 180  # all start at once
 SETS = ("r64", "gri128")
@@ -64,7 +64,7 @@ def started(servers: Sequence[Server], bundles: Path, logs: Path) -> Iterator[di
 
 @contextmanager
 def _running(server: Server, bundles: Path, logs: Path) -> Iterator[int]:
-    port = _free_port()
+    port = free_port()
     ours = {"SKYGEN_BUNDLES": str(bundles), "SKYGEN_DEVICE": "cpu", BUNDLES: str(bundles)}
     alone = {"BENTOML_HOME": str(logs / "bentoml"), "BENTOML_DO_NOT_TRACK": "True"}
     command = [sys.executable, "-m", *server.command, str(port)]
@@ -105,9 +105,3 @@ def _await_answer(server: Server, port: int, tiles: str, logs: Path) -> None:
         time.sleep(0.2)
     log = (logs / server.name).read_text()[-3000:]
     raise RuntimeError(f"{server.name} did not answer in {READY_SECONDS} s{last}; the end of its log:\n{log}")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

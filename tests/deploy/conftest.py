@@ -23,8 +23,8 @@ import skygen
 from skygen.deploy import services
 from skygen.deploy.place import Place, State
 from skygen.files import sha256_file, sha256_folder, write_json
-from tests.harness.served import free_port
 from tests.serving.proxied import proxied
+from tools.rehearse.programs import free_port
 
 ROOT = Path(__file__).parents[2]
 DESCRIPTION = """

@@ -3,8 +3,7 @@
 import re
 import shutil
 import signal
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import pytest
 from skygen.deploy import services
 from skygen.files import read_json
 from tests.deploy.conftest import ADDRESSES, Answers, Site
+from tests.harness.waiting import until
 
 
 @contextmanager
@@ -23,13 +23,6 @@ def none_fails(site: Site) -> Iterator[Answers]:
         yield answers
     assert set(answers.outcomes) == {"200"}, answers.outcomes
     assert answers.outcomes["200"] > 50
-
-
-def until(holds: Callable[[], bool], seconds: float = 180) -> None:
-    end = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < end
-        time.sleep(0.01)
 
 
 def test_a_release_takes_the_place_of_another_and_goes_back_without_a_failed_call(site: Site) -> None:

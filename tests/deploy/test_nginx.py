@@ -10,9 +10,9 @@ from skygen.deploy.place import Serving
 from skygen.deploy.proxy import Nginx, render
 from tests.deploy.conftest import Site
 from tests.harness.commands import called
-from tests.harness.served import free_port
 from tests.programs import program
 from tests.serving.proxied import UPSTREAM
+from tools.rehearse.programs import free_port
 
 BLUE = Serving(release="a" * 64, bento="b" * 64, colour="blue", port=3001, pid=1, started=0.0, since="now")
 GREEN = BLUE.model_copy(update={"colour": "green", "port": 3002, "release": "c" * 64})

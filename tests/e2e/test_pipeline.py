@@ -19,7 +19,8 @@ from skygen.evaluation.scoring import CONTROLS, SAID, entries
 from skygen.files import sha256_folder
 from skygen.measure.table import MEANINGS
 from tests.e2e.conftest import Project
-from tests.harness.served import await_ready, free_port
+from tests.harness.served import await_ready
+from tools.rehearse.programs import free_port
 
 SETS, PAINTERS = ("r64", "gri128"), ("gan", "improved")
 RECIPES = (*PAINTERS, "scene")

@@ -14,8 +14,9 @@ from typing import Any
 
 import httpx
 
-from tests.harness.served import ROOT, free_port
+from tests.harness.served import ROOT
 from tests.programs import program
+from tools.rehearse.programs import free_port
 
 MONITORING = ROOT / "serving/monitoring"
 PATIENCE_SECONDS = 60

@@ -1,7 +1,6 @@
 """The checkout's service as its users run it: a supervisor and its workers, on a port of this machine."""
 
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -14,6 +13,7 @@ import httpx
 import psutil  # type: ignore[import-untyped]
 
 from tests.harness.raw import Address
+from tools.rehearse.programs import free_port
 
 ROOT = Path(__file__).parents[2]
 BUNDLES = ROOT / "bundles"
@@ -102,13 +102,6 @@ def stop(service: Service) -> int:
         for process in (psutil.Process(service.process.pid), *family):
             process.kill()
         return service.process.wait()
-
-
-def free_port() -> int:
-    """A port of this machine that nobody listens at."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def await_ready(url: str, process: subprocess.Popen[bytes], log: Path) -> None:

@@ -11,9 +11,10 @@ import pytest
 import torch
 
 from serving.settings import Settings
-from tests.harness.served import await_ready, free_port, served
+from tests.harness.served import await_ready, served
 from tests.serving.loaded import service
 from tests.serving.local import listening
+from tools.rehearse.programs import free_port
 
 ROOT = Path(__file__).parents[2]
 LEFT = (".*", "__pycache__", "data", "models", "reports", "dist")  # of a clone; others compile into it meanwhile

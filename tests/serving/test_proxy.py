@@ -17,10 +17,10 @@ from starlette.types import Receive, Scope, Send
 
 from serving.http.limits import MAX_BODY_BYTES
 from tests.harness.raw import Address, exchange, get, post
-from tests.harness.served import free_port
 from tests.programs import program
 from tests.serving.local import answer, listening
 from tests.serving.proxied import SHIPPED, UPSTREAM, proxied
+from tools.rehearse.programs import free_port
 
 HASTY = {"client_header_timeout 10s": "client_header_timeout 1s", "client_body_timeout 10s": "client_body_timeout 1s"}
 TILE = {"tiles": "gri128", "n": 4, "seed": 7, "format": "npy"}

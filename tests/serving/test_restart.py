@@ -4,8 +4,7 @@ import json
 import re
 import socket
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +15,7 @@ import pytest
 
 from tests.harness.raw import post
 from tests.harness.served import Service, served, stop
+from tests.harness.waiting import until
 
 SMALL = {"tiles": "r64", "n": 2, "seed": 7, "format": "npy"}
 LARGE = {"tiles": "gri128", "model": "scene", "n": 256, "seed": 7, "format": "npy"}
@@ -24,13 +24,6 @@ CLIENTS = 8
 
 def ask(service: Service, **fields: Any) -> httpx.Response:
     return httpx.post(f"{service.url}/v1/generate", json=SMALL | fields, timeout=60)
-
-
-def until(holds: Callable[[], bool], seconds: float = 180) -> None:
-    end = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < end
-        time.sleep(0.05)
 
 
 def queued(service: Service) -> float:

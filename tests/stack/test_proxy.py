@@ -14,8 +14,9 @@ from typing import NamedTuple
 import httpx
 import pytest
 
-from tests.harness.served import ROOT, Service, free_port, served
+from tests.harness.served import ROOT, Service, served
 from tests.programs import program
+from tools.rehearse.programs import free_port
 
 KEY, USER = "a-key-of-a-test-alone", ("anna", "her password")
 TOOLS = {"5000": "mlflow:5000", "3030": "grafana:3000", "9090": "prometheus:9090", "9093": "alertmanager:9093"}

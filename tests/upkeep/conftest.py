@@ -16,8 +16,8 @@ import pytest
 
 from tests.conftest import ROOT
 from tests.harness.commands import called
-from tests.harness.served import free_port
 from tests.programs import program
+from tools.rehearse.programs import free_port
 
 # Of the shipped pipeline: a folder of shards, a folder of folders, and a file.
 STAGES = """\

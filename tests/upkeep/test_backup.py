@@ -14,8 +14,8 @@ import pytest
 from skygen import tracking
 from skygen.bundle.bundle import Bundle
 from tests.harness.commands import called
-from tests.harness.served import free_port
 from tests.programs import program
+from tools.rehearse.programs import free_port
 
 PASSWORD = "word@of/ours"  # noqa: S105 # of a cluster that ends with its test; an address must quote it
 

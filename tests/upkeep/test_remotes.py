@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness.served import free_port
 from tests.upkeep.conftest import rot
+from tools.rehearse.programs import free_port
 
 
 @pytest.fixture
