@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from skygen.bundle.convolution import Convolution
 from skygen.bundle.engines import EngineName, engine_for
+from skygen.bundle.observing import asked, surveyed
 from skygen.bundle.plane import PlaneDrawer, places
 from skygen.bundle.tile import OWN, SURVEY, Factors, Noise, Rectangle, Seeing, Tile, row
 from skygen.cores import cores, one_thread
@@ -26,7 +27,6 @@ from skygen.formats.origin import Origin, Truth
 from skygen.formats.wcs import Place
 from skygen.gan.camera import Conditions
 from skygen.gan.card import BundleError, Card, load_generator
-from skygen.gan.latents import Stream, tile_rng
 from skygen.gan.networks import GeneratorShape
 from skygen.process.cells import Boxes
 from skygen.process.generator import Process
@@ -189,37 +189,8 @@ class Bundle:
         return self._conditions(tiles)
 
     def _conditions(self, tiles: Sequence[Tile]) -> Conditions | None:
-        survey = self._survey(tiles)
-        return None if survey is None else self._asked(survey, tiles)
-
-    def _survey(self, tiles: Sequence[Tile]) -> Conditions | None:
-        """The conditions under which the survey sees `tiles`."""
-        card = self.card
-        if card.conditions is None:
-            return None
-        drawn = [_choose(len(card.conditions), tile) for tile in tiles]
-        fields = [tile.field or card.conditions[at] for tile, at in zip(tiles, drawn, strict=True)]
-        if card.densities is None:
-            return Conditions.of_fields(fields, card.pixel_scale_arcsec)
-        own = [tile.field_density or card.densities[at] for tile, at in zip(tiles, drawn, strict=True)]
-        offsets = torch.stack([_registration(tile, card.bands) for tile in tiles])
-        return Conditions.of_fields(fields, card.pixel_scale_arcsec, own)._replace(offset_px=offsets)
-
-    def _asked(self, survey: Conditions, tiles: Sequence[Tile]) -> Conditions:
-        """The conditions `survey` of `tiles` with the noise, seeing and density that are asked for."""
-        card, found = self.card, survey
-        if found.density is not None and any(tile.density != OWN for tile in tiles):
-            found = found._replace(density=found.density * torch.tensor([tile.density for tile in tiles]))
-        if any(tile.noise != SURVEY for tile in tiles):
-            in_r = found.sky_noise_nmgy[:, card.bands.index("r")]
-            found = found.exposed(torch.stack([_factor(tile, level) for tile, level in zip(tiles, in_r, strict=True)]))
-        if any(tile.seeing != SURVEY for tile in tiles):
-            fwhm = found.psf_fwhm_px.clone()
-            for place, tile in enumerate(tiles):
-                if tile.seeing != SURVEY:
-                    fwhm[place] = tile.seeing / card.pixel_scale_arcsec
-            found = found._replace(psf_fwhm_px=fwhm)
-        return found
+        survey = surveyed(self.card, tiles)
+        return None if survey is None else asked(self.card, survey, tiles)
 
     def origin(self, tiles: Sequence[Tile]) -> Origin:
         """What files say of `tiles`, which are in a row of one seed, or steps of one walk."""
@@ -275,8 +246,8 @@ class Bundle:
 
     def _boxes(self, drawer: PlaneDrawer, tiles: Sequence[Tile]) -> tuple[Boxes, Conditions]:
         """Where `tiles` of a process lie, and what they are observed under."""
-        survey = _known(self._survey(tiles))
-        conditions = self._asked(survey, tiles)
+        survey = _known(surveyed(self.card, tiles))
+        conditions = asked(self.card, survey, tiles)
         return drawer.boxes(tiles, survey, conditions), conditions
 
 
@@ -285,25 +256,6 @@ def _shape(card: Card) -> GeneratorShape:
     if not isinstance(card.generator, GeneratorShape):
         raise BundleError("the card is of a process, and its weights are not; train it anew")
     return card.generator
-
-
-def _factor(tile: Tile, sky_noise_nmgy: torch.Tensor) -> torch.Tensor:
-    """How many times as much noise [1] as the survey's of `sky_noise_nmgy` in r the tile is to have."""
-    if isinstance(tile.noise, str):
-        return torch.ones(1) if tile.noise == SURVEY else torch.zeros(1)
-    return (tile.noise / sky_noise_nmgy).reshape(1)
-
-
-def _choose(count: int, tile: Tile) -> int:
-    """Under which of `count` fields' conditions a tile is observed."""
-    return int(tile_rng(tile.seed, tile.index, Stream.CONDITIONS).integers(count))
-
-
-def _registration(tile: Tile, bands: Sequence[str]) -> torch.Tensor:
-    """What whole-pixel registration on r leaves of a tile's other bands [bands, 2], in px: even over a pixel."""
-    even = tile_rng(tile.seed, tile.index, Stream.REGISTRATION).uniform(-0.5, 0.5, (len(bands), 2))
-    even[[band == "r" for band in bands]] = 0
-    return torch.from_numpy(even.astype(np.float32))
 
 
 def _known(conditions: Conditions | None) -> Conditions:
