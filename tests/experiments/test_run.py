@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from mlflow import MlflowClient
+from PIL import Image
 
 from skygen.evaluation import scoring
 from skygen.experiments import training
@@ -68,6 +69,14 @@ def test_a_lost_training_is_a_row_with_its_reason(rates, clone):
     assert str(clone.folder) not in "\n".join(lines)
 
 
+def test_tiles_of_the_arms_that_were_not_lost_are_in_one_picture(rates, in_clone):
+    (usual, *_) = cells_of("rates")
+    with Image.open("reports/paper/rates-r64.png") as picture, Image.open(usual.training.grid_file("r64")) as grid:
+        shown = picture.crop((16, 40, picture.width - 16, picture.height - 16))
+        assert shown.size == (460, 460)  # 7 x 7 tiles with their seams
+        assert shown.tobytes() == grid.convert("RGB").crop((0, 0, 460, 460)).tobytes()
+
+
 def test_claims_have_their_verdicts(rates, clone):
     """One seed is common to both arms, and from it the other arm was lost."""
     better, steadier = summary_of(clone, "rates")["claims"]
@@ -122,6 +131,8 @@ def test_cells_are_runs_below_that_of_their_experiment(rates, clone, runs):
     assert children["rates-usual-1"].data.metrics["test/kernel"] == usual["seeds"]["1"]
     assert parent.data.metrics["r64/usual/test/kernel"] == usual["mean"]
     assert parent.info.status == "FINISHED"
+    kept = MlflowClient(f"sqlite:///{clone.folder}/mlflow.db").list_artifacts(parent.info.run_id)
+    assert [file.path for file in kept] == ["rates-r64.png", "rates.json"]
 
 
 def test_a_cell_that_another_experiment_has_done_is_taken_over(rates, clone, paper, runs):

@@ -1,14 +1,13 @@
 """A tiny clone with frames of four small fields, in which `skygen folds` runs the real stages of r64."""
 
 import os
-import shutil
 import subprocess
 import sys
 
 import pytest
 
 from skygen.sky.field import FieldId
-from tests.e2e.conftest import FEW_STEPS, FOLDERS, PARTS, ROOT, STEPS, Project
+from tests.e2e.conftest import FEW_STEPS, ROOT, STEPS, Project
 from tests.harness.warm import warm_python
 from tests.tiles.conftest import write_frames
 
@@ -42,22 +41,10 @@ class Clone(Project):
 
 def lay_out(folder):
     """A clone in `folder`, but for frames."""
-    for name in PARTS:
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(ROOT / name, folder / name)
-    for name in FOLDERS:
-        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "frame-*"))
-    clone = Clone(folder)
-    laptop = ("scales", "laptop")
-    clone.set_param(["gan"], "compared")
-    clone.set_param(["gan"], "painters")
-    clone.set_param([], "processes")
+    clone = Clone(ROOT, folder, tracking="")
+    clone.compare(["gan"], [])
     clone.set_param("local", "frames", "source")
-    clone.set_param(10, *laptop, "evaluation", "halvings")
-    for key in ("train_a_field", "held_out_a_field"):
-        clone.set_param(16, *laptop, "tiles", "r64", key)
-    for key, value in {"iterations": 2, "batch": 4, "width": 2, "measurements": 1}.items():
-        clone.set_param(value, *laptop, "training", "r64", key)
+    clone.set_param(16, "scales", "laptop", "tiles", "r64", "train_a_field")
     return clone
 
 
@@ -77,8 +64,6 @@ def clone(tmp_path_factory, write_frames):
         patch.setattr("skygen.sky.frame.SHAPE", SHAPE)
         available = [(FieldId.parse(field), "r") for field in FIELDS]
         write_frames(clone.folder / "data/frames", available, stars=60, shape=SHAPE)
-    clone.run("git", "init", "--quiet")
-    clone.run("dvc", "config", "--local", "core.site_cache_dir", str(clone.folder / ".dvc/tmp/site-cache"))
     clone.environment |= {"SKYGEN_PROCESSES": "1", "OMP_NUM_THREADS": "1"}
     with warm_python(tmp_path_factory.mktemp("warm"), clone.environment) as binaries:
         clone.run_first(binaries)

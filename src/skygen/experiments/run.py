@@ -12,6 +12,7 @@ from skygen import tracking
 from skygen.children import sigterm_as_exit
 from skygen.evaluation.scoring import entries
 from skygen.experiments.cells import Cell, Cells, Result, value_of
+from skygen.experiments.pictures import draw_arms
 from skygen.experiments.spec import Experiment
 from skygen.experiments.summary import logged, summarise, write_summary
 from skygen.experiments.training import Clone
@@ -109,10 +110,10 @@ class _Run:
         with alone(tracking.EXPERIMENTS / f"{experiment.name}.lock", f"the summary of {experiment.name}", wait=True):
             done = {cell: result for cell in self._all() if (result := cell.result())}
             content = summarise(experiment, self.cells.total, done, self.failed)
-            path = write_summary(experiment, content)
+            files = [write_summary(experiment, content), *draw_arms(experiment, content, done)]
             params = {"experiment": experiment.name, "scale": experiment.params.scale}
             with tracking.parent_run(self.identity, f"paper {experiment.name}", params) as run:
-                run.summary(dict(logged(content)), path)
+                run.summary(dict(logged(content)), *files)
             for cell, result in done.items():
                 self._tell(cell, result)
 

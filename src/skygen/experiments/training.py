@@ -169,6 +169,10 @@ class Training:
         """What the stage evaluate wrote."""
         return self.folder / "reports" / tiles / self.recipe / str(self.seed) / "metrics.json"
 
+    def grid_file(self, tiles: str) -> Path:
+        """The sheet of generated tiles that the stage evaluate drew."""
+        return self.metrics_file(tiles).with_name("grid.png")
+
     def _refuse_changes(self, tiles: str) -> None:
         """Raise `StageError` where code or data are no longer what the command found: its hashes would be false."""
         now = replace(self, clone=Clone(self.clone.params))

@@ -125,10 +125,11 @@ class ParentRun:
     def __init__(self, record: Record, publisher: Publisher) -> None:
         self._record, self._publisher = record, publisher
 
-    def summary(self, values: Mapping[str, float], file: Path) -> None:
-        """Log what the parts say together, and the file that says it whole; a later summary is the newer one."""
+    def summary(self, values: Mapping[str, float], *files: Path) -> None:
+        """Log what the parts say together, and the files that say and show it; a later summary is the newer one."""
         self._record.metrics(values, step=0)
-        self._record.artifact(file.read_bytes(), file.name)
+        for file in files:
+            self._record.artifact(file.read_bytes(), file.name)
         self._publisher.wake()
 
 
