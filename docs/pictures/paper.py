@@ -1,8 +1,9 @@
-"""The pictures of docs/paper.md, from those that `skygen paper --figures` drew.
+"""The pictures of docs/paper.md, from those that `skygen paper --figures` and the experiments drew.
 
-    python docs/pictures/paper.py reports/paper/figures docs/pictures
+    python docs/pictures/paper.py reports/paper docs/pictures
 
-Prints the caption of each figure in them. Mosaics are cut to their first 16 tiles of 128 px.
+Prints the caption of each figure in them. Mosaics are cut to their first 16 tiles of 128 px. An experiment without a
+picture in the first folder keeps the one that it has.
 """
 
 import shutil
@@ -30,11 +31,19 @@ PICTURES = {
     },
     "paper-start.jpg": {"4: uniform weights": "figure-04", "5: Gaussian weights": "figure-05"},
 }
+ARMS = ("activation-r64", "loss-r64", "layers-r64", "iterations-gri128")  # tiles of an experiment's arms
 CHARTS = ("figures-04-05", "figures-08-09", "section-3.3")
 
 
-def main(figures: Path, target: Path) -> None:
+def main(reports: Path, target: Path) -> None:
     """Write the pictures and copy the charts."""
+    for name in ARMS:
+        if (reports / f"{name}.png").is_file():
+            arms = Image.open(reports / f"{name}.png")
+            arms.save(target / f"paper-{name}.jpg", quality=80, optimize=True)
+    figures = reports / "figures"
+    if not figures.is_dir():
+        return
     captions = read_json(figures / "captions.json")
     for name, parts in PICTURES.items():
         opened = {title: _shown(figures / f"{part}.png") for title, part in parts.items()}
