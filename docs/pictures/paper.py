@@ -31,7 +31,7 @@ PICTURES = {
     },
     "paper-start.jpg": {"4: uniform weights": "figure-04", "5: Gaussian weights": "figure-05"},
 }
-ARMS = ("activation-r64", "loss-r64", "layers-r64", "iterations-gri128")  # tiles of an experiment's arms
+ARMS = ("activation-r64", "loss-r64", "layers-r64")  # tiles of an experiment's arms
 CHARTS = ("figures-04-05", "figures-08-09", "section-3.3")
 
 

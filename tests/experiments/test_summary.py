@@ -1,6 +1,7 @@
 """What cells say together: ranks, correlations, differences by seed, the page."""
 
 import math
+import re
 from itertools import permutations
 
 import pytest
@@ -11,6 +12,7 @@ from skygen.experiments.page import page
 from skygen.experiments.spec import Arm, Claim, Experiment, Spec
 from skygen.experiments.summary import logged, spearman, summarise
 from skygen.measure import student
+from tests.conftest import ROOT
 
 
 def result(kernel, **changes):
@@ -136,3 +138,15 @@ def test_verdicts_come_first_and_go_to_mlflow_as_numbers(summary):
     assert text.index("| a wins |") < text.index("### `r64`")
     assert dict(logged(content))["claim/1/r64/b/difference"] == claim["rows"][0]["difference"]
     assert dict(logged(content))["claim/1/r64/b/p_holm"] == claim["rows"][0]["p_holm"]
+
+
+def test_the_page_s_verdicts_are_those_of_the_tables():
+    """Each interval of the table at the head of the results stands in a table that `skygen paper` wrote."""
+    page = (ROOT / "docs/paper.md").read_text(encoding="utf-8")
+    first, last = page.index("| | the paper claims"), page.index("The paper's numbers are its")
+    shown = re.findall(r"[+−][\d.]+ \[−?[\d.]+, −?[\d.]+\]", page[first:last])  # noqa: RUF001
+    tables = sorted((ROOT / "docs/experiments").glob("*.md"))
+    written = "".join(path.read_text(encoding="utf-8") for path in tables).replace("\N{NO-BREAK SPACE}", " ")
+
+    assert len(shown) > 15
+    assert [of for of in shown if of.replace("−", "-") not in written] == []  # noqa: RUF001
