@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from skygen.process.law import GALAXY, STAR, CountsLaw
-from skygen.process.objects import BRIGHT_MAG, DENSITY_MAG, FAINT_MAG
+from skygen.process.objects import BRIGHT_MAG, FAINT_MAG
+from skygen.sky.conditions import DENSITY_MAG
 
 
 @pytest.fixture

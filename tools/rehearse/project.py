@@ -63,7 +63,7 @@ class Project:
         return done.stdout
 
     def _make_small(self) -> None:
-        params = YAML(typ="safe").load(self.folder / "params.yaml")
+        params = YAML().load(self.folder / "params.yaml")
         scale = params["scales"][params["scale"]]
         for section, values in _FEW.items():
             tables = scale[section].values() if section in ("tiles", "training") else [scale[section]]
@@ -75,7 +75,7 @@ class Project:
         self._change({"scales": params["scales"]})
 
     def _change(self, values: Mapping[str, Any]) -> None:
-        yaml, path = YAML(typ="safe"), self.folder / "params.yaml"
+        yaml, path = YAML(), self.folder / "params.yaml"
         params = yaml.load(path)
         params.update(values)
         yaml.dump(params, path)
