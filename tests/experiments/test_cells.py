@@ -2,7 +2,7 @@
 
 import pytest
 
-from skygen.experiments.cells import Cells
+from skygen.experiments.cells import Cell, Cells
 from skygen.experiments.spec import FOLDER, read_experiments
 from skygen.experiments.training import Clone
 from tests.e2e.conftest import ROOT
@@ -39,6 +39,21 @@ def test_the_two_best_again_are_counted_from_the_start(cells):
         "dropout": 4 * 5,
     }
     assert cells("optimiser").again() == []  # which are the best is not known yet
+
+
+@pytest.mark.parametrize(("claimed_is", "more"), [(9, 3), (0, 2)])  # its kernel: the worst, or the best of all
+def test_what_a_claim_prefers_is_trained_again_beside_the_two_best(cells, monkeypatch, claimed_is, more):
+    kernels = {"i25000-b128": 1, "i15000-b64": 2, "i20000-b32": claimed_is}
+
+    def result(cell):
+        return {"lost": None, "validation": {"kernel": {"value": kernels.get(cell.arm, 5)}}} if cell.seed == 0 else None
+
+    monkeypatch.setattr(Cell, "result", result)
+    budget = cells("budget")
+
+    best = sorted(kernels, key=kernels.__getitem__)[:2]
+    assert {cell.arm for cell in budget.again()} == {*best, "i20000-b32"}
+    assert budget.total == 9 + more * 4
 
 
 def test_all_arms_have_a_seed_before_any_has_the_next(cells):

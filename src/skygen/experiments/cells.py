@@ -1,6 +1,7 @@
 """The cells of an experiment: an arm, a tile set and a seed each. Which there are, and which are done."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from math import inf
@@ -55,15 +56,17 @@ class Cells:
 
     @property
     def total(self) -> int:
-        """How many there are in all."""
+        """How many there are in all; before the first ones are done, without those that claims alone ask for."""
         spec, again = self.experiment.spec, 0
-        if spec.again:
+        with suppress(FileNotFoundError):  # without tiles and controls none is done
+            again = len(self.again())
+        if spec.again and not again:
             arms = min(spec.again.best, len(self.experiment.arms))
             again = sum(arms * len(set(spec.again.seeds) - set(seeds)) for seeds in spec.sets.values())
         return len(self.first) + again
 
     def again(self) -> list[Cell]:
-        """Those of the best arms from more seeds; none before all first ones are done."""
+        """Those of the best arms, and of what claims prefer, from more seeds; none before all first ones are done."""
         spec = self.experiment.spec
         if not spec.again:
             return []
@@ -76,6 +79,7 @@ class Cells:
                 arm: [result for seed in seeds if (result := results[arm, tiles, seed])] for arm in self.experiment.arms
             }
             best = ranked(found, spec.ranked_by)[: spec.again.best]
+            best += [arm for arm in spec.claimed if arm not in best]
             more = [seed for seed in spec.again.seeds if seed not in seeds]
             cells += [self._cell(self.experiment.arms[arm], tiles, seed) for seed in more for arm in best]
         return cells

@@ -28,7 +28,7 @@ OneOrSeveral = Annotated[list[str], BeforeValidator(lambda given: [given] if isi
 
 
 class Again(Section):
-    """The arms that are trained from more seeds once all are known."""
+    """The arms that are trained from more seeds once all are known: the best ones, and those that claims prefer."""
 
     best: Count
     """How many arms, by `ranked_by`."""
@@ -100,6 +100,11 @@ class Spec(Section):
 
     claims: list[Claim] = Field(default_factory=list)
     """What the paper claims, and the report gives a verdict on."""
+
+    @property
+    def claimed(self) -> list[str]:
+        """The arms that claims prefer."""
+        return list(dict.fromkeys(claim.better for claim in self.claims))
 
 
 @dataclass(frozen=True)
