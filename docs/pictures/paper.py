@@ -42,8 +42,6 @@ def main(reports: Path, target: Path) -> None:
             arms = Image.open(reports / f"{name}.png")
             arms.save(target / f"paper-{name}.jpg", quality=80, optimize=True)
     figures = reports / "figures"
-    if not figures.is_dir():
-        return
     captions = read_json(figures / "captions.json")
     for name, parts in PICTURES.items():
         opened = {title: _shown(figures / f"{part}.png") for title, part in parts.items()}
